@@ -1,0 +1,1 @@
+"""The doing: from a loss, a dataset and a protocol to records of what happened."""

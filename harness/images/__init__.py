@@ -1,0 +1,1 @@
+"""Images: which datasets there are, how each is read, and how its pixels become batches."""

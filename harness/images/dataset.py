@@ -1,0 +1,59 @@
+"""The value that a dataset plug-in gives, and the value that opening it gives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import plugins
+from protocols.datasets.facts import DatasetFacts
+
+
+class Pixels(Protocol):
+    """Random access to the images of a set, before any transform of the protocol."""
+
+    def __len__(self) -> int:
+        """Give the number of images."""
+        ...
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """Give one image, `(height, width, channels)`, 1 channel for grey or 3 in RGB order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet:
+    """An opened dataset: labels, identity and pixels.
+
+    Attributes:
+        facts: the facts that the set was checked against.
+        fingerprint: 16 hexadecimal digits, a hash of what the set *is* (labels and pixels, or paths and sizes), the same
+            on every machine.
+        labels: `(images,)`, 0 … classes − 1, numbered in the order in which the split counts classes.
+        class_names: one name per class, in label order.
+        pixels: the images, in the order of `labels`.
+    """
+
+    facts: DatasetFacts
+    fingerprint: str
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    pixels: Pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A dataset plug-in: facts, and how to open it below a root folder.
+
+    `open(root)` raises `FileNotFoundError` (what is missing, where it is published) or `ValueError` (which file is
+    wrong and what must hold), each one sentence.
+    """
+
+    facts: DatasetFacts
+    open: Callable[[Path], ImageSet]
+
+
+DATASETS = plugins.Kind(group="mlrc.datasets", noun="dataset", plural="datasets", type=Dataset)

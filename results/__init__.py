@@ -1,0 +1,1 @@
+"""What happened: records, ledger, statistics, leaderboard and rendering. No torch in here."""
