@@ -1,0 +1,120 @@
+"""What is to be done, as values: a study, its jobs, and how many there will be. Nothing here touches files or torch."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from protocols.protocol import Protocol
+from results.record import UNTRAINED, Stage
+
+Value = float | int | str | bool
+Params = Mapping[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldJob:
+    """One training of one fold: strings and numbers only, so that it travels to any process or machine.
+
+    `key` and `seed` are hashes of what the job is, never of order, machine or date.
+
+    Attributes:
+        dataset: name of the dataset, with the `fingerprint` of its images.
+        params: of the loss, as the search proposed them.
+        number: the trial in stage `search`, the repeat in the others.
+        fold: 0 … folds − 1.
+    """
+
+    protocol: Protocol
+    dataset: str
+    fingerprint: str
+    loss: str
+    params: Params
+    stage: Stage
+    number: int
+    fold: int
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits that name the job."""
+        return self._hash()[:16]
+
+    @property
+    def seed(self) -> int:
+        """63 bits, the root of all randomness of the job."""
+        return int(self._hash()[16:32], 16) >> 1
+
+    def _hash(self) -> str:
+        identity = (self.protocol.digest, self.dataset, self.fingerprint, self.loss, sorted(self.params.items()))
+        return digest(*identity, self.stage, self.number, self.fold)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One loss on one dataset under one protocol: a search, then repeats with its best parameters.
+
+    Attributes:
+        params: fixed parameters (published ones, or none to choose), with which there is no search.
+    """
+
+    protocol: Protocol
+    dataset: str
+    fingerprint: str
+    loss: str
+    params: Params | None = None
+
+    @property
+    def seed(self) -> int:
+        """63 bits, the root of the search's randomness."""
+        return int(digest(self.protocol.digest, self.dataset, self.fingerprint, self.loss)[:16], 16) >> 1
+
+    @property
+    def trials(self) -> int:
+        """Number of trials of the search."""
+        return 0 if self.params is not None else self.protocol.trials
+
+    def jobs(self, stage: Stage, number: int, params: Params) -> list[FoldJob]:
+        """Give the jobs of one trial or repeat, one per fold."""
+        job = FoldJob(
+            protocol=self.protocol,
+            dataset=self.dataset,
+            fingerprint=self.fingerprint,
+            loss=self.loss,
+            params=params,
+            stage=stage,
+            number=number,
+            fold=0,
+        )
+        return [replace(job, fold=fold) for fold in range(self.protocol.folds)]
+
+
+def untrained(protocol: Protocol, dataset: str, fingerprint: str) -> Study:
+    """Give the study of the trunk before any training, a row of every table."""
+    return Study(protocol=protocol, dataset=dataset, fingerprint=fingerprint, loss=UNTRAINED, params={})
+
+
+def repeats(study: Study) -> int:
+    """Give the number of repeats: pretrained weights without training are the same in each, so one is all there is."""
+    return 1 if study.loss == UNTRAINED and study.protocol.weights else study.protocol.repeats
+
+
+class Cost(NamedTuple):
+    """What a study asks for at most: its trainings, and the iterations and epochs of all of them together."""
+
+    search_jobs: int
+    final_jobs: int
+    iterations: int
+
+
+def cost(study: Study) -> Cost:
+    """Give the upper bound of a study's work; patience usually stops a training earlier."""
+    protocol = study.protocol
+    search_jobs, final_jobs = study.trials * protocol.folds, repeats(study) * protocol.folds
+    trainings = 0 if study.loss == UNTRAINED else search_jobs + final_jobs
+    return Cost(search_jobs, final_jobs, trainings * protocol.max_epochs * protocol.iterations_per_epoch)
+
+
+def digest(*parts: object) -> str:
+    """Give 64 hexadecimal digits over values that JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

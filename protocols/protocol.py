@@ -1,0 +1,234 @@
+"""The rules of one comparison as a single frozen value: every number that two runs must share, and its digest."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any, Generic, TypeVar
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class PerDataset(Generic[V]):
+    """A number that the protocol sets per dataset, with a default for those it does not name."""
+
+    default: V
+    named: tuple[tuple[str, V], ...] = ()
+
+    def of(self, dataset: str) -> V:
+        """Give the value for a dataset."""
+        return dict(self.named).get(dataset, self.default)
+
+    def __str__(self) -> str:
+        return ", ".join([str(self.default), *(f"{name}: {value}" for name, value in self.named)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """Every number two runs must share to stand in one table.
+
+    Attributes:
+        name: `lower_case`; a variant's name is `parent+field=value`.
+        version: raised whenever the same fields would give another score.
+        trunk: name of the trunk, see `mlrc list trunks`.
+        weights: sha256 of the trunk's weights file; empty for a trunk trained from scratch.
+        frozen_batch_norm: keep the trunk's running statistics as they are; its weights and biases still train.
+        pooling: from feature maps to one vector, see `harness.model`.
+        embedding_size: output of the one linear layer after pooling.
+        channels: `grey`, `RGB` or `BGR`, with `maximum` (white), `mean` and `std` in the same units.
+        resize: shorter side in pixels, the first step of both transforms.
+        crop: side of the square that enters the trunk, in pixels.
+        crop_scale: share of the area a random crop takes, low and high; `crop_ratio`: its width / height, likewise.
+        flip: probability of a horizontal flip in training.
+        batch_size: images per iteration.
+        images_per_class_pairs: m for losses whose batch kind is "pairs"; `images_per_class_classes` for "classes".
+        optimizer: of trunk and head, with `lr`, `momentum`, `weight_decay`; no schedule, no clipping.
+        loss_optimizer: of the loss's own parameters, with `loss_momentum`, `loss_weight_decay`; its learning rate is
+            searched.
+        precision: `float32`, or `bfloat16` for autocast of the trunk and head.
+        iterations_per_epoch: what counts as an epoch, whatever the dataset.
+        max_epochs: the end of a training that patience did not stop.
+        validation_interval: in epochs.
+        patience: stop once `epoch - best epoch` exceeds it.
+        cut: `half` (the first half of the classes are trainval) or `official`.
+        folds: number of class-disjoint folds of the trainval classes.
+        validation_fraction: share of the trainval classes that a fold validates on, floored.
+        trials: of the search of each loss on each dataset; the first `startup_trials` are quasi-random.
+        sampler: of the later trials.
+        selection_metric: on validation classes; selects epochs and trials.
+        repeats: of the final stage, each on fresh seeds.
+        ndcg_at: cut-offs k of nDCG@k; `recall_at`: of R@k.
+        seed: enters every random draw through the digest; another seed is another replication of the whole study.
+    """
+
+    name: str
+    version: int
+    trunk: str
+    weights: str
+    frozen_batch_norm: bool
+    pooling: str
+    embedding_size: int
+    channels: str
+    maximum: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize: int
+    crop: int
+    crop_scale: tuple[float, float]
+    crop_ratio: tuple[float, float]
+    flip: float
+    batch_size: int
+    images_per_class_pairs: int
+    images_per_class_classes: int
+    optimizer: str
+    lr: float
+    momentum: float
+    weight_decay: float
+    loss_optimizer: str
+    loss_momentum: float
+    loss_weight_decay: float
+    precision: str
+    iterations_per_epoch: int
+    max_epochs: int
+    validation_interval: PerDataset[int]
+    patience: PerDataset[int]
+    cut: PerDataset[str]
+    folds: int
+    validation_fraction: float
+    trials: int
+    startup_trials: int
+    sampler: str
+    selection_metric: str
+    repeats: int
+    ndcg_at: tuple[int, ...]
+    recall_at: PerDataset[tuple[int, ...]]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in _AT_LEAST_ONE:
+            _hold(name, getattr(self, name), getattr(self, name) >= 1, "be at least 1")
+        for name, words in _WORDS.items():
+            _hold(name, getattr(self, name), getattr(self, name) in words, f"be one of {', '.join(words)}")
+        cuts = (self.cut.default, *(value for _, value in self.cut.named))
+        _hold("cut", str(self.cut), set(cuts) <= {"half", "official"}, "be half or official")
+        _hold("crop", self.crop, self.crop <= self.resize, f"not exceed resize={self.resize}")
+        _hold("flip", self.flip, 0 <= self.flip <= 1, "lie in [0, 1]")
+        _hold("lr", self.lr, self.lr > 0, "be positive")
+        _hold("validation_fraction", self.validation_fraction, 0 < self.validation_fraction < 1, "lie in (0, 1)")
+        for name in ("images_per_class_pairs", "images_per_class_classes"):
+            m = getattr(self, name)
+            _hold(name, m, self.batch_size % m == 0, f"divide batch_size={self.batch_size}")
+        channels = 1 if self.channels == "grey" else 3
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            _hold(name, value, len(value) == channels, f"have {channels} numbers for channels={self.channels}")
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits over all fields."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def parent(self) -> str:
+        """The name of the protocol that a variant derives from; the name itself where it is none."""
+        return self.name.split("+", 1)[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all fields as JSON values."""
+        fields_: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return fields_
+
+    def diff(self, other: "Protocol") -> dict[str, tuple[Any, Any]]:
+        """Name the fields that differ, each with its value here and there; the name itself is not compared."""
+        mine, theirs = self.to_json(), other.to_json()
+        return {name: (mine[name], theirs[name]) for name in mine if name != "name" and mine[name] != theirs[name]}
+
+    def vary(self, changes: Mapping[str, Any]) -> "Protocol":
+        """Derive a variant; its name tells the fields that differ, so that every row of a table does.
+
+        Raises:
+            ValueError: a field does not exist, or its value breaks a rule.
+        """
+        for name in changes:
+            if name in ("name", "version") or name not in _FIELDS:
+                close = get_close_matches(name, _FIELDS, n=1, cutoff=0.5)
+                hint = f"Did you mean {close[0]!r}?" if close else f"The fields are {', '.join(sorted(_FIELDS))}."
+                raise ValueError(f"Protocol {self.name!r} has no field {name!r} to set. {hint}")
+        varied = replace(self, **changes)
+        told = "".join(
+            f"+{name}={_short(getattr(varied, name))}" for name in sorted(changes) if name in self.diff(varied)
+        )
+        return replace(varied, name=self.name + told)
+
+    def set(self, assignments: Sequence[str]) -> "Protocol":
+        """Derive a variant from `field=value` texts; `field.dataset=value` sets a per-dataset number for one dataset.
+
+        Raises:
+            ValueError: an assignment is malformed, names no field, or its value does not fit the field.
+        """
+        changes: dict[str, Any] = {}
+        for assignment in assignments:
+            target, equals, text = assignment.partition("=")
+            name, _, dataset = target.strip().partition(".")
+            if not equals:
+                raise ValueError(f"--set takes field=value, but got {assignment!r}.")
+            current = changes.get(name, getattr(self, name, None)) if name in _FIELDS else None
+            if dataset and name in _FIELDS and not isinstance(current, PerDataset):
+                raise ValueError(f"{name} is one number for all datasets; set it with {name}=value.")
+            changes[name] = text if current is None else _parse(name, current, text.strip(), dataset)
+        return self.vary(changes)
+
+
+def _hold(name: str, value: object, holds: bool, rule: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} must {rule}, but got {value}.")
+
+
+def _short(value: object) -> str:
+    text = ",".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
+    return text[:12] if len(text) == 64 else text.replace(" ", "")
+
+
+def _parse(name: str, current: object, text: str, dataset: str) -> object:
+    if isinstance(current, PerDataset):
+        value = _parse(name, current.default, text, "")
+        others = [pair for pair in current.named if pair[0] != dataset]
+        return PerDataset(current.default, (*others, (dataset, value))) if dataset else PerDataset(value)
+    if isinstance(current, bool):
+        words = {"true": True, "false": False}
+        if text.lower() not in words:
+            raise ValueError(f"{name} must be true or false, but got {text!r}.")
+        return words[text.lower()]
+    kind: Any = type(current[0]) if isinstance(current, tuple) else type(current)
+    try:
+        return tuple(kind(part) for part in text.split(",")) if isinstance(current, tuple) else kind(text)
+    except ValueError:
+        what = {int: "whole number", float: "number"}[kind]
+        plural = "s, separated by commas" if isinstance(current, tuple) else ""
+        raise ValueError(f"{name} takes a {what}{plural} such as {_short(current)}, but got {text!r}.") from None
+
+
+_FIELDS = frozenset(field.name for field in fields(Protocol))
+_AT_LEAST_ONE = (
+    "embedding_size",
+    "resize",
+    "crop",
+    "batch_size",
+    "images_per_class_pairs",
+    "images_per_class_classes",
+    "iterations_per_epoch",
+    "max_epochs",
+    "folds",
+    "trials",
+    "repeats",
+)
+_WORDS = {
+    "channels": ("grey", "RGB", "BGR"),
+    "optimizer": ("rmsprop",),
+    "loss_optimizer": ("rmsprop",),
+    "precision": ("float32", "bfloat16"),
+    "sampler": ("gp",),
+    "selection_metric": ("MAP@R", "RP", "P@1"),
+}

@@ -1,0 +1,113 @@
+"""The ledger file: append-only JSON lines, one writer, each line on the disk before the next job counts on it.
+
+What is left to do is what was planned minus what is recorded here, so a reader forgives the one line that a killed
+writer left torn at the end, and no other.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from results.record import FoldRecord, ProtocolRecord, Record, RunRecord, from_line, to_line
+
+LEDGER = "ledger.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """The content of a ledger, each kind by its key; of two records with one key the later counts."""
+
+    protocols: dict[str, ProtocolRecord] = field(default_factory=dict)
+    folds: dict[str, FoldRecord] = field(default_factory=dict)
+    runs: dict[str, RunRecord] = field(default_factory=dict)
+
+    def add(self, record: Record) -> None:
+        """Take in one record."""
+        match record:
+            case ProtocolRecord():
+                self.protocols[record.digest] = record
+            case FoldRecord():
+                self.folds[record.key] = record
+            case RunRecord():
+                self.runs[record.key] = record
+
+
+def read(path: Path) -> Records:
+    """Read a ledger; a file that does not exist is an empty one.
+
+    Raises:
+        ValueError: a line other than a torn last one is broken; names the file and the line.
+    """
+    records = Records()
+    if not path.exists():
+        return records
+    *lines, _torn = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.add(from_line(line.decode()))
+        except ValueError as error:
+            raise ValueError(
+                f"Line {number} of {path} is not a record ({error}); restore the file from a copy or delete that one "
+                "line, and its work is done again. Nothing was changed."
+            ) from error
+    return records
+
+
+class Ledger:
+    """The one writer of a runs folder, for as long as the `with` block lasts.
+
+    Raises:
+        OSError: the folder cannot be written.
+        ValueError: another process writes to it, or the ledger is broken.
+    """
+
+    def __init__(self, runs: Path) -> None:
+        runs.mkdir(parents=True, exist_ok=True)
+        self.path = runs / LEDGER
+        self._lock = (runs / "ledger.lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            owner = self._lock.read().strip() or "another process"
+            self._lock.close()
+            raise ValueError(
+                f"The runs folder {runs} must have one writer, but {owner} is at work in it; wait for it, stop it, or "
+                "give another folder with --runs."
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        self._lock.flush()
+        try:
+            self.records = read(self.path)
+            self._file = self.path.open("ab")
+            self._drop_torn_line()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Write records and wait until they are on the disk."""
+        for record in records:
+            self._file.write(to_line(record).encode() + b"\n")
+            self.records.add(record)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _drop_torn_line(self) -> None:
+        content = self.path.read_bytes()
+        self._file.truncate(content.rfind(b"\n") + 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._lock.close()

@@ -1,0 +1,167 @@
+"""What is written down of everything that happened: one frozen value per ledger line, to JSON and back.
+
+A `FoldRecord` has no field that could hold a test score; test scores exist in `RunRecord`s alone, the unit of
+statistics.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeVar
+
+SCHEMA = 1
+"""Raised when a line gains or changes a field; older lines stay readable."""
+
+Outcome = Literal["done", "diverged", "failed"]
+Stage = Literal["search", "final", "untrained"]
+Params = Mapping[str, float | int | str | bool]
+UNTRAINED = "untrained"
+"""The name under which the trunk before any training stands in the tables, and the stage of its jobs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where a record was made.
+
+    Attributes:
+        commit: of this code, or its version where it is installed without history; `-dirty` is appended when files
+            differed from it.
+        versions: package name to version.
+        device: `cpu`, or the name of the accelerator.
+        host: the machine's name.
+    """
+
+    commit: str
+    versions: Mapping[str, str]
+    device: str
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolRecord:
+    """The protocol that a digest stands for.
+
+    Attributes:
+        digest: of all fields.
+        name: with the fields that differ from its parent.
+        fields: every field, as JSON values.
+        changes: field to its (value in the parent, value here).
+    """
+
+    digest: str
+    name: str
+    fields: Mapping[str, Any]
+    changes: Mapping[str, Any]
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldRecord:
+    """One training of one fold.
+
+    Attributes:
+        key: hash of what the job is; `seed`: likewise, the root of all its randomness.
+        dataset: name, with the `fingerprint` of its images and the `cut` (half, official) into trainval and test.
+        protocol: name, with its `digest`.
+        loss: name, with `params` as the search proposed them.
+        stage: `search` (then `number` is the trial), `final` (the repeat) or `untrained` (the repeat).
+        fold: 0 … folds − 1.
+        outcome: `done`, `diverged` (loss or embeddings not finite) or `failed`, with a `message` for the latter two.
+        history: (epoch, validation score in percent), epoch 0 before training.
+        best_epoch: epoch of the best validation after the start; `best_score` its score. `None` if there is none.
+        seconds: wall time of the job on its device.
+    """
+
+    key: str
+    seed: int
+    dataset: str
+    fingerprint: str
+    cut: str
+    protocol: str
+    digest: str
+    loss: str
+    params: Params
+    stage: Stage
+    number: int
+    fold: int
+    outcome: Outcome
+    history: tuple[tuple[int, float], ...]
+    best_epoch: int | None
+    best_score: float | None
+    seconds: float
+    environment: Environment
+    message: str = ""
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One repeat of the final stage: its fold models on the test classes.
+
+    Attributes:
+        key: hash of the keys of its folds; names the file of per-class sums.
+        number: the repeat.
+        fold_keys: of its `FoldRecord`s, in fold order.
+        test_classes: number of test classes, with `test_images` and `left_out`, the queries without a positive.
+        embedding_size: of one fold model; the concatenation has `folds` times as many.
+        separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
+    """
+
+    key: str
+    dataset: str
+    fingerprint: str
+    cut: str
+    protocol: str
+    digest: str
+    loss: str
+    params: Params
+    number: int
+    fold_keys: tuple[str, ...]
+    test_classes: int
+    test_images: int
+    left_out: int
+    embedding_size: int
+    separated: Mapping[str, float]
+    concatenated: Mapping[str, float]
+    environment: Environment
+    schema: int = SCHEMA
+
+
+Record = ProtocolRecord | FoldRecord | RunRecord
+_KINDS: dict[str, type[Record]] = {"protocol": ProtocolRecord, "fold": FoldRecord, "run": RunRecord}
+R = TypeVar("R")
+
+
+def to_line(record: Record) -> str:
+    """Give the record as one line of JSON, without the newline; equal records give equal lines."""
+    kind = next(name for name, cls in _KINDS.items() if isinstance(record, cls))
+    return json.dumps({"kind": kind, **asdict(record)}, allow_nan=False, ensure_ascii=False, sort_keys=True)
+
+
+def from_line(line: str) -> Record:
+    """Read one line.
+
+    Raises:
+        ValueError: the line is no JSON object, of no known kind, of a newer schema, or lacks a field.
+    """
+    content = json.loads(line)
+    if not isinstance(content, dict) or content.get("kind") not in _KINDS:
+        raise ValueError(f"its kind must be one of {', '.join(_KINDS)}")
+    if not isinstance(content.get("schema"), int) or content["schema"] > SCHEMA:
+        raise ValueError(f"its schema must be a number up to {SCHEMA}, which this version reads")
+    cls = _KINDS[content["kind"]]
+    if "environment" in content:
+        content["environment"] = _build(Environment, content["environment"])
+    if cls is FoldRecord and "history" in content:
+        content["history"] = tuple((int(epoch), float(score)) for epoch, score in content["history"])
+    if cls is RunRecord and "fold_keys" in content:
+        content["fold_keys"] = tuple(content["fold_keys"])
+    return _build(cls, content)
+
+
+def _build(cls: type[R], content: Mapping[str, Any]) -> R:
+    known = {field.name for field in fields(cls)}  # type: ignore[arg-type] # every caller passes a dataclass
+    try:
+        return cls(**{name: value for name, value in content.items() if name in known})
+    except TypeError as error:
+        raise ValueError(f"a field is missing ({error})") from None
