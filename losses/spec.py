@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from torch import nn
 
 LOSS_LR = "loss_lr"
 """The reserved name in a space: the learning rate of the loss's own parameters. The harness takes it for their
 optimizer and does not hand it to `build`."""
+
+LOSS_LR_RANGE = FloatDistribution(1e-6, 1, log=True)
+"""Where the Reality Check searches `loss_lr`; every loss here takes it, so that none gets a better chance."""
 
 Batch = Literal["pairs", "classes"]
 Value = float | int | str | bool
