@@ -1,5 +1,6 @@
 """The value that a dataset plug-in gives, and the value that opening it gives."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +25,42 @@ class Pixels(Protocol):
         ...
 
 
+class ArrayPixels:
+    """The images of a set of one size, all in memory; `array` lets a batch be gathered in one go.
+
+    Args:
+        array: `(images, height, width, channels)`.
+    """
+
+    def __init__(self, array: NDArray[np.uint8]) -> None:
+        self.array = array
+
+    def __len__(self) -> int:
+        """Give the number of images."""
+        return len(self.array)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """Give one image, `(height, width, channels)`."""
+        image: NDArray[np.uint8] = self.array[index]
+        return image
+
+
+def fingerprint(labels: NDArray[np.int64], array: NDArray[np.uint8]) -> str:
+    """Hash labels and pixels to 16 hexadecimal digits, the same on every machine."""
+    digest = hashlib.sha256(repr((labels.shape, array.shape)).encode())
+    digest.update(labels.astype("<i8").tobytes())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
     """An opened dataset: labels, identity and pixels.
 
     Attributes:
         facts: the facts that the set was checked against.
-        fingerprint: 16 hexadecimal digits, a hash of what the set *is* (labels and pixels, or paths and sizes), the same
-            on every machine.
+        fingerprint: 16 hexadecimal digits, a hash of what the set *is* (labels and pixels, or paths and sizes), the
+            same on every machine.
         labels: `(images,)`, 0 … classes − 1, numbered in the order in which the split counts classes.
         class_names: one name per class, in label order.
         pixels: the images, in the order of `labels`.

@@ -19,6 +19,7 @@ class DatasetFacts:
             that is class-disjoint.
         official_split: the official split's name in reports.
         archives: archive file name to its MD5.
+        fingerprint: the fingerprint that the opened set must have; empty where the images are not fixed to the byte.
     """
 
     name: str
@@ -30,3 +31,4 @@ class DatasetFacts:
     official_trainval_classes: int | None = None
     official_split: str = ""
     archives: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
