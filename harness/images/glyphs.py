@@ -84,7 +84,7 @@ def distorted(outline: Outline, seed: int) -> Outline:
 
 def _stored(path: Path) -> NDArray[np.uint8] | None:
     try:
-        with np.load(path) as archive:
+        with path.open("rb") as file, np.load(file) as archive:
             images: NDArray[np.uint8] = archive["images"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None  # absent or damaged: drawn again

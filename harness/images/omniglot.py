@@ -54,7 +54,7 @@ def _find(root: Path, name: str) -> Path:
 
 def _read(path: Path, characters: int) -> NDArray[np.bool_]:
     try:
-        with np.load(path) as archive:
+        with path.open("rb") as file, np.load(file) as archive:
             images, labels = archive["images"], archive["labels"]
     except KeyError as error:
         raise ValueError(f"{path} must hold the arrays images and labels, but {error}; get the file again.") from error

@@ -1,5 +1,6 @@
 """Letters as outlines, filled by plain arithmetic: a rasteriser's anti-aliasing differs by version, this does not."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ class Face:
     """One TrueType face, read for its outlines only."""
 
     def __init__(self, path: Path) -> None:
-        self._font = TTFont(path, lazy=True)
-        self._glyphs = self._font["glyf"]
-        self._names: dict[int, str] = self._font.getBestCmap()
+        font = TTFont(BytesIO(path.read_bytes()))
+        self._glyphs = font["glyf"]
+        self._names: dict[int, str] = font.getBestCmap()
 
     def outline(self, character: str) -> Outline:
         """Give a character's polygons in font units.

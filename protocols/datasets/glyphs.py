@@ -13,8 +13,8 @@ FACES = (
 # All letters are drawn at one size, so of c and C, or of A, Α and А, only one can be a class. Chosen so that any two
 # classes differ clearly in some face and visibly in half of them, which the reader's tests hold.
 LATIN_AND_DIGITS = (
-    "ABCDEGHIJKLMNOPQRSTUVWXYZabcdefghijkmnpqrtuy123456789"
-    "ÆØÞßæðŁŒƈƒƕƛƪƫƺƾɐɑɔɕɖɗɘəɚɞɟ"
+    "ABCDEGHIJKLMNOPQRSTUVWXYZabdefghijkmnpqrtuy123456789"
+    "ÆØÞßæðŁŒƈƒƕƛƪƫƺƾɐɑɔɕɖɗɘəɚɞɟɠ"
 )  # fmt: skip
 """The first half of the classes: trainval."""
 GREEK_AND_CYRILLIC = (
@@ -33,5 +33,5 @@ FACTS = DatasetFacts(
     images=len(CHARACTERS) * len(FACES),
     official_trainval_classes=len(LATIN_AND_DIGITS),
     official_split="alphabets: Latin and digits / Greek and Cyrillic",
-    fingerprint="21a9160ac68d4448",
+    fingerprint="28727e3c44777669",
 )
