@@ -15,8 +15,8 @@ Indices = NDArray[np.int64]
 def batches(labels: Indices, *, batch_size: int, images_per_class: int, seed: int) -> Iterator[Indices]:
     """Give index batches without end, as the Reality Check draws them (protocol A3).
 
-    Each pass shuffles the classes and appends `images_per_class` images of each, without replacement (with, where a class
-    has fewer); passes are concatenated and cut into batches, so one that spans two passes may hold a class twice.
+    Each pass shuffles the classes and appends `images_per_class` images of each, without replacement (with, where a
+    class has fewer); passes are concatenated and cut into batches, so one that spans two passes may hold a class twice.
 
     Args:
         labels: `(images,)`, any integers.

@@ -56,6 +56,7 @@ class Protocol:
         folds: number of class-disjoint folds of the trainval classes.
         validation_fraction: share of the trainval classes that a fold validates on, floored.
         trials: of the search of each loss on each dataset; the first `startup_trials` are quasi-random.
+            With 0 there is no search, and each loss takes the parameters its paper reports for the dataset.
         sampler: of the later trials.
         selection_metric: on validation classes; selects epochs and trials.
         repeats: of the final stage, each on fresh seeds.
@@ -116,6 +117,7 @@ class Protocol:
         _hold("crop", self.crop, self.crop <= self.resize, f"not exceed resize={self.resize}")
         _hold("flip", self.flip, 0 <= self.flip <= 1, "lie in [0, 1]")
         _hold("lr", self.lr, self.lr > 0, "be positive")
+        _hold("trials", self.trials, self.trials >= 0, "be at least 0")
         _hold("validation_fraction", self.validation_fraction, 0 < self.validation_fraction < 1, "lie in (0, 1)")
         for name in ("images_per_class_pairs", "images_per_class_classes"):
             m = getattr(self, name)
@@ -221,7 +223,6 @@ _AT_LEAST_ONE = (
     "iterations_per_epoch",
     "max_epochs",
     "folds",
-    "trials",
     "repeats",
 )
 _WORDS = {

@@ -86,3 +86,8 @@ class Dataset:
 
 
 DATASETS = plugins.Kind(group="mlrc.datasets", noun="dataset", plural="datasets", type=Dataset)
+
+
+def open_dataset(name: str, root: Path) -> ImageSet:
+    """Open a dataset by the name a user gives; raises what `DATASETS.find` and `Dataset.open` raise."""
+    return DATASETS.find(name).open(root)

@@ -1,0 +1,121 @@
+"""One comparison: from the words of a command to checked values, and from those to records.
+
+Everything that a user can get wrong is found in `prepare`, before any work is spent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import environment, model
+from harness.drive import StudyState, Until, drive
+from harness.execute import in_processes
+from harness.final import EmbeddingFiles
+from harness.images.dataset import ImageSet, open_dataset
+from harness.plan import Study, untrained
+from harness.plugins import LOSSES
+from harness.progress import Display
+from harness.trunks.trunk import TRUNKS
+from harness.work import Workplace, split
+from protocols.protocol import Protocol
+from results.ledger import LEDGER, Ledger, read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Losses on one dataset under one protocol, checked and ready to run.
+
+    Attributes:
+        studies: the untrained trunk first, then the losses.
+        images: the opened dataset.
+        test: indices of its test images.
+        workplace: where the jobs are done.
+    """
+
+    studies: tuple[Study, ...]
+    images: ImageSet
+    test: NDArray[np.int64]
+    workplace: Workplace
+
+
+def prepare(
+    *,
+    dataset: str,
+    losses: Sequence[str],
+    protocol: Protocol,
+    root: Path,
+    device: str,
+    weights: Path | None = None,
+) -> Comparison:
+    """Check everything and open the dataset.
+
+    Raises:
+        LookupError: no such loss, dataset or trunk.
+        ValueError: the protocol does not fit the dataset, a loss or this machine.
+        OSError: the dataset is not there or cannot be read.
+    """
+    specs = [LOSSES.find(name) for name in dict.fromkeys(losses)]
+    if not specs:
+        raise ValueError("At least one loss must be given; see them all with: mlrc list losses")
+    TRUNKS.find(protocol.trunk)
+    if protocol.pooling not in model.POOLINGS:
+        raise ValueError(f"pooling must be one of {', '.join(model.POOLINGS)}, but got {protocol.pooling!r}.")
+    resolved = environment.resolve_device(device)
+    published = {}
+    if protocol.trials == 0:
+        for spec in specs:
+            if dataset not in spec.published:
+                known = ", ".join(spec.published) or "no dataset"
+                raise ValueError(
+                    f"Loss {spec.name!r} has published parameters for {known}, but none for {dataset!r}; search them."
+                )
+            published[spec.name] = dict(spec.published[dataset])
+    images = open_dataset(dataset, root)
+    name, fingerprint = images.facts.name, images.fingerprint
+    studies = [untrained(protocol, name, fingerprint)]
+    for spec in specs:
+        params = published.get(spec.name, None if spec.space else {})
+        studies.append(Study(protocol=protocol, dataset=name, fingerprint=fingerprint, loss=spec.name, params=params))
+    return Comparison(
+        studies=tuple(studies),
+        images=images,
+        test=split(images, protocol).test,
+        workplace=Workplace(
+            roots={name: (dataset, root)},
+            device=str(resolved),
+            weights=weights,
+            environment=environment.current(resolved),
+        ),
+    )
+
+
+def run(comparison: Comparison, ledger: Ledger, *, workers: int, until: Until) -> None:
+    """Do all that the ledger does not record yet."""
+    held = EmbeddingFiles(ledger.path.parent).held()
+    folds, runs = ledger.records.folds.values(), ledger.records.runs.values()
+    states = [StudyState(study, folds, runs, held) for study in comparison.studies]
+    with Display(states, until) as display:
+        drive(
+            states,
+            in_processes(comparison.workplace, workers, display.progressed),
+            ledger,
+            test_labels=comparison.images.labels[comparison.test],
+            environment=comparison.workplace.environment,
+            until=until,
+            on_record=display.recorded,
+        )
+
+
+def require_searched(comparison: Comparison, runs: Path) -> None:
+    """Raise `ValueError` unless the runs folder holds the finished search of every study."""
+    records = read(runs / LEDGER)
+    for study in comparison.studies:
+        state = StudyState(study, records.folds.values(), records.runs.values(), set())
+        if not state.searched:
+            raise ValueError(
+                f"The search of {study.loss} in {runs} has {len(state.history)} of {study.trials} trials; finish it "
+                "with mlrc search, or take published parameters with --published."
+            )

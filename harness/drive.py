@@ -1,0 +1,216 @@
+"""The driver: offers the jobs that are ready, takes in what comes of them, writes the ledger; it has no other state.
+
+ledger → StudyState (per study) → Frontier → execute → outcomes → ledger
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.execute import Execute
+from harness.final import EmbeddingFiles, score_run, write_per_class
+from harness.plan import FoldJob, Params, Study, repeats
+from harness.plugins import LOSSES
+from harness.search import DIVERGED_SCORE, Trial, best, propose
+from protocols.catalogue import PROTOCOLS
+from protocols.protocol import Protocol
+from results.ledger import Ledger
+from results.record import UNTRAINED, Environment, FoldRecord, ProtocolRecord, RunRecord, Stage
+
+Until = Literal["search", "final"]
+
+
+class StudyState:
+    """Where one study stands: a pure function of its records, kept up to date one record at a time.
+
+    Attributes:
+        study: whose state it is.
+        history: the finished trials, in order.
+    """
+
+    def __init__(self, study: Study, folds: Iterable[FoldRecord], runs: Iterable[RunRecord], held: set[str]) -> None:
+        self.study = study
+        self.history: list[Trial] = []
+        self._space = {} if study.loss == UNTRAINED else LOSSES.find(study.loss).space
+        self._records = {record.key: record for record in folds if self._owns(record)}
+        self._scored = {run.fold_keys for run in runs if self._owns(run)}
+        self._held = set(held)
+        self._recorded_params = {
+            record.number: record.params for record in self._records.values() if record.stage == "search"
+        }
+        self._trial: list[FoldJob] = []
+        self._final: list[list[FoldJob]] = []
+        self._advance()
+
+    @property
+    def best(self) -> Trial | None:
+        """The best finished trial of the search so far."""
+        return best(self.history) if self.history else None
+
+    @property
+    def searched(self) -> bool:
+        """Whether the search has had its whole budget."""
+        return len(self.history) >= self.study.trials
+
+    def left(self, until: Until) -> int:
+        """Give the number of trainings up to a stage that are planned and not recorded."""
+        folds = self.study.protocol.folds
+        final = repeats(self.study) * folds if until == "final" else 0
+        if not self.searched:
+            return (self.study.trials - len(self.history)) * folds - sum(map(self._recorded, self._trial)) + final
+        return sum(not self._done(job, jobs) for jobs in self._final for job in jobs) if final else 0
+
+    def ready(self, until: Until) -> Iterator[FoldJob]:
+        """Give the jobs that can be done now."""
+        if not self.searched:
+            yield from (job for job in self._trial if not self._recorded(job))
+        elif until == "final":
+            yield from (job for jobs in self._final for job in jobs if not self._done(job, jobs))
+
+    def take(self, record: FoldRecord, *, held: bool) -> None:
+        """Take in the record of one of this study's jobs, and whether its test embeddings are on the disk."""
+        self._records[record.key] = record
+        if held:
+            self._held.add(record.key)
+        self._advance()
+
+    def unscored(self) -> list[list[FoldRecord]]:
+        """Give the repeats whose fold models are all embedded and which have no `RunRecord` yet."""
+        found = []
+        for jobs in self._final:
+            keys = tuple(job.key for job in jobs)
+            if keys not in self._scored and all(key in self._records and key in self._held for key in keys):
+                found.append([self._records[key] for key in keys])
+        return found
+
+    def scored(self, run: RunRecord) -> None:
+        """Take in that a repeat was scored."""
+        self._scored.add(run.fold_keys)
+        self._held.difference_update(run.fold_keys)
+
+    def _owns(self, record: FoldRecord | RunRecord) -> bool:
+        mine = (self.study.protocol.digest, self.study.dataset, self.study.fingerprint, self.study.loss)
+        return mine == (record.digest, record.dataset, record.fingerprint, record.loss)
+
+    def _recorded(self, job: FoldJob) -> bool:
+        return job.key in self._records
+
+    def _done(self, job: FoldJob, repeat: Sequence[FoldJob]) -> bool:
+        record = self._records.get(job.key)
+        if record is None:
+            return False
+        if record.outcome != "done" or tuple(job.key for job in repeat) in self._scored:
+            return True
+        return job.key in self._held
+
+    def _advance(self) -> None:
+        while not self.searched:
+            if not self._trial:
+                self._trial = self.study.jobs("search", len(self.history), self._next_params())
+            if not all(self._recorded(job) for job in self._trial):
+                return
+            self.history.append(
+                Trial(self._trial[0].params, trial_score(self._records[job.key] for job in self._trial))
+            )
+            self._trial = []
+        if not self._final:
+            params = self.study.params if self.study.params is not None else best(self.history).params
+            stage: Stage = "untrained" if self.study.loss == UNTRAINED else "final"
+            self._final = [self.study.jobs(stage, number, params) for number in range(repeats(self.study))]
+
+    def _next_params(self) -> Params:
+        recorded = self._recorded_params.get(len(self.history))
+        if recorded is not None:
+            return recorded
+        return propose(self._space, self.history, seed=self.study.seed, startup=self.study.protocol.startup_trials)
+
+
+def trial_score(folds: Iterable[FoldRecord]) -> float:
+    """Give the mean of the folds' best validation scores, percent; 0 as soon as one of them diverged or failed."""
+    scores = [record.best_score if record.outcome == "done" else None for record in folds]
+    known = [score for score in scores if score is not None]
+    return float(np.mean(known)) if len(known) == len(scores) else DIVERGED_SCORE
+
+
+class Frontier:
+    """The jobs of all studies that are ready now, in turn, so that no study starves another."""
+
+    def __init__(self, states: Sequence[StudyState], until: Until) -> None:
+        self._states = states
+        self._until = until
+
+    def __iter__(self) -> Iterator[FoldJob]:
+        waiting = [state.ready(self._until) for state in self._states]
+        while waiting:
+            for jobs in tuple(waiting):
+                job = next(jobs, None)
+                if job is None:
+                    waiting.remove(jobs)
+                else:
+                    yield job
+
+
+def drive(
+    states: Sequence[StudyState],
+    execute: Execute,
+    ledger: Ledger,
+    *,
+    test_labels: NDArray[np.int64],
+    environment: Environment,
+    until: Until,
+    on_record: Callable[[StudyState, FoldRecord | RunRecord], None],
+) -> None:
+    """Do all that is planned and not recorded.
+
+    Args:
+        states: of the studies, from the ledger.
+        execute: does the jobs.
+        ledger: of the runs folder; every outcome is on the disk before what follows from it is begun.
+        test_labels: of the test images of the one dataset of all studies, in order.
+        environment: of this process, for the `RunRecord`s.
+        until: the last stage to do.
+        on_record: told every record after it was written.
+    """
+    runs = ledger.path.parent
+    files = EmbeddingFiles(runs)
+    by_study = {_study_key(state.study): state for state in states}
+
+    def score(state: StudyState) -> None:
+        for folds in state.unscored():
+            keys = [fold.key for fold in folds]
+            embeddings = [files.load(key) for key in keys]
+            scored = score_run(state.study, folds, embeddings, test_labels, environment)
+            write_per_class(runs, scored)
+            ledger.append([scored.record])
+            state.scored(scored.record)
+            files.remove(keys)
+            on_record(state, scored.record)
+
+    protocols = {state.study.protocol.digest: state.study.protocol for state in states}
+    ledger.append(
+        _protocol_record(protocol) for digest, protocol in protocols.items() if digest not in ledger.records.protocols
+    )
+    if until == "final":
+        for state in states:
+            score(state)
+    for job, record, embeddings in execute(Frontier(states, until)):
+        state = by_study[job.protocol.digest, job.dataset, job.loss]
+        if embeddings is not None:
+            files.save(job.key, embeddings)
+        ledger.append([record])
+        state.take(record, held=embeddings is not None)
+        on_record(state, record)
+        score(state)
+
+
+def _protocol_record(protocol: Protocol) -> ProtocolRecord:
+    parent = PROTOCOLS.get(protocol.parent, protocol)
+    return ProtocolRecord(
+        digest=protocol.digest, name=protocol.name, fields=protocol.to_json(), changes=parent.diff(protocol)
+    )
+
+
+def _study_key(study: Study) -> tuple[str, str, str]:
+    return study.protocol.digest, study.dataset, study.loss

@@ -1,0 +1,65 @@
+"""Where a record was made: commit, versions, device, host. Asked once by the driver, written into every record."""
+
+import platform
+import socket
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from results.record import Environment
+
+PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna", "numpy", "scipy", "mlrc")
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda`, `cuda:1` or `mps` into a device that is there.
+
+    Raises:
+        ValueError: there is no such device on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"The device {name!r} cannot be used here ({error}); use --device cpu or auto.") from error
+    return device
+
+
+@cache
+def current(device: torch.device) -> Environment:
+    """Describe this process's surroundings."""
+    versions = {name: version(name) for name in PACKAGES}
+    return Environment(
+        commit=_commit() or f"v{versions['mlrc']}",
+        versions={"python": platform.python_version(), **versions},
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        host=socket.gethostname(),
+    )
+
+
+def _commit() -> str | None:
+    """Give the commit of this source tree; `None` where the package lies outside a history of its own."""
+    here = Path(__file__)
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return None
+    commit = _git(here.parent, "rev-parse", "--short=12", "HEAD")
+    dirty = _git(here.parent, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}-dirty" if dirty else commit
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 fixed arguments
+            ["git", "-C", str(folder), *arguments],  # noqa: S607 whichever git the user has
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,90 @@
+"""What a person sees of long work: live bars on a terminal, one plain line per event where there is none."""
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from harness.drive import StudyState, Until
+from harness.plan import FoldJob
+from results.record import UNTRAINED, FoldRecord, RunRecord
+
+
+class Display:
+    """Shows studies, trials, folds, the best score so far and the time left, on standard error."""
+
+    def __init__(self, states: Sequence[StudyState], until: Until, console: Console | None = None) -> None:
+        self._console = console or Console(file=sys.stderr, highlight=False)
+        self._states = states
+        self._until: Until = until
+        self._started = time.monotonic()
+        self._done = 0
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._tasks = {}
+        for state in states:
+            label = f"{state.study.dataset} {state.study.loss}"
+            self._tasks[label] = self._bars.add_task(label, total=state.left(until), note="")
+        self._all = self._bars.add_task("all", total=self._left(), note="")
+
+    def progressed(self, job: FoldJob, epoch: int, score: float) -> None:
+        """Show a validation of a job at work."""
+        task = self._tasks[f"{job.dataset} {job.loss}"]
+        self._bars.update(task, note=f"{_place(job)}, epoch {epoch}: {job.protocol.selection_metric} {score:.2f}")
+
+    def recorded(self, state: StudyState, record: FoldRecord | RunRecord) -> None:
+        """Show a record that was written."""
+        label = f"{record.dataset} {record.loss}"
+        if isinstance(record, RunRecord):
+            metric = state.study.protocol.selection_metric
+            self._say(
+                f"{label}: repeat {record.number} scored, test {metric} separated {record.separated[metric]:.2f}, "
+                f"concatenated {record.concatenated[metric]:.2f}"
+            )
+            return
+        self._done += 1
+        best = "" if state.best is None else f", best of {len(state.history)} trials {state.best.score:.2f}"
+        result = (
+            record.outcome if record.best_score is None else f"{record.best_score:.2f} in epoch {record.best_epoch}"
+        )
+        note = f": {record.message}" if record.message else ""
+        self._bars.advance(self._tasks[label])
+        self._bars.update(self._all, completed=self._done, note=f"{self._remaining()} left")
+        self._say(f"{label}: {_place(record)} {result}{note}{best}; {self._left()} trainings, {self._remaining()} left")
+
+    def _say(self, line: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(line, soft_wrap=True, markup=False)
+
+    def _left(self) -> int:
+        return sum(state.left(self._until) for state in self._states)
+
+    def _remaining(self) -> str:
+        seconds = (time.monotonic() - self._started) / max(self._done, 1) * self._left()
+        return str(timedelta(seconds=round(seconds)))
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+
+def _place(record: FoldJob | FoldRecord) -> str:
+    if record.loss == UNTRAINED:
+        return f"fold {record.fold} of untrained trunk {record.number}"
+    return f"{'trial' if record.stage == 'search' else 'repeat'} {record.number}, fold {record.fold}"

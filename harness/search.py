@@ -1,0 +1,99 @@
+"""The search as a pure function: from a space and what was tried so far to what is tried next.
+
+Sobol points first, then a Gaussian process with expected improvement. The Optuna study is built anew from the history
+and its sampler seeded from (seed, trial number): with a study that is kept, results depend on when it was resumed.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from scipy.stats import qmc
+
+from harness.plan import Params, Value, digest
+
+DIVERGED_SCORE = 0.0
+"""Of a trial in which a fold diverged or failed, as in the Reality Check's search."""
+
+
+class Trial(NamedTuple):
+    """A finished trial: its parameters, and the mean over the folds of the best validation score, percent."""
+
+    params: Params
+    score: float
+
+
+def propose(
+    space: Mapping[str, BaseDistribution], history: Sequence[Trial], *, seed: int, startup: int
+) -> dict[str, Value]:
+    """Give the parameters of trial number `len(history)`.
+
+    Args:
+        space: parameter name to distribution; an empty one gives no parameters.
+        history: the finished trials, in order.
+        seed: of the study.
+        startup: how many trials are quasi-random.
+    """
+    if not space:
+        return {}
+    number = len(history)
+    if number < startup:
+        return sobol_point(space, number, seed=seed)
+    sampler_seed = int(digest(seed, number)[:8], 16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.GPSampler(
+            seed=sampler_seed,
+            independent_sampler=optuna.samplers.RandomSampler(seed=sampler_seed),
+            n_startup_trials=0,
+            deterministic_objective=False,
+        )
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        for trial in history:
+            study.add_trial(
+                optuna.trial.create_trial(params=dict(trial.params), distributions=dict(space), value=trial.score)
+            )
+        proposed: dict[str, Value] = study.ask(dict(space)).params
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return proposed
+
+
+def best(history: Sequence[Trial]) -> Trial:
+    """Give the trial with the highest score, the earliest of equals."""
+    return max(history, key=lambda trial: trial.score)
+
+
+def sobol_point(space: Mapping[str, BaseDistribution], index: int, *, seed: int) -> dict[str, Value]:
+    """Give point `index` of a scrambled Sobol sequence over the space.
+
+    Optuna's `QMCSampler` counts its points in the study's attributes, and so would repeat one in a rebuilt study.
+    """
+    sequence = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng(seed))
+    point = sequence.random_base2((index + 1).bit_length())[index]
+    return {name: _at(space[name], float(unit)) for name, unit in zip(sorted(space), point, strict=True)}
+
+
+def _at(distribution: BaseDistribution, unit: float) -> Any:
+    """Map [0, 1) onto a distribution, evenly on its own scale."""
+    match distribution:
+        case FloatDistribution(low=low, high=high, log=log, step=step):
+            if log:
+                return float(np.clip(np.exp(np.log(low) + unit * (np.log(high) - np.log(low))), low, high))
+            if step is None:
+                return low + unit * (high - low)
+            return low + step * int(unit * (round((high - low) / step) + 1))
+        case IntDistribution(low=low, high=high, log=log, step=step):
+            if log:
+                edge_low, edge_high = np.log(low - 0.5), np.log(high + 0.5)
+                return int(np.clip(np.rint(np.exp(edge_low + unit * (edge_high - edge_low))), low, high))
+            return low + step * int(unit * ((high - low) // step + 1))
+        case CategoricalDistribution(choices=choices):
+            return choices[int(unit * len(choices))]
+    raise TypeError(f"A space holds Optuna's float, int and categorical distributions, but got {distribution!r}.")

@@ -1,0 +1,158 @@
+"""The job border: one `FoldJob` in, one `FoldOutcome` out, whatever happens in between; the same in every executor.
+
+Test images are read here and nowhere else, after training, and in no job of the search.
+"""
+
+import random
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from harness import model as models
+from harness.images.dataset import ImageSet, Pixels, open_dataset
+from harness.images.transform import ResizedPixels
+from harness.plan import FoldJob
+from harness.plugins import LOSSES
+from harness.train import OnValidation, Subset, Trained, embed, stream, train_fold
+from protocols.protocol import Protocol
+from protocols.splits import FoldImages, class_folds, fold_images, images_of, trainval_classes
+from results.record import Environment, FoldRecord
+
+THREADS = 1
+"""Torch threads of a job, always the same number: sums of floats depend on it, and scores on them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """What a job finds where it is done; nothing here changes a result.
+
+    Attributes:
+        roots: dataset name in the jobs to (name to open it by, root folder).
+        device: to train on.
+        weights: file of the trunk's weights, if the protocol asks for any.
+        environment: that its records carry.
+    """
+
+    roots: Mapping[str, tuple[str, Path]]
+    device: str
+    environment: Environment
+    weights: Path | None = None
+
+
+class FoldOutcome(NamedTuple):
+    """What came of a job: its ledger line, and outside the search the test embeddings `(test images, dim)`."""
+
+    job: FoldJob
+    record: FoldRecord
+    embeddings: NDArray[np.float32] | None
+
+
+Work = Callable[[FoldJob, OnValidation], FoldOutcome]
+
+
+class ClassSplit(NamedTuple):
+    """Image indices of a dataset under a protocol."""
+
+    folds: tuple[FoldImages, ...]
+    test: NDArray[np.int64]
+
+
+def split(images: ImageSet, protocol: Protocol) -> ClassSplit:
+    """Split a dataset by the protocol's cut and folds.
+
+    Raises:
+        ValueError: the set has no official split although the protocol asks for it, or too few classes.
+    """
+    num_classes = len(images.class_names)
+    boundary = trainval_classes(num_classes)
+    if protocol.cut.of(images.facts.name) == "official":
+        if images.facts.official_trainval_classes is None:
+            raise ValueError(f"Dataset {images.facts.name!r} has no official class-disjoint split; use --set cut=half.")
+        boundary = images.facts.official_trainval_classes
+    folds = class_folds(boundary, folds=protocol.folds, validation_fraction=protocol.validation_fraction)
+    test = images_of(images.labels, np.arange(boundary, num_classes))
+    return ClassSplit(tuple(fold_images(images.labels, fold) for fold in folds), test)
+
+
+def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation) -> FoldOutcome:
+    """Do one job; an exception becomes a record that tells it."""
+    started = time.perf_counter()
+    try:
+        trained, embeddings = _train_and_embed(job, workplace, on_validation)
+    except Exception as error:  # noqa: BLE001 the job border: a failure is a record
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        message = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
+        trained, embeddings = Trained("failed", None, (), None, None, message), None
+    return FoldOutcome(job, record_of(job, trained, workplace.environment, time.perf_counter() - started), embeddings)
+
+
+def record_of(job: FoldJob, trained: Trained, environment: Environment, seconds: float) -> FoldRecord:
+    """Write down what came of a job."""
+    return FoldRecord(
+        key=job.key,
+        seed=job.seed,
+        dataset=job.dataset,
+        fingerprint=job.fingerprint,
+        cut=job.protocol.cut.of(job.dataset),
+        protocol=job.protocol.name,
+        digest=job.protocol.digest,
+        loss=job.loss,
+        params=dict(job.params),
+        stage=job.stage,
+        number=job.number,
+        fold=job.fold,
+        outcome=trained.outcome,
+        history=trained.history,
+        best_epoch=trained.best_epoch,
+        best_score=trained.best_score,
+        seconds=round(seconds, 3),
+        environment=environment,
+        message=trained.message,
+    )
+
+
+def _train_and_embed(
+    job: FoldJob, workplace: Workplace, on_validation: OnValidation
+) -> tuple[Trained, NDArray[np.float32] | None]:
+    torch.set_num_threads(THREADS)
+    device = torch.device(workplace.device)
+    images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize)
+    if images.fingerprint != job.fingerprint:
+        raise ValueError(f"the images have fingerprint {images.fingerprint}, the job is for {job.fingerprint}")
+    folds, test = split(images, job.protocol)
+    model = models.build(job.protocol, seed=stream(job, "model")).to(device)
+    if job.stage == "untrained":
+        trained = Trained("done", model, (), None, None)
+    else:
+        _seed_global_generators(stream(job, "training"))
+        spec = LOSSES.find(job.loss)
+        train, validation = (Subset(pixels, images.labels, indices) for indices in folds[job.fold])
+        trained = train_fold(job, spec, model, train, validation, device=device, on_validation=on_validation)
+    if job.stage == "search" or trained.model is None:
+        return trained, None
+    subset = Subset(pixels, images.labels, test)
+    embeddings = embed(trained.model, subset, job.protocol, device, features=job.stage == "untrained")
+    if not np.isfinite(embeddings).all():
+        return trained._replace(outcome="diverged", message="the test embeddings were not finite"), None
+    return trained, embeddings
+
+
+@lru_cache(maxsize=2)
+def _opened(name: str, root: Path, side: int) -> tuple[ImageSet, Pixels]:
+    images = open_dataset(name, root)
+    return images, ResizedPixels(images.pixels, side)
+
+
+def _seed_global_generators(seed: int) -> None:
+    """Seed what libraries draw from behind our back: PML's miners and samplers use the global generators."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 it is that generator which must be seeded
+    torch.manual_seed(seed)
