@@ -64,6 +64,9 @@ class ImageSet:
         labels: `(images,)`, 0 … classes − 1, numbered in the order in which the split counts classes.
         class_names: one name per class, in label order.
         pixels: the images, in the order of `labels`.
+        queries: `(images,)`, true for test images that only ask while the other test images are their gallery; `None`
+            where the test set is its own gallery.
+        found: where and in which layout the images were found, for people.
     """
 
     facts: DatasetFacts
@@ -71,6 +74,8 @@ class ImageSet:
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     pixels: Pixels
+    queries: NDArray[np.bool_] | None = None
+    found: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,5 +94,9 @@ DATASETS = plugins.Kind(group="mlrc.datasets", noun="dataset", plural="datasets"
 
 
 def open_dataset(name: str, root: Path) -> ImageSet:
-    """Open a dataset by the name a user gives; raises what `DATASETS.find` and `Dataset.open` raise."""
-    return DATASETS.find(name).open(root)
+    """Open a dataset by the name a user gives; `NAME:PATH` opens it at `PATH` in place of `root`.
+
+    Raises what `DATASETS.find` and `Dataset.open` raise.
+    """
+    plugin, _, path = name.partition(":")
+    return DATASETS.find(plugin).open(Path(path).expanduser() if path else root)

@@ -18,7 +18,8 @@ class DatasetFacts:
         official_trainval_classes: how many of the first classes the official split trains on; `None` if it has none
             that is class-disjoint.
         official_split: the official split's name in reports.
-        archives: archive file name to its MD5.
+        archives: name of an archive or annotation file as published, to its MD5.
+        addresses: archive to a stable public address, where there is one.
         fingerprint: the fingerprint that the opened set must have; empty where the images are not fixed to the byte.
     """
 
@@ -31,4 +32,5 @@ class DatasetFacts:
     official_trainval_classes: int | None = None
     official_split: str = ""
     archives: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
     fingerprint: str = ""

@@ -1,0 +1,10 @@
+"""Facts of anyone's own images: nothing is known before the folder is read."""
+
+from protocols.datasets.facts import DatasetFacts
+
+FACTS = DatasetFacts(
+    name="folder",
+    title="Folder",
+    source="folder:PATH, a folder of class folders or with a manifest.csv (path, label), or such a file itself",
+    licence="Whatever the images' owner allows.",
+)

@@ -1,0 +1,15 @@
+"""Facts of In-Shop Clothes Retrieval, where test queries search a gallery of other photos of the same items."""
+
+from protocols.datasets.facts import DatasetFacts
+
+FACTS = DatasetFacts(
+    name="inshop",
+    title="In-Shop Clothes Retrieval",
+    source="Liu et al., CVPR 2016, https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html; "
+    "the photos of img.zip as published, not cut to their bounding boxes",
+    licence="Non-commercial research.",
+    classes=7_982,
+    images=52_712,
+    official_trainval_classes=3_997,
+    official_split="train / query and gallery",
+)
