@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from harness import model as models
 from harness.images.dataset import ImageSet, Pixels, open_dataset
-from harness.images.transform import ResizedPixels
+from harness.images.transform import resized
 from harness.plan import FoldJob
 from harness.plugins import LOSSES
 from harness.train import OnValidation, Subset, Trained, embed, stream, train_fold
@@ -148,7 +148,7 @@ def _train_and_embed(
 @lru_cache(maxsize=2)
 def _opened(name: str, root: Path, side: int) -> tuple[ImageSet, Pixels]:
     images = open_dataset(name, root)
-    return images, ResizedPixels(images.pixels, side)
+    return images, resized(images.pixels, side)
 
 
 def _seed_global_generators(seed: int) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from harness.images.dataset import Pixels
+from harness.images.dataset import ArrayPixels, Pixels
 from protocols.protocol import Protocol
 
 LUMA = (0.299, 0.587, 0.114)
@@ -46,15 +46,30 @@ class ResizedPixels:
         return resize(self._pixels[index], self._side)
 
 
+def resized(pixels: Pixels, side: int) -> Pixels:
+    """Apply the protocol's first step: at once to images that lie in memory, at each access to others."""
+    if not isinstance(pixels, ArrayPixels):
+        return ResizedPixels(pixels, side)
+    if min(pixels.array.shape[1:3]) == side:
+        return pixels
+    return ArrayPixels(np.stack([resize(image, side) for image in pixels.array]))
+
+
 def resize(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Bring the shorter side of `(height, width, channels)` to `side`; the longer is floored, as in torchvision."""
-    height, width = image.shape[:2]
-    if min(height, width) == side:
+    height, width = resized_size(*image.shape[:2], side)
+    if image.shape[:2] == (height, width):
         return image
-    size = (side, side * height // width) if width <= height else (side * width // height, side)
     picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-    resized = np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
-    return resized.reshape(size[1], size[0], -1)
+    resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    return resized.reshape(height, width, -1)
+
+
+def resized_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """Give height and width after `resize`."""
+    if width <= height:
+        return side * height // width, side
+    return side, side * width // height
 
 
 def training_batch(
@@ -73,13 +88,19 @@ def training_batch(
 
 def evaluation_batch(pixels: Pixels, indices: Sequence[int] | NDArray[np.int64], protocol: Protocol) -> Tensor:
     """Give centrally cropped, normalised images `(batch, channels, crop, crop)`, float32."""
-    crops = []
-    for index in indices:
-        image = pixels[int(index)]
-        top = round((image.shape[0] - protocol.crop) / 2)
-        left = round((image.shape[1] - protocol.crop) / 2)
-        crops.append(_tensor(image[top : top + protocol.crop, left : left + protocol.crop]))
-    return normalise(torch.stack(crops), protocol)
+    side = protocol.crop
+    if isinstance(pixels, ArrayPixels):
+        crops = _central_crop(pixels.array[np.asarray(indices)], side)
+    else:
+        crops = np.stack([_central_crop(pixels[int(index)], side) for index in indices])
+    return normalise(torch.from_numpy(crops).permute(0, 3, 1, 2), protocol)
+
+
+def _central_crop(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Cut `(…, height, width, channels)` to `side` by `side` in the middle, rounded as torchvision rounds it."""
+    height, width = images.shape[-3:-1]
+    top, left = round((height - side) / 2), round((width - side) / 2)
+    return images[..., top : top + side, left : left + side, :]
 
 
 def random_boxes(sizes: Sequence[tuple[int, ...]], protocol: Protocol, generator: np.random.Generator) -> Boxes:
@@ -122,7 +143,7 @@ def _crop(image: NDArray[np.uint8], boxes: Boxes, row: int, side: int) -> Tensor
 
 
 def _tensor(image: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    return torch.from_numpy(image.transpose(2, 0, 1).copy())
 
 
 def normalise(batch: Tensor, protocol: Protocol) -> Tensor:

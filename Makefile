@@ -1,0 +1,39 @@
+# The two commands of the README, and what they are made of. Needs Python >= 3.11 and make; everything else is set up here.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count())")
+
+.PHONY: demo test lint typecheck imports pytest setup clean
+
+# Three losses through search, repeats and report, on letters made from matplotlib's fonts.
+demo: setup
+	$(BIN)/mlrc run --dataset glyphs --losses contrastive,multi_similarity,multi_proxy_anchor --protocol quick \
+		--root data --runs runs/demo --workers $(WORKERS)
+
+# Everything that must hold.
+test: setup lint typecheck imports pytest
+
+lint:
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+typecheck:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports
+
+pytest:
+	$(BIN)/pytest -n $(WORKERS)
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(None if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed, this is ' + sys.version)"
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs/demo
