@@ -12,26 +12,23 @@ Proxy-Anchor's, so that one proxy per class and tau 0 is that loss exactly.
 
 from typing import Any
 
-import torch
 from optuna.distributions import FloatDistribution, IntDistribution
 from pytorch_metric_learning.distances import CosineSimilarity
-from pytorch_metric_learning.losses import BaseMetricLossFunction
-from pytorch_metric_learning.losses.mixins import WeightRegularizerMixin
 from pytorch_metric_learning.reducers import DivisorReducer
 from pytorch_metric_learning.utils import common_functions as c_f
 from pytorch_metric_learning.utils import loss_and_miner_utils as lmu
-from torch import Tensor, nn
+from torch import Tensor, inf, nn, where
 
-from losses.full_precision import FullPrecision
+from losses.proxy_loss import ProxyLoss
 from losses.proxy_spread import ProxySpreadRegularizer
 from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
-class MultiProxyAnchorLoss(FullPrecision, WeightRegularizerMixin, BaseMetricLossFunction):
+class MultiProxyAnchorLoss(ProxyLoss):
     """Multi Proxy Anchor, equation (6); pass `ProxySpreadRegularizer` as `weight_regularizer` for equation (7).
 
-    Sub-losses `pos_loss` and `neg_loss`, one element per class. `proxies` is `(num_classes, proxies_per_class, dim)`
-    and needs an optimizer.
+    `proxies` is `(num_classes, proxies_per_class, dim)`. Sub-losses `pos_loss` and `neg_loss`, one element per class;
+    its index is an image of the class or, where there is none, the image nearest to the class.
     """
 
     def __init__(
@@ -45,56 +42,43 @@ class MultiProxyAnchorLoss(FullPrecision, WeightRegularizerMixin, BaseMetricLoss
         gamma: float = 0.1,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        c_f.assert_distance_type(self, is_inverted=True)
-        proxies = torch.empty(num_classes * proxies_per_class, embedding_size)
-        self.weight_init_func(proxies)
-        self.proxies = nn.Parameter(proxies.view(num_classes, proxies_per_class, embedding_size))
-        self.num_classes, self.proxies_per_class = num_classes, proxies_per_class
+        super().__init__((num_classes, proxies_per_class, embedding_size), **kwargs)
+        c_f.assert_distance_type(self, CosineSimilarity)
         self.margin, self.alpha, self.gamma = margin, alpha, gamma
+        self.proxies_per_class = proxies_per_class
         self.add_to_recordable_attributes(
-            list_of_names=["num_classes", "proxies_per_class", "margin", "alpha", "gamma"], is_stat=False
+            list_of_names=["proxies_per_class", "margin", "alpha", "gamma"], is_stat=False
         )
-
-    def cast_types(self, dtype: torch.dtype, device: torch.device) -> None:
-        """Bring the proxies to the embeddings' type and device, as PML's losses do."""
-        self.proxies.data = c_f.to_device(self.proxies.data, device=device, dtype=dtype)
 
     def get_logits(self, embeddings: Tensor) -> Tensor:
         """Give S `(batch, num_classes)`, equation (1)."""
         to_proxies: Tensor = self.distance(embeddings, self.proxies.flatten(0, 1))
-        similarities = to_proxies.view(-1, self.num_classes, self.proxies_per_class)
+        similarities = to_proxies.view(-1, *self.proxies.shape[:2])
         return ((similarities / self.gamma).softmax(dim=2) * similarities).sum(dim=2)
 
-    def compute_loss(
-        self, embeddings: Tensor, labels: Tensor, indices_tuple: Any, ref_emb: Tensor, ref_labels: Tensor
-    ) -> dict[str, Any]:
-        """Give PML's loss dictionary; a miner weighs the images as it does in PML's Proxy-Anchor."""
-        c_f.labels_required(labels)
-        c_f.ref_not_supported(embeddings, labels, ref_emb, ref_labels)
-        self.cast_types(embeddings.dtype, embeddings.device)
-        weights = lmu.convert_to_weights(indices_tuple, labels, dtype=embeddings.dtype).unsqueeze(1) - 1
+    def compare(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
+        """Give the pull of each class present and the push of all; a miner weighs images as in PML's Proxy-Anchor."""
         similarities = self.get_logits(embeddings)
         own = nn.functional.one_hot(labels, self.num_classes).bool()  # (batch, num_classes)
-        pull = lmu.logsumexp(self.alpha * (self.margin - similarities) + weights, keep_mask=own, add_one=True, dim=0)
-        push = lmu.logsumexp(self.alpha * (similarities + self.margin) + weights, keep_mask=~own, add_one=True, dim=0)
-        classes = c_f.torch_arange_from_size(self.proxies)
-        loss_dict = {
+        present = own.any(dim=0)
+        bias = (weights - 1).unsqueeze(1)
+        pull = lmu.logsumexp(self.alpha * (self.margin - similarities) + bias, keep_mask=own, add_one=True, dim=0)
+        push = lmu.logsumexp(self.alpha * (self.margin + similarities) + bias, keep_mask=~own, add_one=True, dim=0)
+        nearest = where(own | ~present, similarities, -inf).argmax(dim=0)
+        return {
             "pos_loss": {
                 "losses": pull.squeeze(0),
-                "indices": classes,
+                "indices": nearest,
                 "reduction_type": "element",
-                "divisor": int(own.any(dim=0).sum()),
+                "divisor": int(present.sum()),
             },
             "neg_loss": {
                 "losses": push.squeeze(0),
-                "indices": classes,
+                "indices": nearest,
                 "reduction_type": "element",
                 "divisor": self.num_classes,
             },
         }
-        self.add_weight_regularization_to_loss_dict(loss_dict, self.proxies.flatten(0, 1))
-        return loss_dict
 
     def get_default_distance(self) -> CosineSimilarity:
         """Compare by cosine, as the paper does."""
