@@ -227,7 +227,7 @@ def a_saved_state_continues_the_training(spec: LossSpec) -> None:
 
 
 def memory_stays_within_the_bound_for_many_classes(spec: LossSpec) -> None:
-    """Far corner of the space, 12,000 classes, 128 dimensions, 32 images: at most 9 times its parameters and 256 MiB."""
+    """Far corner of the space, 12,000 classes, 128 dimensions, batch 32: at most 9 times its parameters and 256 MiB."""
     *_, params = corners(spec.space)
     with LiveMemory() as memory:
         loss = rehearsal.build(spec, params, num_classes=MANY_CLASSES, embedding_size=USUAL_EMBEDDING_SIZE)

@@ -1,0 +1,34 @@
+"""Margin loss with a learned boundary for every class.
+
+The loss of `losses.margin` with beta of the anchor's class.
+C.-Y. Wu, R. Manmatha, A. J. Smola, P. Krähenbühl: Sampling Matters in Deep Embedding Learning, ICCV 2017, equation (4),
+without its sampling and with nu = 0, as in the Reality Check.
+"""
+
+from torch import nn
+
+from losses.margin import SPEC as MARGIN
+from losses.margin import Margin
+from losses.spec import LOSS_LR, LossSpec
+
+
+def _build(num_classes: int, embedding_size: int, *, margin: float, beta: float) -> nn.Module:
+    del embedding_size
+    return Margin(margin=margin, beta=beta, learn_beta=True, num_classes=num_classes)
+
+
+SPEC = LossSpec(
+    name="margin_per_class",
+    title="Margin / class",
+    source=MARGIN.source,
+    space=MARGIN.space,
+    build=_build,
+    batch="pairs",
+    weight_decay=0.0,
+    published={
+        "cub200": {LOSS_LR: 0.0002655887291100615, "margin": 0.07791179285964983, "beta": 0.9796727354635435},
+        "cars196": {LOSS_LR: 4.7679427753164685e-05, "margin": 0.07760736041282862, "beta": 0.9598870432493178},
+        "sop": {LOSS_LR: 7.10753582252704e-05, "margin": 0.05186435523810318, "beta": 0.8424587060982769},
+    },
+    note=MARGIN.note,
+)
