@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.record import UNTRAINED, FoldRecord, RunRecord
-from results.statistics import Interval, class_interval, half_width
+from results.statistics import Interval, class_intervals, half_width
 
 SETTINGS = ("separated", "concatenated")
 PerClass = Mapping[str, NDArray[np.float64]]
@@ -85,6 +85,7 @@ def leaderboard(folds: Iterable[FoldRecord], runs: Iterable[RunRecord], per_clas
             trials[record.number] = trials.get(record.number, False) or record.outcome != "done"
         members.sort(key=lambda run: run.number)
         commits = " ".join(sorted({run.environment.commit for run in members}))
+        intervals = _class_intervals(members, per_class)
         for setting in SETTINGS:
             scores = [run.separated if setting == "separated" else run.concatenated for run in members]
             for metric in scores[0]:
@@ -100,7 +101,7 @@ def leaderboard(folds: Iterable[FoldRecord], runs: Iterable[RunRecord], per_clas
                         mean=float(np.mean(values)),
                         ci95=half_width(values),
                         n=len(values),
-                        classes=_class_interval(members, per_class, f"{setting}/{metric}"),
+                        classes=intervals.get((setting, metric)),
                         diverged=sum(trials.values()),
                         trials=len(trials),
                         commit=commits,
@@ -141,8 +142,11 @@ def _order(group: Group) -> tuple[str, str, str, bool, str]:
     return dataset, protocol, digest, loss != UNTRAINED, loss
 
 
-def _class_interval(runs: list[RunRecord], per_class: Mapping[str, PerClass], name: str) -> Interval | None:
+def _class_intervals(runs: list[RunRecord], per_class: Mapping[str, PerClass]) -> dict[tuple[str, str], Interval]:
     if any(run.key not in per_class for run in runs):
-        return None
-    sums = np.mean([per_class[run.key][name] for run in runs], axis=0)
-    return class_interval(sums, per_class[runs[0].key]["counts"].astype(np.int64))
+        return {}
+    sums = [per_class[run.key] for run in runs]
+    names = [(setting, metric) for setting in SETTINGS for metric in runs[0].separated]
+    means = np.array([np.mean([one["/".join(name)] for one in sums], axis=0) for name in names])
+    intervals = class_intervals(means, sums[0]["counts"].astype(np.int64))
+    return dict(zip(names, intervals, strict=True)) if intervals else {}

@@ -1,0 +1,114 @@
+"""Two losses are told apart when they differ by more than the noise of repeats and classes, and only then."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from results.pairs import Contest, contest
+from results.statistics import RESAMPLES
+
+Sums = NDArray[np.float64]
+COUNTS = np.full(60, 8)
+
+
+def _sums(generator: np.random.Generator, mean: float, *, repeats: int, seed_noise: float, classes: Sums) -> Sums:
+    """Draw per-class sums whose class means are `mean` + class effect + seed effect + noise, as fractions."""
+    seeds = generator.normal(0, seed_noise, size=(repeats, 1))
+    noise = generator.normal(0, 0.02, size=(repeats, len(classes)))
+    return np.asarray(COUNTS[: len(classes)] * (mean + classes + seeds + noise))
+
+
+def _simulate(
+    seed: int, *, difference: float, repeats: int = 5, losses: int = 2, seed_noise: float = 0.01, classes: int = 60
+) -> Contest:
+    generator = np.random.default_rng(seed)
+    effects = generator.normal(0, 0.1, size=classes)
+    sums = {
+        chr(ord("a") + number): _sums(
+            generator, 0.5 + (difference if number == 0 else 0), repeats=repeats, seed_noise=seed_noise, classes=effects
+        )
+        for number in range(losses)
+    }
+    found = contest(sums, COUNTS[:classes])
+    assert found is not None
+    return found
+
+
+def test_a_clear_winner_is_ranked_first_and_stands_alone() -> None:
+    found = _simulate(0, difference=0.2, losses=4)
+    assert found.ranks == {"a": 1, "b": 2, "c": 2, "d": 2}
+    assert found.best == {"a"}
+    assert found.pairs["a", "b"].probability == 1
+    assert found.pairs["a", "b"].difference.mean == pytest.approx(20, abs=2)
+
+
+def test_losses_that_cannot_be_told_apart_share_the_rank_and_are_all_best() -> None:
+    found = _simulate(1, difference=0.0, losses=3)
+    assert found.ranks == {"a": 1, "b": 1, "c": 1}
+    assert found.best == {"a", "b", "c"}
+
+
+def test_the_two_orders_of_a_pair_mirror_each_other() -> None:
+    found = _simulate(2, difference=0.01, losses=3)
+    for (a, b), pair in found.pairs.items():
+        other = found.pairs[b, a]
+        assert pair.difference.mean == -other.difference.mean
+        assert pair.probability == pytest.approx(1 - other.probability)
+        assert pair.adjusted == other.adjusted
+
+
+def test_the_interval_of_a_difference_covers_the_truth_in_about_95_percent_of_simulations() -> None:
+    """Classes as well as seeds are drawn anew each time, and three repeats are few."""
+    for repeats in (3, 10):
+        intervals = [
+            _simulate(seed, difference=0.02, repeats=repeats, classes=40).pairs["a", "b"].difference.interval()
+            for seed in range(250)
+        ]
+        covered = np.mean([low <= 2 <= high for low, high in intervals])
+        assert 0.91 <= covered <= 0.99, f"{repeats} repeats: {covered}"
+
+
+def test_equal_losses_are_told_apart_in_no_more_than_5_percent_of_tables() -> None:
+    wrong = [len(set(_simulate(seed, difference=0.0, losses=4, classes=30).ranks.values())) > 1 for seed in range(120)]
+    assert sum(wrong) <= stats.binom.ppf(0.99, len(wrong), 0.05)
+
+
+def test_without_class_noise_the_test_is_welchs() -> None:
+    generator = np.random.default_rng(3)
+    a, b = generator.normal(0.52, 0.02, size=(6, 1)), generator.normal(0.5, 0.01, size=(4, 1))
+    found = contest({"a": COUNTS * a, "b": COUNTS * b}, COUNTS)
+    assert found is not None
+    expected = stats.ttest_ind(100 * a[:, 0], 100 * b[:, 0], equal_var=False)
+    difference = found.pairs["a", "b"].difference
+    assert difference.freedom == pytest.approx(expected.df, rel=1e-6)
+    assert difference.p_value == pytest.approx(expected.pvalue, rel=0.15)
+    assert difference.mean / difference.error == pytest.approx(expected.statistic, rel=4 / np.sqrt(2 * RESAMPLES))
+
+
+def test_without_seed_noise_the_error_is_that_of_the_paired_class_bootstrap() -> None:
+    generator = np.random.default_rng(4)
+    of_a, of_b = COUNTS * generator.random(60), COUNTS * generator.random(60)
+    found = contest({"a": np.stack([of_a] * 3), "b": np.stack([of_b] * 3)}, COUNTS)
+    assert found is not None
+    expected = stats.bootstrap(
+        ((of_a - of_b) / COUNTS * 100,), np.mean, n_resamples=20000, rng=generator
+    ).standard_error
+    assert found.pairs["a", "b"].difference.error == pytest.approx(expected, rel=4 / np.sqrt(2 * RESAMPLES))
+
+
+def test_the_probability_of_outperforming_counts_repeats_and_ties() -> None:
+    a, b = np.array([0.1, 0.2, 0.3]), np.array([0.2, 0.2])
+    found = contest({"a": COUNTS * a[:, None], "b": COUNTS * b[:, None]}, COUNTS)
+    assert found is not None
+    assert found.pairs["a", "b"].probability == pytest.approx(0.5)
+    assert found.pairs["b", "a"].probability == pytest.approx(0.5)
+
+
+def test_one_repeat_or_one_class_compares_nothing() -> None:
+    one, three = np.ones((1, 60)), np.ones((3, 60))
+    assert contest({"a": one, "b": three}, COUNTS) is None
+    assert contest({"a": three, "b": three}, COUNTS[:1]) is None
+    beside = contest({"a": one, "b": three, "c": three}, COUNTS)
+    assert beside is not None
+    assert beside.losses == ("b", "c")
