@@ -1,7 +1,9 @@
 """Reader of Cars196 from cars_annos.mat, from the devkit's train and test annotations, or from class folders."""
 
 import csv
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -46,34 +48,22 @@ def list_cars196(root: Path) -> ImageList:
 
 def _from_one_list(place: Path) -> ImageList:
     path = place / "cars_annos.mat"
-    annotations = _matlab(path, "annotations")
-    return ImageList(
-        found=str(path),
-        folder=place,
-        paths=tuple(str(name) for name in annotations["relative_im_path"]),
-        labels=annotations["class"].astype(np.int64) - 1,
-        class_names=tuple(str(name) for name in _matlab(path, "class_names")),
-    )
+    files, labels = _annotations(path, "relative_im_path")
+    return ImageList(found=str(path), folder=place, paths=files, labels=labels, class_names=_names(path))
 
 
 def _from_devkit(place: Path, devkit: Path) -> ImageList:
     paths: list[str] = []
     labels: list[NDArray[np.int64]] = []
     for half, name in (("cars_train", "cars_train_annos.mat"), ("cars_test", "cars_test_annos_withlabels.mat")):
-        annotations = _matlab(devkit / name, "annotations")
         folder = f"{half}/{half}" if (place / half / half).is_dir() else half  # Kaggle's archive nests them
-        paths += [f"{folder}/{file}" for file in annotations["fname"]]
-        labels.append(annotations["class"].astype(np.int64) - 1)
+        files, numbers = _annotations(devkit / name, "fname")
+        paths += [f"{folder}/{file}" for file in files]
+        labels.append(numbers)
     joined = np.concatenate(labels)
     meta = devkit / "cars_meta.mat"
-    names = _matlab(meta, "class_names") if meta.is_file() else np.arange(1, joined.max() + 2)
-    return ImageList(
-        found=f"{devkit} (devkit)",
-        folder=place,
-        paths=tuple(paths),
-        labels=joined,
-        class_names=tuple(str(name) for name in names),
-    )
+    names = _names(meta) if meta.is_file() else tuple(str(number) for number in range(1, joined.max() + 2))
+    return ImageList(found=f"{devkit} (devkit)", folder=place, paths=tuple(paths), labels=joined, class_names=names)
 
 
 def _from_class_folders(place: Path, parts: Sequence[str], names: Sequence[str]) -> ImageList:
@@ -99,11 +89,11 @@ def _from_class_folders(place: Path, parts: Sequence[str], names: Sequence[str])
     )
 
 
-def _class_order(place: Path) -> list[str]:
+def _class_order(place: Path) -> Sequence[str]:
     """Give the class names in official order, which is not the alphabet's."""
     for path in (place / "cars_meta.mat", place / "devkit" / "cars_meta.mat"):
         if path.is_file():
-            return [str(name) for name in _matlab(path, "class_names")]
+            return _names(path)
     if (place / "names.csv").is_file():
         with (place / "names.csv").open(encoding="utf-8-sig", newline="") as file:
             return [row[0] for row in csv.reader(file) if row]
@@ -117,14 +107,25 @@ def _plain(name: str) -> str:
     return name.replace("/", "-").strip()  # "Ram C/V Cargo Van" cannot be a folder's name
 
 
-def _matlab(path: Path, variable: str) -> NDArray[np.void]:
+def _annotations(path: Path, column: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    with _readable(path):
+        rows = np.atleast_1d(loadmat(path, squeeze_me=True)["annotations"])
+        return tuple(str(file) for file in rows[column]), rows["class"].astype(np.int64) - 1
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    with _readable(path):
+        return tuple(str(name) for name in np.atleast_1d(loadmat(path, squeeze_me=True)["class_names"]))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        found: NDArray[np.void] = loadmat(path, squeeze_me=True)[variable]
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError, MatReadError) as error:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
         raise ValueError(
-            f"{path} must be a whole MATLAB file with {variable!r}, but it cannot be read ({error}); get it again."
+            f"{path} must be a whole MATLAB file as it was published, but it cannot be read ({error}); get it again."
         ) from error
-    return np.atleast_1d(found)
 
 
 def open_cars196(root: Path, facts: DatasetFacts = FACTS) -> ImageSet:

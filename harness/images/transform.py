@@ -57,7 +57,7 @@ def resized(pixels: Pixels, side: int) -> Pixels:
 
 def resize(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Bring the shorter side of `(height, width, channels)` to `side`; the longer is floored, as in torchvision."""
-    height, width = resized_size(*image.shape[:2], side)
+    height, width = resized_size(image.shape[0], image.shape[1], side)
     if image.shape[:2] == (height, width):
         return image
     picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
