@@ -83,11 +83,17 @@ def train_fold(
     classes, train_labels = np.unique(train.labels[train.indices], return_inverse=True)
     torch.manual_seed(stream(job, "loss"))
     loss, miner = _loss(spec, job, len(classes), device)
-    optimizers = [_optimizer(protocol.optimizer, model, protocol.lr, protocol.momentum, protocol.weight_decay)]
+    optimizers = [
+        _optimizer(
+            protocol.optimizer, model, lr=protocol.lr, momentum=protocol.momentum, weight_decay=protocol.weight_decay
+        )
+    ]
     if LOSS_LR in job.params:
         decay = protocol.loss_weight_decay if spec.weight_decay is None else spec.weight_decay
         lr = float(job.params[LOSS_LR])
-        optimizers.append(_optimizer(protocol.loss_optimizer, loss, lr, protocol.loss_momentum, decay))
+        optimizers.append(
+            _optimizer(protocol.loss_optimizer, loss, lr=lr, momentum=protocol.loss_momentum, weight_decay=decay)
+        )
 
     m = protocol.images_per_class_pairs if spec.batch == "pairs" else protocol.images_per_class_classes
     stream_of_batches = enumerate(
@@ -174,6 +180,6 @@ def _loss(spec: LossSpec, job: FoldJob, num_classes: int, device: torch.device) 
     return loss.to(device), miner
 
 
-def _optimizer(name: str, module: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.Optimizer:
+def _optimizer(name: str, module: nn.Module, **numbers: float) -> torch.optim.Optimizer:
     kinds = {"rmsprop": torch.optim.RMSprop}
-    return kinds[name](module.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+    return kinds[name](module.parameters(), **numbers)

@@ -207,9 +207,9 @@ def _parse(name: str, current: object, text: str, dataset: str) -> object:
     try:
         return tuple(kind(part) for part in text.split(",")) if isinstance(current, tuple) else kind(text)
     except ValueError:
-        what = {int: "whole number", float: "number"}[kind]
-        plural = "s, separated by commas" if isinstance(current, tuple) else ""
-        raise ValueError(f"{name} takes a {what}{plural} such as {_short(current)}, but got {text!r}.") from None
+        number = {int: "whole number", float: "number"}[kind]
+        what = f"{number}s, separated by commas," if isinstance(current, tuple) else f"a {number}"
+        raise ValueError(f"{name} takes {what} such as {_short(current)}, but got {text!r}.") from None
 
 
 _FIELDS = frozenset(field.name for field in fields(Protocol))

@@ -67,9 +67,14 @@ class Ledger:
     """
 
     def __init__(self, runs: Path) -> None:
-        runs.mkdir(parents=True, exist_ok=True)
         self.path = runs / LEDGER
-        self._lock = (runs / "ledger.lock").open("a+")
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            self._lock = (runs / "ledger.lock").open("a+")
+        except OSError as error:
+            raise OSError(
+                f"The runs folder {runs} must be writable, but it is not ({error.strerror}); give another with --runs."
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

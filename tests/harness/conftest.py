@@ -1,0 +1,99 @@
+"""A set of sixteen made-up classes, small enough that a whole protocol over it takes a second."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from harness import work
+from harness.images.dataset import ImageSet
+from harness.plan import FoldJob, Study
+from harness.work import Workplace
+from protocols.datasets.facts import DatasetFacts
+from protocols.protocol import PerDataset, Protocol
+from protocols.quick import QUICK
+from results.record import Environment
+
+CLASSES, PER_CLASS, SIDE = 16, 6, 16
+ENVIRONMENT = Environment(commit="c0ffee", versions={"torch": "0"}, device="cpu", host="here")
+
+
+class SpyPixels:
+    """Images that remember which of them were read."""
+
+    def __init__(self, array: NDArray[np.uint8]) -> None:
+        self._array = array
+        self.read: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        self.read.add(index)
+        image: NDArray[np.uint8] = self._array[index]
+        return image
+
+
+@pytest.fixture(scope="session")
+def tiny_protocol() -> Protocol:
+    return QUICK.vary(
+        {
+            "resize": SIDE,
+            "crop": SIDE,
+            "embedding_size": 8,
+            "batch_size": 8,
+            "lr": 1e-3,
+            "iterations_per_epoch": 2,
+            "max_epochs": 4,
+            "validation_interval": PerDataset(2),
+            "trials": 3,
+            "repeats": 2,
+            "ndcg_at": (1, 2),
+            "recall_at": PerDataset((1, 2)),
+        }
+    )
+
+
+@pytest.fixture
+def tiny_images() -> ImageSet:
+    generator = np.random.default_rng(0)
+    patterns = generator.integers(0, 256, (CLASSES, 1, SIDE, SIDE, 1))
+    noise = generator.integers(-60, 60, (CLASSES, PER_CLASS, SIDE, SIDE, 1))
+    array = np.clip(patterns + noise, 0, 255).astype(np.uint8).reshape(-1, SIDE, SIDE, 1)
+    return ImageSet(
+        facts=DatasetFacts(name="tiny", title="Tiny", source="made up", licence="none"),
+        fingerprint="0123456789abcdef",
+        labels=np.repeat(np.arange(CLASSES), PER_CLASS),
+        class_names=tuple(map(str, range(CLASSES))),
+        pixels=SpyPixels(array),
+    )
+
+
+@pytest.fixture
+def workplace(tiny_images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+    """A workplace in which opening any dataset gives the tiny images."""
+
+    def open_tiny(name: str, root: Path) -> ImageSet:
+        return tiny_images
+
+    monkeypatch.setattr(work, "open_dataset", open_tiny)
+    work._opened.cache_clear()
+    yield Workplace(roots={"tiny": ("tiny", Path("nowhere"))}, device="cpu", environment=ENVIRONMENT)
+    work._opened.cache_clear()
+
+
+@pytest.fixture
+def study(tiny_protocol: Protocol, tiny_images: ImageSet) -> Study:
+    return Study(protocol=tiny_protocol, dataset="tiny", fingerprint=tiny_images.fingerprint, loss="contrastive")
+
+
+@pytest.fixture
+def job(study: Study) -> FoldJob:
+    return study.jobs("search", 0, {"pos_margin": 0.0, "neg_margin": 0.5})[0]
+
+
+@pytest.fixture
+def silent() -> Callable[[int, float], None]:
+    return lambda epoch, score: None

@@ -1,0 +1,71 @@
+"""Batches: the classes and images that protocol A3 draws, from the seed and the position alone."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from harness.batches import batches
+
+
+def _first(
+    labels: NDArray[np.int64], count: int, *, batch_size: int = 32, m: int = 4, seed: int = 7
+) -> list[NDArray[np.int64]]:
+    return list(islice(batches(labels, batch_size=batch_size, images_per_class=m, seed=seed), count))
+
+
+@given(st.integers(1, 12), st.integers(1, 9), st.integers(1, 4), st.integers(1, 24), st.integers(0, 2**63 - 1))
+def test_each_pass_takes_m_images_of_every_class_once(
+    classes: int, images: int, m: int, batch_size: int, seed: int
+) -> None:
+    labels = np.repeat(np.arange(classes) * 3 + 1, images)
+    one_pass = classes * m
+    count = -(-3 * one_pass // batch_size)
+    drawn = np.concatenate(_first(labels, count, batch_size=batch_size, m=m, seed=seed))
+    for start in range(0, 3 * one_pass, one_pass):
+        part = drawn[start : start + one_pass].reshape(classes, m)
+        assert np.all(labels[part] == labels[part][:, :1])
+        assert sorted(labels[part][:, 0].tolist()) == np.unique(labels).tolist()
+        if images >= m:
+            assert all(len(set(row)) == m for row in part.tolist())
+
+
+def test_batches_have_the_size_asked_for_and_go_on_across_passes() -> None:
+    labels = np.repeat(np.arange(5), 4)
+    assert [len(batch) for batch in _first(labels, 9)] == [32] * 9
+
+
+def test_a_class_with_too_few_images_repeats_them() -> None:
+    labels = np.array([0, 1, 1, 1, 1])
+    batch = _first(labels, 1, batch_size=8)[0]
+    assert sorted(batch.tolist()) == [0, 0, 0, 0, 1, 2, 3, 4]
+
+
+def test_the_same_seed_gives_the_same_batches_and_another_seed_others() -> None:
+    labels = np.repeat(np.arange(30), 8)
+    first, again, other = (_first(labels, 5, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_passes_differ_in_the_order_of_classes() -> None:
+    labels = np.arange(16)
+    first, second = _first(labels, 2, batch_size=16, m=1)
+    assert not np.array_equal(first, second)
+
+
+def test_nothing_is_drawn_from_the_global_generator() -> None:
+    np.random.seed(3)  # noqa: NPY002 the generator under test must be left alone
+    before = np.random.get_state()[1].copy()  # type: ignore[index] # noqa: NPY002
+    _first(np.repeat(np.arange(9), 4), 3)
+    assert np.array_equal(before, np.random.get_state()[1])  # type: ignore[index] # noqa: NPY002
+
+
+@pytest.mark.parametrize("m", [1, 4])
+def test_every_image_is_drawn_in_the_long_run(m: int) -> None:
+    labels = np.repeat(np.arange(6), 10)
+    drawn = np.concatenate(_first(labels, 80, m=m))
+    assert set(drawn.tolist()) == set(range(60))

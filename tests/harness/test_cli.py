@@ -1,0 +1,146 @@
+"""The command as a user meets it: what it prints, and one clear sentence with exit status 2 for a user's mistakes."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from harness.cli import app
+from protocols.catalogue import PROTOCOLS
+from results.ledger import LEDGER
+
+SMALL = [
+    f"--set={change}"
+    for change in ("embedding_size=8", "iterations_per_epoch=1", "max_epochs=1", "trials=2", "repeats=2")
+]
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("root")
+
+
+def _mlrc(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def _refused(result: Result, *parts: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    line = result.stderr.strip()
+    assert line.startswith("Error: ")
+    assert "\n" not in line
+    for part in parts:
+        assert part in line
+
+
+@pytest.mark.parametrize("command", ["list", "plan", "run", "search", "final", "report"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    result = _mlrc(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: mlrc {command}" in result.output
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [("losses", "contrastive"), ("datasets", "glyphs"), ("protocols", "reality_check"), ("trunks", "small_conv")],
+)
+def test_list_names_what_there_is(what: str, name: str) -> None:
+    result = _mlrc("list", what)
+    assert result.exit_code == 0
+    assert any(line.startswith(f"{name} ") for line in result.stdout.splitlines())
+
+
+def test_plan_counts_trainings_and_runs_none(root: Path, tmp_path: Path) -> None:
+    result = _mlrc("plan", "--dataset", "glyphs", "--losses", "contrastive", "--protocol", "quick", "--root", root)
+    assert result.exit_code == 0
+    quick = PROTOCOLS["quick"]
+    words = next(line.split() for line in result.stdout.splitlines() if line.strip().startswith("contrastive"))
+    assert words[1:3] == [str(quick.trials * quick.folds), str(quick.repeats * quick.folds)]
+
+
+WRONG: list[tuple[dict[str, str], tuple[str, ...]]] = [
+    ({"--losses": "contrastve"}, ("No loss named 'contrastve'. Did you mean 'contrastive'?",)),
+    ({"--losses": ","}, ("At least one loss must be given", "mlrc list losses")),
+    ({"--dataset": "glyph"}, ("No dataset named 'glyph'. Did you mean 'glyphs'?",)),
+    ({"--protocol": "qick"}, ("No protocol named 'qick'. Did you mean 'quick'?",)),
+    ({"--set": "trails=3"}, ("no field 'trails' to set. Did you mean 'trials'?",)),
+    ({"--set": "trials=x"}, ("trials takes a whole number", "'x'")),
+    ({"--set": "trunk=resnet5000"}, ("No trunk named 'resnet5000'",)),
+    ({"--set": "pooling=mean"}, ("pooling must be one of", "'mean'")),
+    ({"--set": "trials=0"}, ("has published parameters for", "none for 'glyphs'")),
+    ({"--device": "abacus"}, ("The device 'abacus' cannot be used here", "--device cpu")),
+]
+
+
+@pytest.mark.parametrize(("words", "parts"), WRONG, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_wrong_word_is_one_sentence_before_any_work(
+    command: str, words: dict[str, str], parts: tuple[str, ...], root: Path, tmp_path: Path
+) -> None:
+    options = {"--dataset": "glyphs", "--losses": "contrastive", "--protocol": "quick", "--root": str(root), **words}
+    runs = ["--runs", str(tmp_path / "runs")] if command == "run" else []
+    _refused(_mlrc(command, *(word for pair in options.items() for word in pair), *runs), *parts)
+    assert not (tmp_path / "runs").exists()
+
+
+def _run(root: Path, runs: Path, *words: str | Path, dataset: str = "glyphs", command: str = "run") -> Result:
+    fixed = ("--losses", "contrastive", "--protocol", "quick", "--device", "cpu", *SMALL)
+    return _mlrc(command, "--dataset", dataset, "--root", root, "--runs", runs, *fixed, *words)
+
+
+def test_a_root_without_the_dataset_names_what_is_missing(tmp_path: Path) -> None:
+    _refused(_run(tmp_path / "empty", tmp_path / "runs", dataset="omniglot"), "images_background.npz")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_truncated_file_of_the_dataset_is_named(tmp_path: Path) -> None:
+    for name in ("images_background.npz", "images_evaluation.npz"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04 torn")
+    _refused(_run(tmp_path, tmp_path / "runs", dataset="omniglot"), "images_background.npz")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_runs_folder_that_cannot_be_written_is_refused(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    _refused(_run(root, tmp_path / "file" / "runs"), "must be writable", "--runs")
+
+
+def test_a_ledger_with_a_broken_middle_line_is_refused_and_left_as_it_is(root: Path, tmp_path: Path) -> None:
+    broken = b'{"kind": "fold", "torn\n{"kind": "protocol"}\n'
+    (tmp_path / LEDGER).write_bytes(broken)
+    for result in (_run(root, tmp_path), _mlrc("report", "--runs", tmp_path)):
+        _refused(result, "Line 1 of", "is not a record", "Nothing was changed")
+        assert (tmp_path / LEDGER).read_bytes() == broken
+
+
+def test_a_report_without_a_ledger_or_without_a_finished_repeat_says_so(tmp_path: Path) -> None:
+    _refused(_mlrc("report", "--runs", tmp_path), "There is no ledger.jsonl in")
+    (tmp_path / LEDGER).write_bytes(b"")
+    _refused(_mlrc("report", "--runs", tmp_path), "No repeat in", "mlrc run")
+
+
+def test_final_before_the_search_is_refused(root: Path, tmp_path: Path) -> None:
+    _refused(_run(root, tmp_path / "runs", command="final"), "has 0 of 2 trials", "mlrc search")
+
+
+def test_search_then_final_then_report_give_the_table(root: Path, tmp_path: Path) -> None:
+    assert _run(root, tmp_path, command="search").exit_code == 0
+    assert not (tmp_path / "leaderboard.csv").exists()
+    result = _run(root, tmp_path, command="final")
+    assert result.exit_code == 0, result.output
+    table = (tmp_path / "table.md").read_text()
+    assert "| untrained |" in table
+    assert "| contrastive |" in table
+    assert "Differs from quick in" in table
+    assert "trials 2 instead of 4" in table
+    rows = (tmp_path / "leaderboard.csv").read_text().splitlines()
+    assert rows[0].startswith("dataset,protocol,digest,loss,setting,metric,mean,ci95,n,class_low,class_high,diverged,")
+    assert any(row.startswith("glyphs,quick+embedding_size=8+") for row in rows)
+    assert _mlrc("report", "--runs", tmp_path, "--out", tmp_path / "again").exit_code == 0
+    assert (tmp_path / "again" / "leaderboard.csv").read_text().splitlines() == rows
+    # Everything is recorded, so a second run has nothing to do and gives the same bytes.
+    ledger = (tmp_path / LEDGER).read_bytes()
+    assert _run(root, tmp_path).exit_code == 0
+    assert (tmp_path / LEDGER).read_bytes() == ledger

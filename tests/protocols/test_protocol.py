@@ -1,0 +1,139 @@
+"""The protocol as a value: what its digest covers, how variants are derived, what is refused."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from protocols.catalogue import PROTOCOLS, find
+from protocols.protocol import PerDataset, Protocol
+from protocols.quick import QUICK
+from protocols.reality_check import REALITY_CHECK
+
+OTHER: dict[str, Any] = {
+    "name": "other",
+    "trunk": "resnet50",
+    "weights": "ab",
+    "pooling": "max",
+    "channels": "RGB",
+    "optimizer": "rmsprop",
+    "loss_optimizer": "rmsprop",
+    "precision": "bfloat16",
+    "sampler": "gp",
+    "selection_metric": "RP",
+    "mean": (1.0, 2.0, 3.0),
+    "std": (1.0, 2.0, 3.0),
+    "crop_scale": (0.2, 1.0),
+    "crop_ratio": (0.5, 2.0),
+    "ndcg_at": (3,),
+    "recall_at": PerDataset((3,)),
+    "cut": PerDataset("official"),
+    "images_per_class_pairs": 8,
+    "images_per_class_classes": 2,
+    "batch_size": 64,
+    "frozen_batch_norm": False,
+    "flip": 0.25,
+    "validation_fraction": 0.5,
+}
+ONE_WORD = {"optimizer", "loss_optimizer", "sampler"}  # fields that have one allowed word so far
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Protocol) if field.name not in ONE_WORD])
+def test_the_digest_covers_every_field(field: str) -> None:
+    value = getattr(REALITY_CHECK, field)
+    other = OTHER.get(field, PerDataset(77) if isinstance(value, PerDataset) else None)
+    changed = replace(REALITY_CHECK, **{field: value + 1 if other is None else other})
+    assert changed.digest != REALITY_CHECK.digest
+    assert list(changed.diff(REALITY_CHECK)) == ([] if field == "name" else [field])
+
+
+def test_digests_are_the_same_in_every_process_and_version_of_python() -> None:
+    # A change of a published protocol's digest means that its old rows no longer stand beside new ones: raise its
+    # version, and say so in the change log, before you change this number.
+    assert REALITY_CHECK.digest == "299c28e323d5"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "interval", "patience"), [("cub200", 2, 9), ("cars196", 5, 14), ("sop", 20, 39), ("glyphs", 2, 9)]
+)
+def test_reality_check_validates_and_waits_as_the_study_did(dataset: str, interval: int, patience: int) -> None:
+    assert REALITY_CHECK.validation_interval.of(dataset) == interval
+    assert REALITY_CHECK.patience.of(dataset) == patience
+
+
+def test_reality_check_has_the_study_s_numbers() -> None:
+    p = REALITY_CHECK
+    assert (p.trunk, p.pooling, p.embedding_size, p.frozen_batch_norm) == ("bn_inception", "avg", 128, True)
+    assert (p.channels, p.maximum, p.mean, p.std) == ("BGR", 255, (104, 117, 128), (1, 1, 1))
+    assert (p.resize, p.crop, p.crop_scale, p.crop_ratio, p.flip) == (256, 227, (0.16, 1), (0.75, 1.33), 0.5)
+    assert (p.batch_size, p.images_per_class_pairs, p.images_per_class_classes) == (32, 4, 1)
+    assert (p.optimizer, p.lr, p.momentum, p.weight_decay) == ("rmsprop", 1e-6, 0.9, 1e-4)
+    assert (p.loss_optimizer, p.loss_momentum, p.loss_weight_decay) == ("rmsprop", 0.9, 1e-4)
+    assert (p.iterations_per_epoch, p.max_epochs) == (100, 1000)
+    assert (p.folds, p.trials, p.startup_trials, p.repeats, p.selection_metric) == (4, 50, 5, 10, "MAP@R")
+    assert p.cut.of("sop") == "half"
+
+
+def test_quick_keeps_the_rules_and_differs_in_size_alone() -> None:
+    kept = {
+        "folds",
+        "validation_fraction",
+        "selection_metric",
+        "optimizer",
+        "batch_size",
+        "images_per_class_pairs",
+        "cut",
+    }
+    assert not kept & QUICK.diff(REALITY_CHECK).keys()
+
+
+def test_a_variant_tells_its_differences_in_name_and_digest() -> None:
+    variant = QUICK.set(["trials=7", "patience.glyphs=3", "crop_scale=0.4,1", "frozen_batch_norm=true"])
+    assert variant.trials == 7
+    assert (variant.patience.of("glyphs"), variant.patience.of("omniglot")) == (3, QUICK.patience.of("omniglot"))
+    assert variant.crop_scale == (0.4, 1.0)
+    assert variant.frozen_batch_norm is True
+    assert variant.name == "quick+crop_scale=0.4,1.0+frozen_batch_norm=True+patience=8,glyphs:3+trials=7"
+    assert variant.parent == "quick"
+    assert variant.digest != QUICK.digest
+
+
+def test_setting_a_field_to_its_own_value_changes_nothing() -> None:
+    assert QUICK.set([f"trials={QUICK.trials}"]) == QUICK
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("trails=3", "no field 'trails' to set. Did you mean 'trials'?"),
+        ("zzz=3", "no field 'zzz' to set. The fields are"),
+        ("name=mine", "no field 'name' to set"),
+        ("version=2", "no field 'version' to set"),
+        ("trials=many", "trials takes a whole number such as 4, but got 'many'"),
+        ("crop_scale=a,b", "crop_scale takes numbers, separated by commas"),
+        ("trials", "takes field=value, but got 'trials'"),
+        ("trials.glyphs=3", "trials is one number for all datasets"),
+        ("frozen_batch_norm=maybe", "must be true or false"),
+        ("folds=0", "folds must be at least 1, but got 0"),
+        ("crop=33", "crop must not exceed resize=32, but got 33"),
+        ("batch_size=30", "images_per_class_pairs must divide batch_size=30, but got 4"),
+        ("channels=RGB", "mean must have 3 numbers for channels=RGB"),
+        ("channels=CMYK", "channels must be one of grey, RGB, BGR, but got CMYK"),
+        ("cut=third", "cut must be half or official"),
+        ("flip=2", "flip must lie in"),
+        ("lr=0", "lr must be positive"),
+        ("trials=-1", "trials must be at least 0"),
+    ],
+)
+def test_a_wrong_assignment_is_one_sentence_with_the_rule_and_the_value(assignment: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match="^[^\n]*$") as caught:
+        QUICK.set([assignment])
+    assert sentence in str(caught.value)
+
+
+def test_protocols_are_found_by_name() -> None:
+    for name, protocol in PROTOCOLS.items():
+        assert find(name) is protocol
+        assert protocol.name == name
+    with pytest.raises(LookupError, match="No protocol named 'reality_chek'. Did you mean 'reality_check'?"):
+        find("reality_chek")

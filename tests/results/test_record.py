@@ -1,0 +1,100 @@
+"""Records: to a line and back without loss, for every value that they can hold."""
+
+import json
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from results.record import Environment, FoldRecord, ProtocolRecord, Record, RunRecord, from_line, to_line
+
+TEXT = st.text(max_size=12)
+NUMBER = st.floats(allow_nan=False, allow_infinity=False)
+PARAMS = st.dictionaries(TEXT, st.one_of(NUMBER, st.integers(-(2**53), 2**53), TEXT, st.booleans()), max_size=4)
+SCORES = st.dictionaries(TEXT, NUMBER, max_size=4)
+ENVIRONMENT = st.builds(Environment, commit=TEXT, versions=st.dictionaries(TEXT, TEXT), device=TEXT, host=TEXT)
+FOLD = st.builds(
+    FoldRecord,
+    key=TEXT,
+    seed=st.integers(0, 2**63 - 1),
+    dataset=TEXT,
+    fingerprint=TEXT,
+    cut=TEXT,
+    protocol=TEXT,
+    digest=TEXT,
+    loss=TEXT,
+    params=PARAMS,
+    stage=st.sampled_from(["search", "final", "untrained"]),
+    number=st.integers(0, 99),
+    fold=st.integers(0, 9),
+    outcome=st.sampled_from(["done", "diverged", "failed"]),
+    history=st.lists(st.tuples(st.integers(0, 999), NUMBER), max_size=4).map(tuple),
+    best_epoch=st.none() | st.integers(0, 999),
+    best_score=st.none() | NUMBER,
+    seconds=NUMBER,
+    environment=ENVIRONMENT,
+    message=TEXT,
+)
+RUN = st.builds(
+    RunRecord,
+    key=TEXT,
+    dataset=TEXT,
+    fingerprint=TEXT,
+    cut=TEXT,
+    protocol=TEXT,
+    digest=TEXT,
+    loss=TEXT,
+    params=PARAMS,
+    number=st.integers(0, 99),
+    fold_keys=st.lists(TEXT, max_size=4).map(tuple),
+    test_classes=st.integers(0),
+    test_images=st.integers(0),
+    left_out=st.integers(0),
+    embedding_size=st.integers(1),
+    separated=SCORES,
+    concatenated=SCORES,
+    environment=ENVIRONMENT,
+)
+PROTOCOL = st.builds(ProtocolRecord, digest=TEXT, name=TEXT, fields=PARAMS, changes=PARAMS)
+
+
+@given(st.one_of(FOLD, RUN, PROTOCOL))
+def test_a_record_comes_back_from_its_line_as_it_was(record: Record) -> None:
+    line = to_line(record)
+    assert "\n" not in line
+    assert from_line(line) == record
+
+
+@given(FOLD)
+def test_fields_of_a_later_version_within_the_schema_are_passed_over(record: FoldRecord) -> None:
+    line = json.dumps({**json.loads(to_line(record)), "weather": "fine"})
+    assert from_line(line) == record
+
+
+def test_a_fold_record_has_no_field_that_could_hold_a_test_score() -> None:
+    names = {field.name for field in fields(FoldRecord)}
+    assert not {name for name in names if "test" in name or "separated" in name or "concatenated" in name}
+    assert names.isdisjoint({"scores", "metrics"})
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("[1]", "kind must be one of protocol, fold, run"),
+        ('{"kind": "weather"}', "kind must be one of"),
+        ('{"kind": "fold", "schema": 99}', "schema must be a number up to"),
+        ('{"kind": "fold"}', "schema must be a number"),
+        ('{"kind": "fold", "schema": 1, "key": "a"}', "a field is missing"),
+        ('{"kind": "fold", ', "Expecting"),
+    ],
+)
+def test_a_line_that_is_no_record_is_refused_with_its_fault(line: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        from_line(line)
+
+
+def test_a_score_that_is_not_finite_cannot_be_written() -> None:
+    record = ProtocolRecord(digest="d", name="n", fields={"lr": float("nan")}, changes={})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_line(record)
