@@ -131,13 +131,13 @@ def the_order_of_the_batch_does_not_matter(spec: LossSpec) -> None:
             rehearsal.build(spec, params), embeddings[order], labels[order]
         )
         _hold(
-            torch.allclose(value, other_value, rtol=1e-6, atol=1e-9),
+            torch.allclose(value, other_value, rtol=1e-4, atol=1e-9),
             f"The value must not depend on the batch's order, but with {params} it is {value.item()} and, "
             f"shuffled, {other_value.item()}.",
         )
-        tolerance = 1e-6 * gradient.abs().max().item() + 1e-12
+        tolerance = 1e-4 * gradient.abs().max().item() + 1e-12  # a loss may compute in float32 inside
         _hold(
-            torch.allclose(gradient[order], other_gradient, rtol=1e-6, atol=tolerance),
+            torch.allclose(gradient[order], other_gradient, rtol=0, atol=tolerance),
             f"An image's gradient must not depend on the batch's order, but with {params} it does.",
         )
 

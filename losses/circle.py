@@ -1,0 +1,38 @@
+"""Circle loss: similarities weighed by how far each is from its optimum, so that the boundary is a circle.
+
+    L = mean over i of log(1 + sum over n of e^{g [cos_in + m]_+ (cos_in - m)}
+                             * sum over p of e^{-g [1 + m - cos_ip]_+ (cos_ip - 1 + m)})
+
+over anchors with positives p and negatives n; no gradient flows through the weights in brackets.
+Y. Sun, C. Cheng, Y. Zhang, C. Zhang, L. Zheng, Z. Wang, Y. Wei: Circle Loss, CVPR 2020, equation (6).
+"""
+
+from optuna.distributions import FloatDistribution
+from pytorch_metric_learning.losses import CircleLoss
+from torch import nn
+
+from losses.full_precision import FullPrecision
+from losses.spec import LossSpec
+
+
+class Circle(FullPrecision, CircleLoss):
+    """PML's `CircleLoss`, in full precision."""
+
+
+def _build(num_classes: int, embedding_size: int, *, m: float, gamma: float) -> nn.Module:
+    del num_classes, embedding_size
+    return Circle(m=m, gamma=gamma)
+
+
+SPEC = LossSpec(
+    name="circle",
+    title="Circle",
+    source="Sun et al., CVPR 2020, eq. 6",
+    space={
+        "m": FloatDistribution(0, 1),
+        "gamma": FloatDistribution(1, 512, log=True),
+    },
+    build=_build,
+    batch="pairs",
+    note="Ranges are ours, around the paper's m 0.25 to 0.4 and gamma 80 to 256.",
+)

@@ -1,0 +1,17 @@
+"""The classes of `pytorch_metric_learning.losses` that are not compared, each with its reason."""
+
+from collections.abc import Mapping
+
+LEFT_OUT: Mapping[str, str] = {
+    "BaseLossWrapper": "the base of PML's wrappers, no loss",
+    "BaseMetricLossFunction": "the base of PML's losses, no loss",
+    "EmbeddingRegularizerMixin": "a part of PML's losses, no loss",
+    "GenericPairLoss": "the base of PML's pair losses, no loss",
+    "WeightRegularizerMixin": "a part of PML's losses, no loss",
+    "CrossBatchMemory": "a wrapper that compares with a queue of earlier batches; PML keeps the queue out of the saved "
+    "state, so that an interrupted training could not be continued",
+    "InstanceLoss": "with labels PML compares the number of an image's class with positions in the batch, so that its "
+    "value depends on the batch's order; the paper's loss, with classes as instances, is normalized_softmax",
+    "SelfSupervisedLoss": "a wrapper that replaces class labels by pairs of views of one image",
+    "VICRegLoss": "takes two views of every image and refuses class labels",
+}
