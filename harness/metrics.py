@@ -13,7 +13,7 @@ With R the number of positives of a query, rel_i ∈ {0, 1} the relevance at ran
 Ranks beyond the gallery count as not relevant. A query without a positive has no value and is left out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from typing import Any
@@ -22,7 +22,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.neighbours import Backend, ranked_relevance
+from harness.candidates import Backend
+from harness.neighbours import Ranked, Ranking
+from harness.similarity import directions
+
+Embeddings = NDArray[Any] | torch.Tensor
+Labels = NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,29 +53,36 @@ class Retrieval:
         per_query: metric → `(evaluated queries,)`, fractions from 0 to 1, in the order of the queries.
         labels: `(evaluated queries,)`, their labels; string labels are numbered in sorted order.
         left_out: the number of queries without a positive.
+        tied: the number of queries in which a positive and a negative are equally similar, so that indices decided;
+            many of them tell of a collapsed model.
     """
 
     per_query: Mapping[str, NDArray[np.float64]]
     labels: NDArray[np.int64]
     left_out: int
+    tied: int
 
     def means(self) -> dict[str, float]:
-        """Give metric → mean over the queries in percent, correctly rounded, so whatever the order of the queries."""
+        """Give metric → mean over the queries in percent, summed without rounding, so in whatever order."""
         return {name: 100.0 * fsum(values) / len(values) for name, values in self.per_query.items()}
 
     def per_class(self) -> ClassSums:
         """Give the sums over the queries of each class."""
         classes, of_query = np.unique(self.labels, return_inverse=True)
-        sums = {name: np.bincount(of_query, values, len(classes)) for name, values in self.per_query.items()}
+        sums = {name: _sums(of_query, values, len(classes)) for name, values in self.per_query.items()}
         return ClassSums(classes=classes, counts=np.bincount(of_query, minlength=len(classes)), sums=sums)
 
 
+def _sums(groups: NDArray[np.int64], values: NDArray[np.float64], number: int) -> NDArray[np.float64]:
+    return np.bincount(groups, values, number).astype(np.float64)
+
+
 def retrieval(
-    embeddings: NDArray[Any] | torch.Tensor,
-    labels: NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str],
+    embeddings: Embeddings,
+    labels: Labels,
     *,
-    gallery_embeddings: NDArray[Any] | torch.Tensor | None = None,
-    gallery_labels: NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str] | None = None,
+    gallery_embeddings: Embeddings | None = None,
+    gallery_labels: Labels | None = None,
     ndcg_at: Sequence[int] = (),
     recall_at: Sequence[int] = (1,),
     map_at: Sequence[int] = (),
@@ -83,60 +95,116 @@ def retrieval(
     """Compute P@1, RP, MAP@R and the listed metrics of every query against the gallery.
 
     Args:
-        embeddings: `(images, dim)`, float16, float32 or float64, finite; normalised here. See `harness.neighbours`
-            for what similarity is and how ties are ranked.
+        embeddings: `(images, dim)`, float16, bfloat16, float32 or float64, finite; normalised here. What similarity is
+            and how ties are ranked: `harness.neighbours`. The result is the same on every device, with every backend,
+            memory cap and number of threads.
         labels: `(images,)`, integers or strings.
         gallery_embeddings: `(gallery, dim)`; by default the images are their own gallery and no image is its own
             neighbour.
         gallery_labels: `(gallery,)`.
-        ndcg_at: the k of nDCG@k; likewise `recall_at`, `map_at`, `precision_at`.
-        backend: what searches the candidates; the numbers are the same.
-        device: where the torch backend searches.
-        memory: cap in bytes on what the search holds beyond the embeddings and their normalised copy.
-        progress: called with (queries done, queries in all).
+        ndcg_at: the k of nDCG@k.
+        recall_at: the k of R@k.
+        map_at: the k of MAP@k.
+        precision_at: the k of P@k.
+        backend: what searches, torch or faiss.
+        device: where it searches.
+        memory: cap in bytes, at least 1 MiB, on what the search takes beyond the embeddings and, where these are not
+            float32 rows of length 1, such a copy of them. By default half as much as the embeddings, at least 4 MiB.
+        progress: called with (done, of how many).
 
     Raises:
-        ValueError: shapes that do not match, values that are not finite, a k below 1, or no query with a positive.
+        ValueError: shapes that do not match, values that are not finite, a k below 1, no query with a positive, or a
+            backend or device that is not there.
         TypeError: embeddings or labels of another type.
     """
-    relevance = ranked_relevance
-    lists = {"nDCG": ndcg_at, "R": recall_at, "MAP": map_at, "P": precision_at}
-    for name, ks in lists.items():
+    cuts = {"nDCG": ndcg_at, "R": recall_at, "MAP": map_at, "P": precision_at}
+    for name, ks in cuts.items():
         for k in ks:
             if k < 1:
                 raise ValueError(f"Every k of {name}@k must be at least 1, but {k} was given; ranks count from 1.")
-    names = ["P@1", "RP", "MAP@R", *(f"{name}@{k}" for name, ks in lists.items() for k in ks)]
-    depth = max((k for ks in lists.values() for k in ks), default=1)
+    names = dict.fromkeys(["P@1", "RP", "MAP@R", *(f"{name}@{k}" for name, ks in cuts.items() for k in ks)])
+    depth = max((k for ks in cuts.values() for k in ks), default=1)
+    ranking, of_query = _ranking(embeddings, labels, gallery_embeddings, gallery_labels, depth)
 
-    parts: list[dict[str, NDArray[np.float64]]] = []
-    evaluated: list[NDArray[np.int64]] = []
-    left_out = 0
-    for ranked in relevance(
-        embeddings,
-        labels,
-        gallery_embeddings=gallery_embeddings,
-        gallery_labels=gallery_labels,
-        depth=depth,
-        backend=backend,
-        device=device,
-        memory=memory,
-        progress=progress,
-    ):
-        has_positive = ranked.positives > 0
-        left_out += int(np.count_nonzero(~has_positive))
-        evaluated.append(ranked.labels[has_positive])
-        parts.append(values_of(ranked.relevant[has_positive], ranked.positives[has_positive], names))
-    per_query = {name: np.concatenate([part[name] for part in parts]) for name in dict.fromkeys(names)}
-    if not len(per_query["P@1"]):
+    evaluated = ranking.positives > 0
+    if not evaluated.any():
         raise ValueError(
-            f"At least one query must have a positive in the gallery, but all {left_out} have none; "
+            f"At least one query must have a positive in the gallery, but none of the {len(evaluated)} has; "
             "check that the labels name classes, not images."
         )
-    return Retrieval(per_query=per_query, labels=np.concatenate(evaluated), left_out=left_out)
+
+    def measure(ranked: Ranked) -> tuple[dict[str, NDArray[np.float64]], int]:
+        here = evaluated[ranked.queries]
+        positives = ranking.positives[ranked.queries][here]
+        return values(ranked.relevant[here], positives, names), int(ranked.tied[here].sum())
+
+    parts = list(ranking.search(measure, backend=backend, device=device, memory=memory, progress=progress))
+    return Retrieval(
+        per_query={name: np.concatenate([part[name] for part, _ in parts]) for name in names},
+        labels=of_query[evaluated],
+        left_out=int(np.count_nonzero(~evaluated)),
+        tied=sum(tied for _, tied in parts),
+    )
 
 
-def values_of(
-    relevant: NDArray[np.bool_], positives: NDArray[np.int64], names: Sequence[str]
+def _ranking(
+    embeddings: Embeddings,
+    labels: Labels,
+    gallery_embeddings: Embeddings | None,
+    gallery_labels: Labels | None,
+    depth: int,
+) -> tuple[Ranking, NDArray[np.int64]]:
+    """Check the input; give it with labels numbered 0 … classes − 1, and the labels as a `Retrieval` shows them."""
+    if (gallery_embeddings is None) != (gallery_labels is None):
+        raise ValueError("A gallery must have embeddings and labels, but only one of the two was given; give both.")
+    queries = directions(embeddings)
+    of_query = _labels(labels, len(queries), "embeddings")
+    gallery, of_gallery = None, of_query
+    if gallery_embeddings is not None and gallery_labels is not None:
+        gallery = directions(gallery_embeddings, "gallery embeddings")
+        of_gallery = _labels(gallery_labels, len(gallery), "gallery embeddings")
+        if gallery.rows.shape[1] != queries.rows.shape[1]:
+            raise ValueError(
+                "Queries and gallery must be embedded by the same model, but have "
+                f"{queries.rows.shape[1]} and {gallery.rows.shape[1]} dimensions."
+            )
+        if (of_query.dtype.kind == "U") != (of_gallery.dtype.kind == "U"):
+            raise TypeError(
+                "The labels of queries and gallery must both be integers or both be strings, "
+                f"but are {of_query.dtype} and {of_gallery.dtype}."
+            )
+    distinct, of_all = np.unique(
+        of_query if gallery is None else np.concatenate([of_query, of_gallery]), return_inverse=True
+    )
+    query_labels, gallery_labels_ = of_all[: len(queries)], of_all if gallery is None else of_all[len(queries) :]
+    positives = np.bincount(gallery_labels_, minlength=len(distinct))[query_labels] - (gallery is None)
+    ranking = Ranking(
+        queries=queries,
+        gallery=gallery,
+        query_labels=query_labels,
+        gallery_labels=gallery_labels_,
+        positives=positives,
+        depth=depth,
+    )
+    return ranking, query_labels if of_query.dtype.kind == "U" else of_query.astype(np.int64)
+
+
+def _labels(labels: Labels, images: int, of: str) -> NDArray[Any]:
+    """Give labels as an array of integers or strings."""
+    array = labels.detach().cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    if array.dtype.kind in "SO" and all(isinstance(label, str | bytes) for label in array.flat):
+        array = array.astype(str)
+    if array.dtype.kind not in "iuU":
+        raise TypeError(f"Labels must be integers or strings, but are {array.dtype}; convert them first.")
+    if array.shape != (images,):
+        raise ValueError(
+            f"There must be one label for each of the {images} {of}, but the labels have the shape {array.shape}."
+        )
+    return array
+
+
+def values(
+    relevant: NDArray[np.bool_], positives: NDArray[np.int64], names: Iterable[str]
 ) -> dict[str, NDArray[np.float64]]:
     """Turn the relevance of ranked neighbours into the named metrics.
 
@@ -167,8 +235,9 @@ def values_of(
             return np.asarray(precision[:, :k].sum(axis=1) / k)
         if metric == "R":
             return relevant[:, :k].any(axis=1).astype(np.float64)
-        ideal = np.cumsum(1 / np.log2(np.arange(2, max(k, 1) + 2)))
-        gain: NDArray[np.float64] = np.where(relevant[:, :k], discounts[:k], 0.0).sum(axis=1)
+        # Summed in the order of the ideal gain, so that a perfect ranking gives exactly 1.
+        gain = np.cumsum(np.where(relevant[:, :k], discounts[:k], 0.0), axis=1)[:, -1]
+        ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
         return np.asarray(gain / ideal[np.minimum(positives, k) - 1])
 
     return {name: value(name) for name in names}

@@ -1,97 +1,193 @@
-"""Exact nearest neighbours whose order depends on the embeddings alone: not on device, chunk or number of threads.
+"""Exact nearest neighbours, of which a metric asks one thing: whether the one at rank i is of the query's class.
 
-**Similarity.** Every row is L2-normalised in float64 and rounded to multiples of 2^-26; the similarity of two images is
-the exact dot product of these rows. As every partial sum is an integer below 2^53 (in units of 2^-52), float64 gives it
-without rounding in whatever order the sum is taken. It differs from the cosine by about 1e-8, less than float32 does.
+**Similarity** is the one of `harness.similarity`: cosine, exact on a grid of 2^-26. **Ties** are ranked by the index in
+the gallery, lowest first. **The query itself** is removed by its identity (row i of the gallery is query i), never by
+its rank. A zero vector has no direction: its similarity to every image is 0.
 
-**Ties.** Equal similarities are ranked by the index in the gallery, lowest first.
-
-**The query itself** is removed by its identity (row i of the gallery is query i), never by its rank. A zero vector has
-no direction: its similarity to every image is 0.
+The ranking is therefore a function of the embeddings alone: the same on every device, with every backend, memory cap
+and number of threads, to the last bit. The search proposes candidates in float32; only where candidates of different
+relevance are nearer to each other than float32 can tell apart are their exact similarities computed, and where the list
+of candidates might end too early, the query is searched exactly.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Backend = Literal["torch", "faiss"]
+from harness.candidates import Backend, Search
+from harness.similarity import CHUNK, Directions, chunks
+from harness.tiles import Candidates
+
+T = TypeVar("T")
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 class Ranked(NamedTuple):
     """The neighbours of some consecutive queries.
 
-    `relevant` is `(queries, depth)`: whether the neighbour at rank 1, 2, … has the query's label. `positives` is
-    `(queries,)`: images in the gallery with the query's label, the query left out. `labels` is `(queries,)`.
+    Attributes:
+        queries: which queries.
+        relevant: `(queries, ranks)`: whether the neighbour at rank 1, 2, … has the query's label. Right up to the
+            larger of the depth asked for and the query's positives, False beyond.
+        tied: `(queries,)`: whether a relevant and another neighbour tie within these ranks, so that indices decided.
     """
 
-    relevant: NDArray[np.bool_]
-    positives: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    queries: slice
+    relevant: Bools
+    tied: Bools
 
 
-def _rows(embeddings: NDArray[Any] | torch.Tensor, of: str) -> NDArray[np.floating[Any]]:
-    rows = embeddings.detach().cpu().numpy() if isinstance(embeddings, torch.Tensor) else np.asarray(embeddings)
-    if rows.ndim != 2 or rows.shape[1] == 0:
-        raise ValueError(f"The {of} must have the shape (images, dim), but have {rows.shape}.")
-    if rows.dtype not in (np.float16, np.float32, np.float64):
-        raise TypeError(f"The {of} must be float16, float32 or float64, but are {rows.dtype}; convert them.")
-    if not np.isfinite(rows).all():
-        row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-        raise ValueError(f"The {of} must be finite, but row {row} holds NaN or infinity; the model has diverged.")
-    return rows
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """What is ranked: queries in a gallery, by which labels, and how deep.
 
+    Attributes:
+        queries: the embeddings.
+        gallery: those searched; None where the queries are their own gallery.
+        query_labels: `(queries,)`, 0 … classes − 1.
+        gallery_labels: `(gallery,)`, likewise.
+        positives: `(queries,)`, images of the query's label in the gallery, the query itself left out.
+        depth: ranks to know of every query; of each, as many as it has positives are known in any case.
+    """
 
-def fixed_point(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Normalise rows `(images, dim)` and round them to multiples of 2^-26, given as integers in float64."""
-    exact = rows.astype(np.float64)
-    largest = np.abs(exact).max(axis=1, keepdims=True, initial=0.0)
-    exact /= np.where(largest > 0, largest, 1.0)
-    norms = np.sqrt((exact * exact).sum(axis=1, keepdims=True))
-    exact *= 2.0**26 / np.where(norms > 0, norms, 1.0)
-    return np.asarray(np.rint(exact))
+    queries: Directions
+    gallery: Directions | None
+    query_labels: Integers
+    gallery_labels: Integers
+    positives: Integers
+    depth: int
 
+    @property
+    def within(self) -> Directions:
+        """The images searched."""
+        return self.queries if self.gallery is None else self.gallery
 
-def ranked_relevance(
-    embeddings: NDArray[Any] | torch.Tensor,
-    labels: NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str],
-    *,
-    gallery_embeddings: NDArray[Any] | torch.Tensor | None,
-    gallery_labels: NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str] | None,
-    depth: int,
-    backend: Backend,
-    device: str,
-    memory: int | None,
-    progress: Callable[[int, int], None] | None,
-) -> Iterator[Ranked]:
-    """Yield the relevance of the neighbours of all queries, to max(depth, most positives) ranks."""
-    queries = fixed_point(_rows(embeddings, "embeddings"))
-    own_gallery = gallery_embeddings is None
-    gallery = queries if gallery_embeddings is None else fixed_point(_rows(gallery_embeddings, "gallery embeddings"))
-    query_labels = np.asarray(labels)
-    of_gallery = query_labels if gallery_labels is None else np.asarray(gallery_labels)
-    if len(query_labels) != len(queries) or len(of_gallery) != len(gallery):
-        raise ValueError(
-            f"There must be one label per embedding, but there are {len(queries)} embeddings and {len(query_labels)} "
-            f"labels ({len(gallery)} and {len(of_gallery)} in the gallery)."
+    def search(
+        self,
+        use: Callable[[Ranked], T],
+        *,
+        backend: Backend = "torch",
+        device: str = "cpu",
+        memory: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[T]:
+        """Yield what `use` makes of the ranked neighbours of all queries, in the order of the queries.
+
+        See `harness.candidates.Search` for the arguments; `use` is called on several threads.
+        """
+        others = len(self.within) - (self.gallery is None)
+        needed = np.minimum(np.maximum(self.positives, self.depth), others)
+        ranks = int(needed.max(initial=0))
+        # Some more than needed, so that the list seldom ends among candidates that float32 cannot tell apart.
+        length = min(others, ranks + 8 + ranks // 16)
+        if length == 0:
+            nothing = np.zeros(len(self.queries), bool)
+            yield use(Ranked(slice(0, len(self.queries)), nothing[:, None], nothing))
+            return
+        found = Search(
+            queries=self.queries.unit(),
+            gallery=None if self.gallery is None else self.gallery.unit(),
+            length=length,
+            backend=backend,
+            device=device,
+            memory=memory,
+            progress=progress,
         )
-    distinct, codes = np.unique(np.concatenate([query_labels, of_gallery]), return_inverse=True)
-    query_codes, gallery_codes = codes[: len(queries)], codes[len(queries) :]
-    positives = np.bincount(gallery_codes, minlength=len(distinct))[query_codes] - own_gallery
-    given = query_labels if query_labels.dtype.kind in "iu" else query_codes
-    depth = min(max(depth, int(positives.max(initial=0)), 1), len(gallery))
-    chunk = 512
-    for start in range(0, len(queries), chunk):
-        stop = min(start + chunk, len(queries))
-        similarity = torch.from_numpy(queries[start:stop]) @ torch.from_numpy(gallery).T
-        if own_gallery:
-            similarity[torch.arange(stop - start), torch.arange(start, stop)] = -torch.inf
-        order = torch.sort(similarity, dim=1, descending=True, stable=True).indices[:, :depth].numpy()
-        relevant = gallery_codes[order] == query_codes[start:stop, None]
-        if own_gallery:
-            relevant &= order != np.arange(start, stop)[:, None]
-        yield Ranked(relevant, positives[start:stop], given[start:stop].astype(np.int64))
-        if progress is not None:
-            progress(stop, len(queries))
+        yield from found.candidates(lambda candidates: use(_settle(self, candidates, needed, ranks)))
+
+
+def _settle(ranking: Ranking, candidates: Candidates, needed: Integers, ranks: int) -> Ranked:
+    """Rank candidates by exact similarity and lowest index, as far as it matters to relevance."""
+    start, similarities, indices = candidates
+    here = slice(start, start + len(indices))
+    needed = needed[here]
+    labels = ranking.query_labels[here, None]
+    margin = np.float32(2 * max(ranking.queries.tolerance, ranking.within.tolerance))
+
+    last_needed = np.take_along_axis(similarities, needed[:, None] - 1, axis=1)
+    others = len(ranking.within) - (ranking.gallery is None)
+    may_end_early = (last_needed[:, 0] - similarities[:, -1] <= margin) & (indices.shape[1] < others)
+    endless = np.flatnonzero(may_end_early)
+    relevant = ranking.gallery_labels[indices] == labels
+    contested = _contested(similarities, relevant, margin) & (similarities >= last_needed - margin)
+    contested[endless] = False
+    tied = np.zeros(len(indices), bool)
+    rows = np.flatnonzero(contested.any(axis=1))
+    if len(rows):
+        exact = similarities[rows].astype(np.float64)
+        row, place = np.nonzero(contested[rows])
+        exact[row, place] = _pairs(ranking, start + rows[row], indices[rows[row], place])
+        order = np.lexsort((indices[rows], -exact), axis=1)
+        relevant[rows] = np.take_along_axis(relevant[rows], order, axis=1)
+        tied[rows] = _ties(np.take_along_axis(exact, order, axis=1), relevant[rows], needed[rows])
+    if len(endless):
+        exact, found = _exhaustive(ranking, start + endless, min(others, ranks + 1))
+        relevant[endless, : found.shape[1]] = ranking.gallery_labels[found] == labels[endless]
+        tied[endless] = _ties(exact, relevant[endless, : found.shape[1]], needed[endless])
+    relevant = relevant[:, :ranks] & (np.arange(ranks) < needed[:, None])
+    return Ranked(here, relevant, tied)
+
+
+def _contested(similarities: NDArray[np.float32], relevant: Bools, margin: np.float32) -> Bools:
+    """Find the candidates that have one of the other relevance within the margin; similarities descend."""
+    infinite = np.float32(np.inf)
+    contested = np.zeros(relevant.shape, bool)
+    for mine, other in ((relevant, ~relevant), (~relevant, relevant)):
+        above = np.minimum.accumulate(np.where(other, similarities, infinite), axis=1)
+        below = np.maximum.accumulate(np.where(other, similarities, -infinite)[:, ::-1], axis=1)[:, ::-1]
+        contested |= mine & ((above - similarities <= margin) | (similarities - below <= margin))
+    return contested
+
+
+def _pairs(ranking: Ranking, queries: Integers, others: Integers) -> Floats:
+    """Give the exact similarities of pairs of images, `(pairs,)`."""
+    exact = np.empty(len(queries))
+    for part in chunks((len(queries), ranking.within.rows.shape[1]), CHUNK // 4):
+        exact[part] = np.einsum("ij,ij->i", ranking.queries.fixed(queries[part]), ranking.within.fixed(others[part]))
+    return exact * 2.0**-52
+
+
+def _ties(exact: Floats, relevant: Bools, needed: Integers) -> Bools:
+    """Find the rows where neighbours of different relevance tie within the needed ranks or at their end."""
+    same = (exact[:, 1:] == exact[:, :-1]) & (relevant[:, 1:] != relevant[:, :-1])
+    return np.asarray((same & (np.arange(same.shape[1]) < needed[:, None])).any(axis=1))
+
+
+def _exhaustive(ranking: Ranking, queries: Integers, length: int) -> tuple[Floats, Integers]:
+    """Search some queries exactly: similarities and indices `(queries, length)`, ranked."""
+    found, where = [], []
+    for some in np.array_split(queries, -(-len(queries) // 256)):
+        mine = torch.from_numpy(ranking.queries.fixed(some))
+        best = np.empty((len(some), 0))
+        indices = np.empty((len(some), 0), np.int64)
+        for part in chunks((len(ranking.within), 1), 1024):
+            exact = (mine @ torch.from_numpy(ranking.within.fixed(part)).T).numpy()
+            if ranking.gallery is None:
+                itself = (some[:, None] == np.arange(part.start, part.stop)).nonzero()
+                exact[itself] = -np.inf
+            if best.shape[1] == length and not (exact > best.min(axis=1, keepdims=True)).any():
+                continue
+            columns = np.broadcast_to(np.arange(part.start, part.stop), exact.shape)
+            best, indices = _best(np.hstack([best, exact]), np.hstack([indices, columns]), length)
+        order = np.argsort(-best, axis=1, kind="stable")
+        found.append(np.take_along_axis(best, order, axis=1) * 2.0**-52)
+        where.append(np.take_along_axis(indices, order, axis=1))
+    return np.concatenate(found), np.concatenate(where)
+
+
+def _best(exact: Floats, indices: Integers, length: int) -> tuple[Floats, Integers]:
+    """Keep the `length` largest of each row, of equal ones those of lowest index; indices ascend before and after."""
+    if exact.shape[1] <= length:
+        return exact, indices
+    worst = exact.shape[1] - length
+    least = np.partition(exact, worst, axis=1)[:, worst, None]
+    level = exact == least
+    room = length - (exact > least).sum(axis=1, keepdims=True)
+    kept = (exact > least) | (level & (np.cumsum(level, axis=1) <= room))
+    return exact[kept].reshape(len(exact), length), indices[kept].reshape(len(exact), length)
