@@ -3,11 +3,18 @@
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from losses.spec import LossSpec
 
 T = TypeVar("T")
+
+
+class Survey(NamedTuple, Generic[T]):
+    """All plug-ins of a kind: those that can be used, by name, and a sentence for each that cannot."""
+
+    found: dict[str, T]
+    failures: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +36,7 @@ class Kind(Generic[T]):
         Raises:
             LookupError: there is none, or two distributions claim the name.
             ImportError: the plug-in does not import.
-            TypeError: the entry point leads to something else.
+            TypeError: the entry point leads to something else, or to a plug-in of another name.
         """
         claims = [entry for entry in entry_points(group=self.group) if entry.name == name]
         if not claims:
@@ -53,7 +60,23 @@ class Kind(Generic[T]):
                 f"The {self.noun} {name!r} of {owners[0]} must be a {self.type.__name__}, but is "
                 f"a {type(plugin).__name__}; correct its entry point."
             )
+        own_name = getattr(plugin, "name", name)
+        if own_name != name:
+            raise TypeError(
+                f"The {self.noun} {name!r} of {owners[0]} must bear the name of its entry point, but calls itself "
+                f"{own_name!r}; make the two equal."
+            )
         return plugin
+
+    def survey(self) -> Survey[T]:
+        """Import every plug-in; one that fails spoils no other."""
+        survey: Survey[T] = Survey({}, {})
+        for name in self.names():
+            try:
+                survey.found[name] = self.find(name)
+            except (LookupError, ImportError, TypeError) as error:
+                survey.failures[name] = str(error)
+        return survey
 
 
 def _owner(entry: EntryPoint) -> str:
