@@ -1,18 +1,22 @@
-"""From records to the rows of the leaderboard: a pure function, so the same ledger gives the same bytes anywhere."""
+"""From records to the rows of the leaderboard: pure functions, so the same ledger gives the same bytes anywhere."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from results.record import UNTRAINED, FoldRecord, RunRecord
+from results.evidence import Evidence, PerClass, gather
+from results.invariants import require_sound
+from results.ledger import Records
+from results.metric_names import SETTINGS, metric_order, table_metrics
+from results.pairs import Contest, contest
+from results.record import UNTRAINED, Environment, ProtocolRecord, RunRecord
 from results.statistics import Interval, class_intervals, half_width
 
-SETTINGS = ("separated", "concatenated")
-PerClass = Mapping[str, NDArray[np.float64]]
-"""The content of one `per_class/<run key>.npz`."""
+Name = tuple[str, str]
+"""Setting and metric."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +53,8 @@ class CostRow:
     """One line of `cost.csv`: what a loss on a dataset under a protocol took.
 
     Attributes:
-        search_hours: device time of the search's trainings; `final_hours` of the repeats'.
         jobs: number of trainings.
+        search_hours: device time of the search's trainings; `final_hours` of the repeats'.
         devices: names, joined by a space.
     """
 
@@ -64,89 +68,153 @@ class CostRow:
     devices: str
 
 
-Group = tuple[str, str, str, str]
-"""Dataset, protocol, digest, loss."""
-R = TypeVar("R", FoldRecord, RunRecord)
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """One dataset under one protocol: what may be ranked together, and nothing else.
+
+    Attributes:
+        record: of the protocol; `None` where the ledger lacks it.
+        evidence: of each loss, in the order of the rows.
+        rows: of all losses that have a finished repeat.
+        contests: (setting, metric) to the comparison of all losses but the untrained trunk, for the metrics of the
+            printed tables; absent where there is nothing to compare.
+        notes: what a reader must know of single losses.
+    """
+
+    dataset: str
+    protocol: str
+    digest: str
+    record: ProtocolRecord | None
+    evidence: tuple[Evidence, ...]
+    rows: tuple[Row, ...]
+    contests: Mapping[Name, Contest]
+    notes: tuple[str, ...]
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The losses that have rows, in their order."""
+        return tuple(dict.fromkeys(row.loss for row in self.rows))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of the printed tables."""
+        return table_metrics(row.metric for row in self.rows)
+
+    @property
+    def runs(self) -> tuple[RunRecord, ...]:
+        """All repeats."""
+        return tuple(run for one in self.evidence for run in one.runs)
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """Where all records were made."""
+        return tuple(
+            environment
+            for one in self.evidence
+            for environment in (*(fold.environment for fold in one.folds), *(run.environment for run in one.runs))
+        )
 
 
-def leaderboard(folds: Iterable[FoldRecord], runs: Iterable[RunRecord], per_class: Mapping[str, PerClass]) -> list[Row]:
-    """Give the rows of all repeats, sorted by dataset, protocol, loss (the untrained trunk first), setting and metric.
+def boards(records: Records, per_class: Mapping[str, PerClass]) -> list[Board]:
+    """Give every dataset under every protocol, sorted by dataset, protocol and digest.
 
     Args:
-        folds: every fold record.
-        runs: every run record.
-        per_class: run key to its per-class sums, as far as they are there.
+        records: of a ledger.
+        per_class: run key to its per-class sums, as far as they are there; each is read once.
+
+    Raises:
+        ValueError: the numbers of a repeat contradict each other.
     """
-    searched = _by_group(record for record in folds if record.stage == "search")
-    rows = []
-    for group, members in sorted(_by_group(runs).items(), key=lambda item: _order(item[0])):
-        trials: dict[int, bool] = {}
-        for record in searched.get(group, ()):
-            trials[record.number] = trials.get(record.number, False) or record.outcome != "done"
-        members.sort(key=lambda run: run.number)
-        commits = " ".join(sorted({run.environment.commit for run in members}))
-        intervals = _class_intervals(members, per_class)
-        for setting in SETTINGS:
-            scores = [run.separated if setting == "separated" else run.concatenated for run in members]
-            for metric in scores[0]:
-                values = [score[metric] for score in scores]
-                rows.append(
-                    Row(
-                        dataset=group[0],
-                        protocol=group[1],
-                        digest=group[2],
-                        loss=group[3],
-                        setting=setting,
-                        metric=metric,
-                        mean=float(np.mean(values)),
-                        ci95=half_width(values),
-                        n=len(values),
-                        classes=intervals.get((setting, metric)),
-                        diverged=sum(trials.values()),
-                        trials=len(trials),
-                        commit=commits,
-                    )
-                )
-    return rows
+    groups = groupby(gather(records), key=lambda one: (one.dataset, one.protocol, one.digest))
+    return [_board(tuple(group), records.protocols.get(digest), per_class) for (*_, digest), group in groups]
 
 
-def costs(folds: Iterable[FoldRecord]) -> list[CostRow]:
-    """Give the cost of every loss on every dataset under every protocol."""
+def costs(board: Board) -> list[CostRow]:
+    """Give the cost of every loss of a board."""
+    return [
+        CostRow(
+            dataset=one.dataset,
+            protocol=one.protocol,
+            digest=one.digest,
+            loss=one.loss,
+            jobs=len(one.folds),
+            search_hours=sum(record.seconds for record in one.search) / 3600,
+            final_hours=sum(record.seconds for record in one.final) / 3600,
+            devices=" ".join(sorted({record.environment.device for record in one.folds})),
+        )
+        for one in board.evidence
+        if one.folds
+    ]
+
+
+def _board(evidence: tuple[Evidence, ...], record: ProtocolRecord | None, per_class: Mapping[str, PerClass]) -> Board:
+    notes = [note for one in evidence for note in one.notes]
+    rows: list[Row] = []
+    sums: dict[Name, dict[str, NDArray[np.float64]]] = {}
+    counts = np.zeros(0, dtype=np.int64)
+    for one in evidence:
+        repeats = [per_class[run.key] for run in one.runs if run.key in per_class]
+        complete = len(repeats) == len(one.runs)
+        for run, of_run in zip(one.runs, repeats if complete else [None] * len(one.runs), strict=True):
+            require_sound(run, of_run)
+        if not complete:
+            notes.append(f"{one.loss}: per-class sums are missing, so it is compared with no other.")
+        mine = _rows(one, repeats if complete else [])
+        rows += mine
+        if mine and complete and one.loss != UNTRAINED:
+            counts = repeats[0]["counts"].astype(np.int64)
+            for name in _table_names(mine):
+                sums.setdefault(name, {})[one.loss] = np.stack([repeat["/".join(name)] for repeat in repeats])
+    contests = {name: contest(of_losses, counts) for name, of_losses in sums.items()}
+    return Board(
+        dataset=evidence[0].dataset,
+        protocol=evidence[0].protocol,
+        digest=evidence[0].digest,
+        record=record,
+        evidence=evidence,
+        rows=tuple(rows),
+        contests={name: one for name, one in contests.items() if one is not None},
+        notes=tuple(notes),
+    )
+
+
+def _table_names(rows: Sequence[Row]) -> list[Name]:
+    return [(setting, metric) for setting in SETTINGS for metric in table_metrics(row.metric for row in rows)]
+
+
+def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
+    runs, trials = evidence.runs, evidence.trials
+    if not runs:
+        return []
+    metrics = sorted(set.intersection(*(set(run.separated) & set(run.concatenated) for run in runs)), key=metric_order)
+    names = [(setting, metric) for setting in SETTINGS for metric in metrics]
+    intervals = _class_intervals(names, per_class)
     rows = []
-    for group, members in sorted(_by_group(folds).items(), key=lambda item: _order(item[0])):
-        search = sum(record.seconds for record in members if record.stage == "search")
+    for setting, metric in names:
+        values = [(run.separated if setting == "separated" else run.concatenated)[metric] for run in runs]
         rows.append(
-            CostRow(
-                dataset=group[0],
-                protocol=group[1],
-                digest=group[2],
-                loss=group[3],
-                jobs=len(members),
-                search_hours=search / 3600,
-                final_hours=(sum(record.seconds for record in members) - search) / 3600,
-                devices=" ".join(sorted({record.environment.device for record in members})),
+            Row(
+                dataset=evidence.dataset,
+                protocol=evidence.protocol,
+                digest=evidence.digest,
+                loss=evidence.loss,
+                setting=setting,
+                metric=metric,
+                mean=float(np.mean(values)),
+                ci95=half_width(values),
+                n=len(values),
+                classes=intervals.get((setting, metric)),
+                diverged=sum(not done for done in trials.values()),
+                trials=len(trials),
+                commit=" ".join(sorted({run.environment.commit for run in runs})),
             )
         )
     return rows
 
 
-def _by_group(records: Iterable[R]) -> dict[Group, list[R]]:
-    groups: dict[Group, list[R]] = {}
-    for record in records:
-        groups.setdefault((record.dataset, record.protocol, record.digest, record.loss), []).append(record)
-    return groups
-
-
-def _order(group: Group) -> tuple[str, str, str, bool, str]:
-    dataset, protocol, digest, loss = group
-    return dataset, protocol, digest, loss != UNTRAINED, loss
-
-
-def _class_intervals(runs: list[RunRecord], per_class: Mapping[str, PerClass]) -> dict[tuple[str, str], Interval]:
-    if any(run.key not in per_class for run in runs):
+def _class_intervals(names: Sequence[Name], per_class: Sequence[PerClass]) -> dict[Name, Interval]:
+    if not per_class:
         return {}
-    sums = [per_class[run.key] for run in runs]
-    names = [(setting, metric) for setting in SETTINGS for metric in runs[0].separated]
-    means = np.array([np.mean([one["/".join(name)] for one in sums], axis=0) for name in names])
-    intervals = class_intervals(means, sums[0]["counts"].astype(np.int64))
+    means = np.array([np.mean([one["/".join(name)] for one in per_class], axis=0) for name in names])
+    intervals = class_intervals(means, per_class[0]["counts"].astype(np.int64))
     return dict(zip(names, intervals, strict=True)) if intervals else {}

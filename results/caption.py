@@ -1,0 +1,104 @@
+"""What a reader must know to read a table right, in sentences."""
+
+from collections.abc import Iterable
+
+from results.leaderboard import Board, costs
+from results.pairs import ALPHA
+from results.record import UNTRAINED
+
+_PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna")
+
+
+def caption(board: Board) -> list[str]:
+    """Give the sentences below the table of a board."""
+    return [
+        f"{board.dataset}, protocol {board.protocol} (digest {board.digest}); percent.",
+        *_rules(board),
+        *_numbers(board),
+        *_split(board),
+        _search(board),
+        *_making(board),
+        *board.notes,
+    ]
+
+
+def _rules(board: Board) -> Iterable[str]:
+    if board.record is None:
+        yield "The ledger does not hold the numbers behind this digest."
+    elif board.record.changes:
+        parent = board.protocol.split("+", 1)[0]
+        changes = (f"{name} {_short(new)} instead of {_short(old)}" for name, (old, new) in _changes(board))
+        yield f"Differs from {parent} in {', '.join(changes)}."
+    if board.record and "best_on_test" in board.record.fields.values():
+        yield "The epoch was chosen on the test set, so these numbers are no estimate of performance on new classes."
+
+
+def _numbers(board: Board) -> Iterable[str]:
+    repeats = sorted({row.n for row in board.rows})
+    if repeats == [1]:
+        yield "One repeat, so no number has an interval over seeds; the bootstrap over test classes is in leaderboard.csv."
+    else:
+        yield (
+            "Mean ± half width of the 95 % Student-t interval over "
+            f"n = {' or '.join(map(str, repeats))} repeats: it covers seed noise only"
+            f"{', and one repeat has none' if 1 in repeats else ''}; the bootstrap over test classes is in leaderboard.csv."
+        )
+    folds = len(board.runs[0].fold_keys)
+    yield f"Concatenated is an ensemble of the {folds} fold models; separated is the mean over them."
+    if board.contests:
+        yield (
+            "Bold: the best mean and all that cannot be told apart from it; losses that cannot be told apart share a "
+            f"rank (hierarchical bootstrap over repeats and test classes, Holm over all pairs, α = {ALPHA})."
+        )
+    elif len({*board.losses} - {UNTRAINED}) > 1:
+        yield "Bold: the highest mean; nothing is known of how surely it is the best."
+    if UNTRAINED in board.losses:
+        yield f"The row “{UNTRAINED}” is the trunk's pooled output before any training, and is not ranked."
+
+
+def _split(board: Board) -> Iterable[str]:
+    for cut, fingerprint, classes, images, left_out in sorted(
+        {(run.cut, run.fingerprint, run.test_classes, run.test_images, run.left_out) for run in board.runs}
+    ):
+        without = f", of which {left_out} without a positive ask nothing" if left_out else ""
+        yield (
+            f"Split: {cut}, {classes} test classes with {images} images{without}; "
+            f"images with fingerprint {fingerprint}."
+        )
+
+
+def _search(board: Board) -> str:
+    searched = {one.loss: one.trials for one in board.evidence if one.search}
+    if not searched:
+        return "Parameters were given, not searched."
+    trials = " or ".join(str(number) for number in sorted({len(done) for done in searched.values()}))
+    diverged = [
+        f"{sum(not done for done in of.values())} of {loss}" for loss, of in searched.items() if not all(of.values())
+    ]
+    told = f"trials in which a fold diverged or failed: {', '.join(diverged)}" if diverged else "no trial diverged"
+    return f"Search: {trials} trials per loss, selected on validation classes; {told}."
+
+
+def _making(board: Board) -> Iterable[str]:
+    hours = [(row.search_hours, row.final_hours) for row in costs(board)]
+    search, final = sum(one for one, _ in hours), sum(one for _, one in hours)
+    made = board.environments
+    packages = ((name, _several(one.versions[name] for one in made if name in one.versions)) for name in _PACKAGES)
+    versions = ", ".join(f"{name} {version}" for name, version in packages if version)
+    yield (
+        f"{search + final:.2f} device hours ({search:.2f} search, {final:.2f} repeats) on "
+        f"{_several(one.device for one in made)}; {versions}; commit {_several(one.commit for one in made)}."
+    )
+
+
+def _several(words: Iterable[str]) -> str:
+    return " and ".join(sorted(set(words)))
+
+
+def _changes(board: Board) -> Iterable[tuple[str, tuple[object, object]]]:
+    return sorted(board.record.changes.items()) if board.record else ()
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "…"

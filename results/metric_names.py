@@ -1,0 +1,24 @@
+"""The names of metrics and settings, and the order in which tables show them."""
+
+from collections.abc import Iterable
+
+SETTINGS = ("separated", "concatenated")
+PAPER_METRICS = ("P@1", "RP", "MAP@R")
+"""The columns of the Reality Check's tables, in their order."""
+_FAMILIES = ("nDCG", "R", "P", "MAP")
+
+
+def metric_order(metric: str) -> tuple[int, int, int, str]:
+    """Sort the paper's metrics first, then each family by its k."""
+    if metric in PAPER_METRICS:
+        return 0, PAPER_METRICS.index(metric), 0, metric
+    family, _, k = metric.partition("@")
+    known = _FAMILIES.index(family) if family in _FAMILIES else len(_FAMILIES)
+    return 1, known, int(k) if k.isdigit() else 0, metric
+
+
+def table_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
+    """Give the metrics of the printed tables: the paper's, and nDCG@k at the largest k there is."""
+    there = set(metrics)
+    ndcg = sorted((name for name in there if name.startswith("nDCG@")), key=metric_order)
+    return (*(name for name in PAPER_METRICS if name in there), *ndcg[-1:])

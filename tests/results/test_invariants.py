@@ -1,0 +1,70 @@
+"""Scores that contradict each other are found, each kind by its sentence."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from results.invariants import broken, require_sound
+from results.record import RunRecord
+from results.report import write_report
+from tests.results.studies import Made, make
+
+
+@pytest.fixture
+def made() -> Made:
+    return make({"triplet": 50.0}, repeats=2)
+
+
+def _run(made: Made) -> RunRecord:
+    return next(iter(made.records.runs.values()))
+
+
+def test_true_scores_break_nothing(made: Made) -> None:
+    for key, run in made.records.runs.items():
+        assert broken(run, made.per_class[key]) == []
+        assert broken(run, None) == []
+
+
+@pytest.mark.parametrize(
+    ("scores", "sentence"),
+    [
+        ({"R@1": 40.0}, "P@1 = R@1 = nDCG@1 must hold"),
+        ({"nDCG@1": 40.0}, "P@1 = R@1 = nDCG@1 must hold"),
+        ({"MAP@R": 45.0}, "MAP@R ≤ RP must hold"),
+        ({"P@1": 101.0, "R@1": 101.0, "nDCG@1": 101.0}, "P@1 must lie in [0, 100], but is 101.0"),
+        ({"RP": -1.0}, "RP must lie in [0, 100]"),
+        ({"MAP@R": float("nan")}, "MAP@R must lie in [0, 100]"),
+        ({"R@8": 3.0}, "R@1 ≤ R@8 must hold"),
+    ],
+)
+def test_each_rule_is_checked_in_both_settings(made: Made, scores: Mapping[str, float], sentence: str) -> None:
+    run = _run(made)
+    in_separated = replace(run, separated={**run.separated, **scores})
+    in_concatenated = replace(run, concatenated={**run.concatenated, **scores})
+    assert any(found.startswith(f"separated {sentence}") for found in broken(in_separated, None))
+    assert any(found.startswith(f"concatenated {sentence}") for found in broken(in_concatenated, None))
+
+
+def test_scores_must_be_what_their_per_class_sums_give(made: Made) -> None:
+    run = _run(made)
+    sums = made.per_class[run.key]
+    altered = {**sums, "separated/RP": sums["separated/RP"] * 1.001}
+    assert ["separated RP must be what its per-class sums give" in one for one in broken(run, altered)] == [True]
+    assert "separated RP has no per-class sums" in broken(run, {k: v for k, v in sums.items() if k != "separated/RP"})
+    assert any("test classes" in sentence for sentence in broken(replace(run, test_classes=3), sums))
+
+
+def test_a_report_over_altered_scores_is_refused_and_writes_nothing(made: Made, tmp_path: Path) -> None:
+    run = _run(made)
+    made.records.add(replace(run, separated={name: value + 0.01 for name, value in run.separated.items()}))
+    with pytest.raises(ValueError, match="cannot be true"):
+        write_report(made.write(tmp_path / "runs"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sound_repeat_passes(made: Made) -> None:
+    run = _run(made)
+    require_sound(run, {name: np.array(values) for name, values in made.per_class[run.key].items()})
