@@ -28,6 +28,10 @@ class InputConvention:
     std: tuple[float, ...]
 
 
+IMAGENET = InputConvention(channels="RGB", maximum=1.0, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""What most published networks expect."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trunk:
     """A trunk plug-in.
@@ -41,6 +45,9 @@ class Trunk:
         features: the number of feature maps.
         convention: the input convention of the trunk when nothing else is known.
         conventions: sha256 of a weights file to its own input convention, where that differs.
+        classifier: prefixes of the published weights' keys that belong to the classifier, which no embedding uses.
+        published: name of published weights to their address.
+        keys: prefix of the module's keys that the published weights' keys lack.
     """
 
     name: str
@@ -50,6 +57,9 @@ class Trunk:
     features: int
     convention: InputConvention
     conventions: Mapping[str, InputConvention] = field(default_factory=dict)
+    classifier: tuple[str, ...] = ()
+    published: Mapping[str, str] = field(default_factory=dict)
+    keys: str = ""
 
 
 TRUNKS = plugins.Kind(group="mlrc.trunks", noun="trunk", plural="trunks", type=Trunk)

@@ -1,0 +1,50 @@
+"""Which trunk a name means, and which protocol follows from choosing a trunk and a weights file."""
+
+from pathlib import Path
+
+from torch import nn
+
+from harness.trunks import timm_models
+from harness.trunks.trunk import TRUNKS, Trunk
+from harness.trunks.weights import load_weights, sha256_of
+from protocols.protocol import Protocol
+
+
+def find_trunk(name: str) -> Trunk:
+    """Give a trunk by its plug-in name or as `timm:<name>`; raises what `TRUNKS.find` and `timm_models.find` raise."""
+    return timm_models.find(name) if name.startswith(timm_models.PREFIX) else TRUNKS.find(name)
+
+
+def with_trunk(protocol: Protocol, name: str, weights: Path | None) -> Protocol:
+    """Derive the protocol that trains another trunk, with the input convention of the trunk or of its weights file."""
+    trunk = find_trunk(name)
+    sha256 = sha256_of(weights) if weights else ""
+    convention = trunk.conventions.get(sha256, trunk.convention)
+    return protocol.vary(
+        {
+            "trunk": name,
+            "weights": sha256,
+            "channels": convention.channels,
+            "maximum": convention.maximum,
+            "mean": convention.mean,
+            "std": convention.std,
+        }
+    )
+
+
+def build_trunk(protocol: Protocol, weights: Path | None) -> nn.Module:
+    """Build a protocol's trunk, with the weights that it names or from scratch.
+
+    Raises:
+        ValueError: the protocol names weights and none are given, or they do not fit.
+    """
+    trunk = find_trunk(protocol.trunk)
+    module = trunk.build(1 if protocol.channels == "grey" else 3)
+    if protocol.weights:
+        if weights is None:
+            raise ValueError(
+                f"Protocol {protocol.name!r} needs the weights of {protocol.trunk} with the sha256 {protocol.weights}; "
+                f"give the file with --weights, source: {trunk.source}."
+            )
+        load_weights(module, weights, protocol.weights, classifier=trunk.classifier, keys=trunk.keys)
+    return module
