@@ -1,0 +1,23 @@
+"""The command `mlrc`. Each command checks its words, hands them on, and prints what came of it.
+
+Heavy packages are imported inside the commands that need them, so that `mlrc --help` answers at once.
+"""
+
+import typer
+
+from harness.cli import compare, look, report
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Compare deep metric learning losses by the Metric Learning Reality Check protocol.",
+)
+for group in (look, compare, report):
+    app.add_typer(group.app)
+
+
+def main() -> None:
+    """Run the command line; the console script `mlrc`."""
+    app()

@@ -1,0 +1,37 @@
+"""What the commands share: their options, the console, and how a user's mistake is told."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+USAGE_ERROR = 2
+CONSOLE = Console(highlight=False, width=None if sys.stdout.isatty() else 400)
+
+Dataset = Annotated[str, typer.Option(help="A name from `mlrc list datasets`.")]
+Losses = Annotated[str, typer.Option(help="Names from `mlrc list losses`, separated by commas.")]
+ProtocolName = Annotated[str, typer.Option("--protocol", help="A name from `mlrc list protocols`.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Derive a variant of the protocol; may be given several times."),
+]
+Root = Annotated[Path, typer.Option(help="Folder that holds the dataset; glyphs is made there.")]
+Runs = Annotated[Path, typer.Option(help="Folder of the ledger; what it records is not done again.")]
+Workers = Annotated[int, typer.Option(min=1, help="Number of worker processes; no result depends on it.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the report; the runs folder by default.")]
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn what a user can get wrong into one sentence and exit status 2."""
+    try:
+        yield
+    except (LookupError, ValueError, OSError, ImportError, TypeError) as error:
+        sentence = error.args[0] if isinstance(error, LookupError) and error.args else error
+        typer.echo(f"Error: {sentence}", err=True)
+        raise typer.Exit(USAGE_ERROR) from None
