@@ -36,13 +36,14 @@ def _rules(board: Board) -> Iterable[str]:
 def _numbers(board: Board) -> Iterable[str]:
     repeats = sorted({row.n for row in board.rows})
     if repeats == [1]:
-        yield "One repeat, so no number has an interval over seeds; the bootstrap over test classes is in leaderboard.csv."
+        yield "One repeat, so no number has an interval over seeds."
     else:
         yield (
             "Mean ± half width of the 95 % Student-t interval over "
             f"n = {' or '.join(map(str, repeats))} repeats: it covers seed noise only"
-            f"{', and one repeat has none' if 1 in repeats else ''}; the bootstrap over test classes is in leaderboard.csv."
+            f"{', and one repeat has none' if 1 in repeats else ''}."
         )
+    yield "The bootstrap over test classes, class_low and class_high in leaderboard.csv, covers the choice of classes."
     folds = len(board.runs[0].fold_keys)
     yield f"Concatenated is an ensemble of the {folds} fold models; separated is the mean over them."
     if board.contests:

@@ -1,5 +1,6 @@
 """The printed table in the Reality Check's layout, losses as rows and settings as column groups: Markdown and LaTeX."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -122,7 +123,7 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
             r"\bottomrule",
             r"\end{tabular}",
             rf"\caption{{{_escaped(' '.join(_sentences(board, references)))}}}",
-            rf"\label{{tab:{''.join(c if c.isascii() and c.isalnum() else '-' for c in board.dataset)}-{board.digest}}}",
+            rf"\label{{tab:{re.sub('[^a-zA-Z0-9]', '-', board.dataset)}-{board.digest}}}",
             r"\end{table}",
             "",
         ]
@@ -140,7 +141,7 @@ def _best(board: Board, name: tuple[str, str], rows: Mapping[tuple[str, str, str
     contest = board.contests.get(name)
     if len(means) < 2:
         return frozenset()
-    top = max((round(means[loss], 2) for loss in (contest.best if contest else means)))
+    top = max(round(means[loss], 2) for loss in (contest.best if contest else means))
     alone = [loss for loss, mean in means.items() if round(mean, 2) >= top]
     return contest.best.union(alone) if contest else frozenset(alone)
 
