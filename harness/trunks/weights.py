@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlparse
@@ -14,6 +15,9 @@ from torch.hub import download_url_to_file, get_dir
 
 from harness.trunks.trunk import Trunk
 
+# what torch's unpickler raises on foreign bytes, besides what it means to raise
+_FOREIGN = (LookupError, TypeError, AttributeError, ValueError, struct.error)
+_UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError, *_FOREIGN)
 _NAMED = 3
 """Keys that a message names."""
 
@@ -99,7 +103,7 @@ def read_state_dict(path: Path) -> Mapping[str, Tensor]:
     """
     try:
         content: object = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError, ValueError, KeyError) as error:
+    except _UNREADABLE as error:
         raise ValueError(
             f"{path} must be a whole file of plain tensors, but cannot be read ({_reason(error)}); get it again."
         ) from error

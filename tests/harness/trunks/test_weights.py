@@ -1,11 +1,15 @@
 """Weights files are verified, read without running code, and refused by key; trunks state their input convention."""
 
 import pickle
+import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
@@ -13,7 +17,7 @@ from torchvision import models
 from harness.trunks import timm_models, weights
 from harness.trunks.catalogue import build_trunk, find_trunk, with_trunk
 from harness.trunks.trunk import TRUNKS
-from harness.trunks.weights import find_weights, load_weights, sha256_of
+from harness.trunks.weights import find_weights, load_weights, read_state_dict, sha256_of
 from protocols.quick import QUICK
 
 
@@ -92,6 +96,16 @@ def test_a_truncated_file_is_named(tmp_path: Path, module: nn.Module, name: str)
         path.write_bytes(content)
         with pytest.raises(ValueError, match=f"{name} must be a whole file of plain tensors"):
             load_weights(module, path, sha256_of(path))
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_foreign_bytes_are_refused_in_one_sentence(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of old pickle protocols
+        path = Path(folder) / "it.pth"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"it\.pth must"):
+            read_state_dict(path)
 
 
 def test_something_else_than_a_state_dict_is_refused(tmp_path: Path, module: nn.Module) -> None:
