@@ -1,33 +1,50 @@
-"""What `mlrc list` prints: the rows of each kind of thing there is."""
+"""What `mlrc list` prints: the rows of each kind of thing there is, and a sentence for each plug-in that is unusable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from harness.images.dataset import DATASETS
 from harness.plugins import LOSSES
 from harness.trunks.trunk import TRUNKS
+from losses.left_out import LEFT_OUT
 from protocols.catalogue import PROTOCOLS
 
-Listing = tuple[Sequence[str], Sequence[Sequence[str]]]
-"""Column headings and rows."""
+
+class Listing(NamedTuple):
+    """Column headings and rows for a reader, the same as JSON values for a program, and what could not be read."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    entries: Sequence[Mapping[str, Any]]
+    failures: Sequence[str] = ()
 
 
 def losses() -> Listing:
     """List the losses with their batch kind and search space."""
+    found, failures = LOSSES.survey()
     rows = []
-    for name in LOSSES.names():
-        spec = LOSSES.find(name)
+    for name, spec in found.items():
         space = ", ".join(f"{parameter} {span(distribution)}" for parameter, distribution in spec.space.items())
         rows.append((name, spec.title, spec.batch, space, spec.source))
-    return ("name", "title", "batch", "parameters", "source"), rows
+    entries = [spec.describe() for spec in found.values()]
+    return Listing(("name", "title", "batch", "parameters", "source"), rows, entries, list(failures.values()))
+
+
+def left_out() -> Listing:
+    """List the classes of PML that are no losses to compare, with the reason."""
+    return _plain(("class", "reason"), list(LEFT_OUT.items()))
 
 
 def datasets() -> Listing:
     """List the datasets with their counts."""
-    facts = [(name, DATASETS.find(name).facts) for name in DATASETS.names()]
-    rows = [(name, one.title, str(one.classes or "any"), str(one.images or "any"), one.licence) for name, one in facts]
-    return ("name", "title", "classes", "images", "licence"), rows
+    found, failures = DATASETS.survey()
+    facts = [dataset.facts for dataset in found.values()]
+    rows = [(one.name, one.title, str(one.classes or "any"), str(one.images or "any"), one.licence) for one in facts]
+    columns = ("name", "title", "classes", "images", "licence")
+    return Listing(columns, rows, [asdict(one) for one in facts], list(failures.values()))
 
 
 def protocols() -> Listing:
@@ -36,14 +53,15 @@ def protocols() -> Listing:
         (name, one.digest, one.trunk, str(one.folds), str(one.trials), str(one.repeats))
         for name, one in PROTOCOLS.items()
     ]
-    return ("name", "digest", "trunk", "folds", "trials", "repeats"), rows
+    entries = [{"digest": one.digest, **one.to_json()} for one in PROTOCOLS.values()]
+    return Listing(("name", "digest", "trunk", "folds", "trials", "repeats"), rows, entries)
 
 
 def trunks() -> Listing:
     """List the trunks with their output size and input convention."""
-    found = [TRUNKS.find(name) for name in TRUNKS.names()]
-    rows = [(one.name, one.title, str(one.features), one.convention.channels, one.source) for one in found]
-    return ("name", "title", "features", "channels", "source"), rows
+    found, failures = TRUNKS.survey()
+    rows = [(one.name, one.title, str(one.features), one.convention.channels, one.source) for one in found.values()]
+    return _plain(("name", "title", "features", "channels", "source"), rows)._replace(failures=list(failures.values()))
 
 
 def span(distribution: BaseDistribution) -> str:
@@ -58,11 +76,16 @@ def span(distribution: BaseDistribution) -> str:
     return str(distribution)
 
 
+def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Listing:
+    return Listing(columns, rows, [dict(zip(columns, row, strict=True)) for row in rows])
+
+
 KINDS: dict[str, Callable[[], Listing]] = {
     "losses": losses,
     "datasets": datasets,
     "protocols": protocols,
     "trunks": trunks,
+    "left-out": left_out,
 }
 
 

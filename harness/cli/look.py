@@ -1,5 +1,7 @@
-"""The commands that look at what there is: list."""
+"""The commands that look at what there is, and that bring something new in: list, check, new-loss."""
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,11 +9,16 @@ from rich.table import Table
 
 from harness.cli.options import CONSOLE, user_errors
 
+BROKEN = 1
+
 app = typer.Typer()
 
 
 @app.command("list")
-def list_(what: Annotated[str, typer.Argument(help="losses, datasets, protocols or trunks")]) -> None:
+def list_(
+    what: Annotated[str, typer.Argument(help="losses, datasets, protocols, trunks, or left-out (of PML's losses).")],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON array.")] = False,
+) -> None:
     """List what there is, ours and what installed plug-ins add.
 
     Example: mlrc list losses
@@ -19,8 +26,55 @@ def list_(what: Annotated[str, typer.Argument(help="losses, datasets, protocols 
     from harness import listing
 
     with user_errors():
-        columns, rows = listing.of(what)
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    CONSOLE.print(table)
+        found = listing.of(what)
+    if as_json:
+        typer.echo(json.dumps(found.entries, indent=2, ensure_ascii=False))
+    else:
+        table = Table(*found.columns, box=None, pad_edge=False)
+        for row in found.rows:
+            table.add_row(*row)
+        CONSOLE.print(table)
+    for sentence in found.failures:
+        typer.echo(f"Error: {sentence}", err=True)
+
+
+@app.command()
+def check(
+    names: Annotated[list[str], typer.Argument(metavar="LOSS...", help="Names from `mlrc list losses`.")],
+) -> None:
+    """Hold losses against the contract that every loss keeps, ours and a stranger's; exit status 1 if one breaks it.
+
+    Example: mlrc check contrastive multi_proxy_anchor
+    """
+    from harness.plugins import LOSSES
+    from losses import contract
+
+    with user_errors():
+        specs = [LOSSES.find(name) for name in names]
+    broken = 0
+    for spec in specs:
+        findings = contract.check(spec)
+        for finding in findings:
+            CONSOLE.print(f"{'ok    ' if finding.ok else 'BROKEN'} {spec.name}: {finding.check}", markup=False)
+            if not finding.ok:
+                CONSOLE.print(f"       {finding.sentence}", markup=False)
+        broken += sum(not finding.ok for finding in findings)
+    CONSOLE.print(f"{len(specs)} losses, {broken} broken promises")
+    if broken:
+        raise typer.Exit(BROKEN)
+
+
+@app.command("new-loss")
+def new_loss(
+    name: Annotated[str, typer.Argument(help="lower_case_with_underscores")],
+    out: Annotated[Path, typer.Option(help="Folder to write the package into.")] = Path(),
+) -> None:
+    """Write a small installable package with a loss of your own, which keeps the contract as it stands.
+
+    Example: mlrc new-loss my_loss
+    """
+    from harness.new_loss import write
+
+    with user_errors():
+        folder = write(name, out)
+    typer.echo(f"Written: {folder}. Next: pip install --editable {folder}, then: mlrc check {name}")
