@@ -1,4 +1,4 @@
-"""What `mlrc list` prints: the rows of each kind of thing there is, and a sentence for each plug-in that is unusable."""
+"""What `mlrc list` prints: the rows of each kind of thing, and a sentence for each plug-in that cannot be used."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
