@@ -4,8 +4,8 @@
 
 theta_c is the angle of the image to the weight of class c; m is given in degrees.
 J. Deng, J. Guo, N. Xue, S. Zafeiriou: ArcFace, CVPR 2019, equation (3), which the Reality Check ran as it stands.
-PML 2.9 goes on differently where theta + m exceeds 180 degrees, and its gradient is NaN where an image coincides with
-its class's weight; so the target's term is written anew here.
+PML 2.9 goes on differently where theta + m exceeds 180 degrees, and before torch 2.15 its gradient is NaN where an
+image coincides with its class's weight; so the target's term is written anew here.
 """
 
 import math

@@ -19,8 +19,9 @@ from torch import Tensor
 class ProxySpreadRegularizer(BaseRegularizer):
     """A weight regulariser for class-major proxies `(classes * proxies_per_class, dim)`.
 
-    Unlike PML's `SparseCentersRegularizer` it is finite, gradient included, where two proxies coincide, and it compares
-    within the classes only: memory grows with the proxies, not with their square. One proxy per class gives 0.
+    Unlike PML's `SparseCentersRegularizer` it compares within the classes only, so that memory grows with the proxies
+    and not with their square, and its gradient is finite where two coincide (PML's before torch 2.15 is NaN). One
+    proxy per class gives 0.
 
     Args:
         proxies_per_class: K >= 1.

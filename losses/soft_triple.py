@@ -6,8 +6,8 @@
 R is `losses.proxy_spread` with 1e-5 under its root. Q. Qian, L. Shang, B. Sun, J. Hu, H. Li, R. Jin: SoftTriple Loss,
 ICCV 2019, equations (6) to (10). As the Reality Check ran it: `gamma` is the paper's, a temperature, and PML, then and
 now, keeps its inverse; the published 19 to 59 weigh the centres nearly alike. `reg_weight` was an argument of its own
-then; PML 2.9 takes a regulariser, and its own is NaN where centres coincide and compares all centres with all. The
-study recorded no number of centres: this takes the paper's 10, and its 2 for more than 1,000 classes.
+then; PML 2.9 takes a regulariser, and its own compares all centres with all. The study recorded no number of centres:
+this takes the paper's 10, and its 2 for more than 1,000 classes.
 """
 
 from optuna.distributions import FloatDistribution

@@ -1,0 +1,112 @@
+"""Multi Proxy Anchor is its equations, and Proxy-Anchor where it has one proxy per class."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pytorch_metric_learning.losses import ProxyAnchorLoss
+from torch import Tensor
+
+from losses.multi_proxy_anchor import MultiProxyAnchorLoss
+from losses.proxy_spread import ProxySpreadRegularizer
+from tests.losses.loss_oracle import Problem, assert_equals_its_equation, cosine, problems, total
+
+
+def similarity(embedding: Tensor, proxies: Tensor, gamma: float) -> Tensor:
+    """Equation (1), of one image and one class's proxies `(proxies_per_class, dim)`."""
+    cosines = [cosine(embedding, proxy) for proxy in proxies]
+    denominator = total([torch.exp(one / gamma) for one in cosines])
+    return total([torch.exp(one / gamma) / denominator * one for one in cosines])
+
+
+def spread(proxies: Tensor) -> Tensor:
+    """Equation (3)."""
+    classes, k, _ = proxies.shape
+    distances = [
+        torch.sqrt(2 - 2 * cosine(proxies[c, s], proxies[c, t]))
+        for c in range(classes)
+        for s in range(k)
+        for t in range(s)
+    ]
+    return total(distances) / (classes * k * (k - 1)) if k > 1 else total([])
+
+
+@given(
+    problem=problems(),
+    proxies_per_class=st.integers(1, 4),
+    margin=st.floats(0, 1),
+    alpha=st.floats(0.1, 30),
+    gamma=st.floats(0.05, 10),
+    tau=st.floats(0, 1),
+)
+def test_the_loss_is_equations_6_and_7(
+    problem: Problem, proxies_per_class: int, margin: float, alpha: float, gamma: float, tau: float
+) -> None:
+    torch.manual_seed(problem.seed)
+    loss = MultiProxyAnchorLoss(
+        problem.num_classes,
+        problem.embeddings.size(1),
+        proxies_per_class=proxies_per_class,
+        margin=margin,
+        alpha=alpha,
+        gamma=gamma,
+        weight_regularizer=ProxySpreadRegularizer(proxies_per_class),
+        weight_reg_weight=tau,
+    )
+
+    def equation(embeddings: Tensor, proxies: Tensor) -> Tensor:
+        pulls, pushes = [], []
+        for c in range(problem.num_classes):
+            to_class = [similarity(embedding, proxies[c], gamma) for embedding in embeddings]
+            inside = [torch.exp(-alpha * (s - margin)) for s, y in zip(to_class, problem.labels, strict=True) if y == c]
+            outside = [torch.exp(alpha * (s + margin)) for s, y in zip(to_class, problem.labels, strict=True) if y != c]
+            pulls += [torch.log(1 + total(inside))] if inside else []
+            pushes.append(torch.log(1 + total(outside)))
+        return total(pulls) / len(pulls) + total(pushes) / len(pushes) + tau * spread(proxies)
+
+    assert_equals_its_equation(loss, problem, equation)
+
+
+@given(problem=problems(), gamma=st.floats(0.01, 10), alpha=st.floats(0.1, 64))
+def test_with_one_proxy_per_class_it_is_proxy_anchor(problem: Problem, gamma: float, alpha: float) -> None:
+    shape = problem.num_classes, problem.embeddings.size(1)
+    torch.manual_seed(problem.seed)
+    ours = MultiProxyAnchorLoss(*shape, proxies_per_class=1, alpha=alpha, gamma=gamma).double()
+    torch.manual_seed(problem.seed)
+    theirs = ProxyAnchorLoss(*shape, alpha=alpha).double()
+    torch.testing.assert_close(ours.proxies.squeeze(1), theirs.proxies, rtol=0, atol=0)
+    ours(problem.embeddings, problem.labels).backward()
+    theirs(problem.embeddings, problem.labels).backward()
+    value, expected = ours(problem.embeddings, problem.labels), theirs(problem.embeddings, problem.labels)
+    torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(ours.proxies.grad.squeeze(1), theirs.proxies.grad, rtol=1e-9, atol=1e-9)
+
+
+def test_the_miners_weights_act_as_in_proxy_anchor() -> None:
+    torch.manual_seed(0)
+    ours = MultiProxyAnchorLoss(4, 3, proxies_per_class=1)
+    torch.manual_seed(0)
+    theirs = ProxyAnchorLoss(4, 3)
+    embeddings, labels = torch.randn(6, 3), torch.tensor([0, 0, 1, 1, 2, 2])
+    triplets = torch.tensor([0, 0, 2]), torch.tensor([1, 1, 3]), torch.tensor([2, 3, 4])
+    torch.testing.assert_close(ours(embeddings, labels, triplets), theirs(embeddings, labels, triplets))
+    assert not torch.isclose(ours(embeddings, labels, triplets), ours(embeddings, labels))
+
+
+def test_the_gradient_is_finite_where_proxies_coincide() -> None:
+    loss = MultiProxyAnchorLoss(3, 4, proxies_per_class=3, weight_regularizer=ProxySpreadRegularizer(3))
+    with torch.no_grad():
+        loss.proxies[:] = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    loss(torch.randn(5, 4), torch.tensor([0, 0, 1, 1, 2])).backward()
+    assert loss.proxies.grad is not None
+    assert loss.proxies.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("alpha", [32, 1000])
+def test_an_exponent_far_beyond_float32_stays_finite(alpha: float) -> None:
+    loss = MultiProxyAnchorLoss(3, 4, alpha=alpha)
+    value = loss(torch.randn(5, 4).half(), torch.tensor([0, 0, 1, 1, 2]))
+    assert value.dtype == torch.float32
+    assert math.isfinite(value.item())
