@@ -1,13 +1,18 @@
-"""The network of a protocol: trunk, pooling, one linear layer. No normalisation: losses and metrics do that."""
+"""The network of a protocol: trunk, pooling, one linear layer. No unit length: losses and metrics see to that."""
 
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from harness.trunks.trunk import TRUNKS
+from harness.trunks.catalogue import build_trunk, find_trunk
 from protocols.protocol import Protocol
+
+Pooling = Callable[[Tensor], Tensor]
 
 
 def average(maps: Tensor) -> Tensor:
@@ -25,18 +30,58 @@ def average_plus_maximum(maps: Tensor) -> Tensor:
     return average(maps) + maximum(maps)
 
 
-POOLINGS: Mapping[str, Callable[[Tensor], Tensor]] = {"avg": average, "max": maximum, "avg+max": average_plus_maximum}
+def generalised_mean(maps: Tensor, power: float = 3.0) -> Tensor:
+    """Take the power mean of every feature map, GeM (Radenović et al., TPAMI 2018, arXiv 1711.02512), p fixed."""
+    return maps.clamp(min=1e-6).pow(power).mean(dim=(2, 3)).pow(1 / power)
+
+
+def mean_of_largest(maps: Tensor, count: int) -> Tensor:
+    """Average the `count` largest values of every feature map, k-max pooling (ProxyNCA++, arXiv 2004.01113)."""
+    values = maps.flatten(2)
+    return values.topk(min(count, values.shape[2]), dim=2).values.mean(dim=2)
+
+
+POOLINGS: Mapping[str, Pooling] = {
+    "avg": average,
+    "max": maximum,
+    "avg+max": average_plus_maximum,
+    "gem": generalised_mean,
+}
+"""Poolings without a parameter; `gem:P` and `kmax:K` take one."""
+
+
+def pooling(text: str) -> Pooling:
+    """Give the pooling of that name: one of `POOLINGS`, `gem:P` with a positive power, `kmax:K` with K of 1 or more.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if text in POOLINGS:
+        return POOLINGS[text]
+    name, _, number = text.partition(":")
+    try:
+        if name == "gem" and 0 < float(number) < math.inf:
+            return partial(generalised_mean, power=float(number))
+        if name == "kmax" and int(number) >= 1:
+            return partial(mean_of_largest, count=int(number))
+    except ValueError:
+        pass  # no number: the sentence below says what one looks like
+    raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, gem:P or kmax:K (as kmax:3), but got {text!r}.")
 
 
 class Embedder(nn.Module):
-    """Images `(n, channels, crop, crop)` to embeddings `(n, embedding_size)`, not normalised."""
+    """Images `(n, channels, crop, crop)` to embeddings `(n, embedding_size)`, not normalised.
 
-    def __init__(self, protocol: Protocol) -> None:
+    The weights that the protocol names are read from the file `weights`; raises what `build_trunk` and `pooling` raise.
+    """
+
+    def __init__(self, protocol: Protocol, weights: Path | None = None) -> None:
         super().__init__()
-        trunk = TRUNKS.find(protocol.trunk)
-        self.trunk = trunk.build(1 if protocol.channels == "grey" else 3)
-        self.pool = POOLINGS[protocol.pooling]
-        self.head = nn.Linear(trunk.features, protocol.embedding_size)
+        features = find_trunk(protocol.trunk).features
+        self.trunk = build_trunk(protocol, weights)
+        self.pool = pooling(protocol.pooling)
+        self.norm = nn.LayerNorm(features, elementwise_affine=False) if protocol.layer_norm else nn.Identity()
+        self.head = nn.Linear(features, protocol.embedding_size)
         self.frozen_batch_norm = protocol.frozen_batch_norm
 
     def features(self, images: Tensor) -> Tensor:
@@ -45,7 +90,7 @@ class Embedder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Embed a batch of images."""
-        embeddings: Tensor = self.head(self.features(images))
+        embeddings: Tensor = self.head(self.norm(self.features(images)))
         return embeddings
 
     def train(self, mode: bool = True) -> "Embedder":
@@ -58,8 +103,11 @@ class Embedder(nn.Module):
         return self
 
 
-def build(protocol: Protocol, *, seed: int) -> Embedder:
-    """Build the network with its random weights drawn from `seed`, leaving torch's global generator as it was."""
+def build(protocol: Protocol, *, seed: int, weights: Path | None = None) -> Embedder:
+    """Build the network with its random weights drawn from `seed`, leaving torch's global generator as it was.
+
+    Raises what `Embedder` raises.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Embedder(protocol)
+        return Embedder(protocol, weights)

@@ -36,6 +36,7 @@ class Protocol:
         weights: sha256 of the trunk's weights file; empty for a trunk trained from scratch.
         frozen_batch_norm: keep the trunk's running statistics as they are; its weights and biases still train.
         pooling: from feature maps to one vector, see `harness.model`.
+        layer_norm: normalise the pooled features by LayerNorm without affine, as ProxyNCA++ does.
         embedding_size: output of the one linear layer after pooling.
         channels: `grey`, `RGB` or `BGR`, with `maximum` (white), `mean` and `std` in the same units.
         resize: shorter side in pixels, the first step of both transforms.
@@ -106,6 +107,7 @@ class Protocol:
     ndcg_at: tuple[int, ...]
     recall_at: PerDataset[tuple[int, ...]]
     seed: int = 0
+    layer_norm: bool = False
 
     def __post_init__(self) -> None:
         for name in _AT_LEAST_ONE:

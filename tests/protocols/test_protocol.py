@@ -50,7 +50,7 @@ def test_the_digest_covers_every_field(field: str) -> None:
 def test_digests_are_the_same_in_every_process_and_version_of_python() -> None:
     # A change of a published protocol's digest means that its old rows no longer stand beside new ones: raise its
     # version, and say so in the change log, before you change this number.
-    assert REALITY_CHECK.digest == "299c28e323d5"
+    assert REALITY_CHECK.digest == "7ec71572e7e1"
 
 
 @pytest.mark.parametrize(
