@@ -180,6 +180,8 @@ def _loss(spec: LossSpec, job: FoldJob, num_classes: int, device: torch.device) 
     return loss.to(device), miner
 
 
-def _optimizer(name: str, module: nn.Module, **numbers: float) -> torch.optim.Optimizer:
+def _optimizer(
+    name: str, module: nn.Module, *, lr: float, momentum: float, weight_decay: float
+) -> torch.optim.Optimizer:
     kinds = {"rmsprop": torch.optim.RMSprop}
-    return kinds[name](module.parameters(), **numbers)
+    return kinds[name](module.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)

@@ -16,7 +16,7 @@ from harness.plan import FoldJob, Study, untrained
 from harness.work import FoldOutcome, Workplace, split
 from protocols.protocol import Protocol
 from results.ledger import LEDGER, Ledger, read
-from results.record import FoldRecord, RunRecord
+from results.record import FoldRecord, Outcome, RunRecord
 from results.report import write_report
 from tests.harness.conftest import ENVIRONMENT, SpyPixels
 
@@ -199,7 +199,7 @@ def test_studies_take_turns_and_a_search_offers_one_trial_at_a_time(
 
 @pytest.mark.parametrize("outcome", ["diverged", "failed"])
 def test_a_trial_of_which_one_fold_came_to_nothing_scores_zero(
-    outcome: str, tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workplace
+    outcome: Outcome, tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
     _drive(tmp_path, [study], tiny_images, in_this_process(workplace, lambda *_: None), until="search")
     folds = [fold for fold in read(tmp_path / LEDGER).folds.values() if fold.number == 0]

@@ -32,7 +32,7 @@ def test_key_and_seed_depend_on_everything_a_job_is() -> None:
 
 def test_key_and_seed_do_not_depend_on_the_order_of_parameters() -> None:
     job = _job()
-    turned = replace(job, params=dict(reversed(job.params.items())))
+    turned = replace(job, params=dict(reversed(list(job.params.items()))))
     assert (turned.key, turned.seed) == (job.key, job.seed)
 
 

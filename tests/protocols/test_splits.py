@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.splits import class_folds, fold_images, images_of, trainval_classes
+from protocols.splits import Fold, class_folds, fold_images, images_of, trainval_classes
 
-FOLDS = {"folds": 4, "validation_fraction": 0.25}
+
+def _four_folds(num_trainval: int) -> tuple[Fold, ...]:
+    return class_folds(num_trainval, folds=4, validation_fraction=0.25)
+
 
 # (classes, fold) → blocks of train classes, block of validation classes, first and last inclusive.
 TABLE = {
@@ -33,7 +36,7 @@ def _block(ends: tuple[int, int]) -> list[int]:
 @pytest.mark.parametrize(("classes", "fold"), TABLE)
 def test_folds_of_cub_cars_and_sop_are_those_of_the_study(classes: int, fold: int) -> None:
     train, validation = TABLE[classes, fold]
-    got = class_folds(trainval_classes(classes), **FOLDS)[fold]
+    got = _four_folds(trainval_classes(classes))[fold]
     assert got.train.tolist() == [label for ends in train for label in _block(ends)]
     assert got.validation.tolist() == _block(validation)
 
@@ -41,7 +44,7 @@ def test_folds_of_cub_cars_and_sop_are_those_of_the_study(classes: int, fold: in
 @pytest.mark.parametrize(("classes", "never"), [(200, []), (196, [24, 73]), (22634, [8487])])
 def test_classes_never_validated_are_those_of_the_study(classes: int, never: list[int]) -> None:
     trainval = trainval_classes(classes)
-    validated = np.concatenate([fold.validation for fold in class_folds(trainval, **FOLDS)])
+    validated = np.concatenate([fold.validation for fold in _four_folds(trainval)])
     assert sorted(set(range(trainval)) - set(validated.tolist())) == never
 
 
@@ -76,7 +79,7 @@ def test_images_of_classes_keep_the_order_of_the_dataset(drawn: list[int]) -> No
 
 def test_images_of_a_fold_are_those_of_its_classes() -> None:
     labels = np.repeat(np.arange(8), 3)
-    fold = class_folds(8, **FOLDS)[3]
+    fold = _four_folds(8)[3]
     images = fold_images(labels, fold)
     assert set(labels[images.train]) == {6, 7, 0, 1, 2, 3}
     assert set(labels[images.validation]) == {4, 5}
@@ -84,4 +87,4 @@ def test_images_of_a_fold_are_those_of_its_classes() -> None:
 
 def test_too_few_classes_for_the_folds_is_one_sentence_with_the_numbers() -> None:
     with pytest.raises(ValueError, match="need at least 4 trainval classes, but there are 3"):
-        class_folds(3, **FOLDS)
+        _four_folds(3)
