@@ -26,6 +26,9 @@ LEAST_MEMORY = 2**20
 LEAST_SIDE = 256
 """Rows of a tile below which the halves of the symmetric search cost more than they save."""
 
+MOST_SIDE = 1024
+"""Rows and columns of a tile beyond which it only leaves the caches."""
+
 ACCELERATOR_MEMORY = 2**29
 """Bytes that the search takes of an accelerator when no cap is given."""
 
@@ -83,14 +86,14 @@ class Search:
         threads = torch.get_num_threads()
         memory = self.memory or self._default_memory()
         left = memory - len(self.queries) * self.length * tiles.BYTES_PER_PLACE
-        side = min(1024, int((max(0, left) / threads / tiles.BYTES_PER_CELL) ** 0.5), -(-len(self.queries) // 2))
+        side = min(MOST_SIDE, int((max(0, left) / threads / tiles.BYTES_PER_CELL) ** 0.5), -(-len(self.queries) // 2))
         with full_precision():
             if self.gallery is None and side >= LEAST_SIDE:
                 yield from tiles.symmetric(self.queries, self.length, side=side, use=use, progress=self._report)
                 return
-            width = min(1024, len(self._within()))
+            width = min(MOST_SIDE, len(self._within()))
             per_row = width * tiles.BYTES_PER_CELL + self.length * tiles.BYTES_PER_CANDIDATE
-            sides = max(1, min(512, memory // threads // per_row)), width
+            sides = max(1, min(MOST_SIDE // 2, memory // threads // per_row)), width
             yield from tiles.row_by_row(
                 self.queries, self.gallery, self.length, sides=sides, use=use, progress=self._report
             )

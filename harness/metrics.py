@@ -236,8 +236,8 @@ def values(
         if metric == "R":
             return relevant[:, :k].any(axis=1).astype(np.float64)
         # Summed in the order of the ideal gain, so that a perfect ranking gives exactly 1.
-        gain = np.cumsum(np.where(relevant[:, :k], discounts[:k], 0.0), axis=1)[:, -1]
-        ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
-        return np.asarray(gain / ideal[np.minimum(positives, k) - 1])
+        gain: NDArray[np.float64] = np.cumsum(np.where(relevant[:, :k], discounts[:k], 0.0), axis=1)[:, -1]
+        ideal: NDArray[np.float64] = np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(positives, k) - 1]
+        return gain / ideal
 
     return {name: value(name) for name in names}

@@ -1,0 +1,204 @@
+"""The search behind the metrics: nothing of how it runs may show in what it finds."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from harness import candidates, tiles
+from harness.candidates import Backend, Search
+from harness.metrics import Retrieval, retrieval
+from harness.similarity import directions, full_precision
+from harness.tiles import Candidates, from_keys, to_keys
+from tests.harness.slow_retrieval import on_grid
+
+BACKENDS: tuple[Backend, ...] = ("torch", "faiss")
+CUTS: dict[str, Any] = {"ndcg_at": (10,), "recall_at": (1, 4), "precision_at": (5,)}
+
+
+@pytest.fixture
+def torch_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def hard(images: int, dim: int = 8) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Embeddings in which each is random, a duplicate, nearly a duplicate or zero."""
+    random = np.random.default_rng(images)
+    rows = random.standard_normal((images, dim))
+    kind = random.integers(0, 8, images)
+    rows[kind < 3] = rows[random.integers(0, 20, (kind < 3).sum())]
+    rows[kind == 3] = rows[0] + 1e-7 * random.standard_normal(((kind == 3).sum(), dim))
+    rows[kind == 4] = 0
+    return rows.astype(np.float32), random.integers(0, 40, images)
+
+
+def assert_same(one: Retrieval, other: Retrieval) -> None:
+    assert one.tied == other.tied
+    for name, values in one.per_query.items():
+        np.testing.assert_array_equal(values, other.per_query[name], err_msg=name)
+
+
+@pytest.mark.usefixtures("torch_threads")
+@pytest.mark.parametrize("images", [50, 1500])
+def test_backend_memory_and_threads_do_not_change_a_bit(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings, labels = hard(images)
+    expected = retrieval(embeddings, labels, **CUTS)
+    assert expected.tied > 0
+    others: list[dict[str, Any]] = [{"memory": 2**20}, {"memory": 2**30}, {"backend": "faiss"}]
+    for options in [*others, {"backend": "faiss", "memory": 2**20}]:
+        assert_same(retrieval(embeddings, labels, **CUTS, **options), expected)
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        assert_same(retrieval(embeddings, labels, **CUTS), expected)
+    monkeypatch.setattr(candidates, "LEAST_SIDE", 1)
+    for side in (7, 64) if images == 50 else (333, 1000):
+        monkeypatch.setattr(candidates, "MOST_SIDE", side)
+        assert_same(retrieval(embeddings, labels, memory=2**30, **CUTS), expected)
+    monkeypatch.setattr(candidates, "LEAST_SIDE", 10**9)
+    for side in (7, 64) if images == 50 else (333, 1000):
+        monkeypatch.setattr(candidates, "MOST_SIDE", side)
+        assert_same(retrieval(embeddings, labels, **CUTS), expected)
+
+
+def test_a_gallery_equal_to_the_queries_differs_only_in_the_query_itself() -> None:
+    embeddings, labels = np.random.default_rng(0).standard_normal((600, 8)), np.arange(600) % 30
+    own = retrieval(embeddings, labels, precision_at=(2, 5)).per_query
+    other = retrieval(
+        embeddings, labels, gallery_embeddings=embeddings, gallery_labels=labels, precision_at=(2, 3, 6)
+    ).per_query
+    for k in (1, 2, 5):
+        np.testing.assert_allclose(other[f"P@{k + 1}"] * (k + 1), 1 + own[f"P@{k}"] * k)
+
+
+def test_the_query_is_removed_by_identity_also_among_duplicates_of_it() -> None:
+    # Ten identical images of ten classes and one more of each class far away: rank 1 is never of the query's class.
+    embeddings = np.vstack([np.ones((10, 2)), np.tile([1.0, -1.0], (10, 1))])
+    labels = np.tile(np.arange(10), 2)
+    for backend in BACKENDS:
+        found = retrieval(embeddings, labels, recall_at=(9, 10), precision_at=(9,), backend=backend)
+        assert found.means()["P@9"] == 0
+        # After nine duplicates the other ten tie, lowest index first: the class of the first is at rank 10.
+        np.testing.assert_array_equal(found.per_query["R@10"], labels == 0)
+
+
+def test_ties_go_to_the_lowest_index() -> None:
+    embeddings = np.array([[1, 0], [0, 1], [0, -1], [0, 2], [0, -3]], np.float32)
+    for positive in range(1, 5):
+        labels = np.array([0, 1, 2, 3, 4])
+        labels[positive] = 0
+        found = retrieval(embeddings, labels, recall_at=(1, 2, 3, 4))
+        hits = [found.per_query[f"R@{k}"][0] for k in (1, 2, 3, 4)]
+        assert hits == [float(k >= positive) for k in (1, 2, 3, 4)]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 700))
+@settings(max_examples=60, deadline=None)
+def test_a_float32_product_is_within_the_tolerance_of_the_exact_similarity(seed: int, dim: int) -> None:
+    random = np.random.default_rng(seed)
+    rows = random.standard_normal((6, dim)) * 10.0 ** random.uniform(-6, 6, dim)
+    rows[3:] = np.abs(rows[3:]) + random.integers(0, 2)
+    images = directions(rows.astype(np.float32))
+    units = images.unit()
+    exact = np.array([on_grid([float(value) for value in row]) for row in images.rows], dtype=object)
+    similarity = (exact @ exact.T / 2**52).astype(np.float64)
+    one_by_one = np.zeros((6, 6), np.float32)
+    for column in units.T:  # the longest chain of roundings
+        one_by_one += np.outer(column, column)
+    assert np.abs(one_by_one - similarity).max() <= images.tolerance
+    assert np.abs(units @ units.T - similarity).max() <= images.tolerance
+    np.testing.assert_array_equal(images.fixed(slice(None)), exact.astype(np.float64))
+
+
+def test_unit_rows_are_not_copied() -> None:
+    rows = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
+    copied = directions(rows).unit()
+    np.testing.assert_allclose(np.linalg.norm(copied, axis=1), 1, atol=1e-6)
+    assert directions(copied).unit() is copied
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1, width=32), st.integers(0, 2**32 - 2)), min_size=1, unique=True))
+def test_keys_sort_by_similarity_and_then_by_lowest_index(pairs: list[tuple[float, int]]) -> None:
+    similarities = np.array([similarity for similarity, _ in pairs], np.float32)
+    indices = np.array([index for _, index in pairs])
+    similarities += np.float32(0)  # of the two zeros, the one
+    keys = to_keys(similarities, indices)
+    order = np.lexsort((indices, -similarities))
+    np.testing.assert_array_equal(np.argsort(-keys), order)
+    back = from_keys(keys)
+    np.testing.assert_array_equal(back[0], similarities)
+    np.testing.assert_array_equal(back[1], indices)
+
+
+def _found(search: Search, how: str) -> Candidates:
+    parts = list(getattr(search, how)(lambda part: part))
+    assert [part.start for part in parts] == sorted(part.start for part in parts)
+    return Candidates(0, np.vstack([part.similarities for part in parts]), np.vstack([part.indices for part in parts]))
+
+
+@pytest.mark.parametrize("length", [1, 20, 150, 299])
+@pytest.mark.parametrize("how", ["_cores", "_faiss", "_accelerator"])
+@pytest.mark.parametrize("own", [True, False])
+def test_every_search_finds_the_best_candidates(
+    how: str, length: int, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((300, 6)).astype(np.float32)
+    units = directions(rows[np.argsort(rows[:, 0])]).unit()  # later rows suit the last queries better: dense tiles
+    search = Search(queries=units, gallery=None if own else units[:299].copy(), length=length)
+    for least, most in ((1, 64), (10**9, 64), (1, 1024)):
+        monkeypatch.setattr(candidates, "LEAST_SIDE", least)
+        monkeypatch.setattr(candidates, "MOST_SIDE", most)
+        found = _found(search, how)
+        similarity = units @ (units if own else units[:299]).T
+        if own:
+            np.fill_diagonal(similarity, -np.inf)
+            assert not (found.indices == np.arange(300)[:, None]).any()
+        expected = -np.sort(-similarity, axis=1)[:, :length]
+        np.testing.assert_allclose(found.similarities, expected, atol=1e-6)
+        np.testing.assert_allclose(np.take_along_axis(similarity, found.indices, 1), found.similarities, atol=1e-6)
+        assert all(len(set(row)) == length for row in found.indices.tolist())
+
+
+def test_settings_that_shorten_products_are_overruled_and_restored() -> None:
+    embeddings, labels = np.random.default_rng(0).standard_normal((600, 64)).astype(np.float32), np.arange(600) % 50
+    expected = retrieval(embeddings, labels)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with full_precision():
+            assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"  # type: ignore[attr-defined]
+        with torch.autocast("cpu"):
+            assert_same(retrieval(embeddings, labels), expected)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.usefixtures("torch_threads")
+def test_the_number_of_threads_is_left_as_it_was_also_after_an_error() -> None:
+    torch.set_num_threads(3)
+    with pytest.raises(ZeroDivisionError), tiles.threads() as each:
+        list(each(lambda _: torch.get_num_threads() // 0, range(4)))
+    assert torch.get_num_threads() == 3
+    seen: list[int] = []
+    later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert seen == [3]
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_bits_of_the_cpu() -> None:
+    for images, dim in ((1500, 8), (5000, 512)):
+        embeddings, labels = hard(images, dim)
+        expected = retrieval(embeddings, labels, **CUTS)
+        assert_same(retrieval(embeddings, labels, device="cuda", **CUTS), expected)
+        assert_same(retrieval(torch.from_numpy(embeddings).cuda(), labels, device="cuda", **CUTS), expected)
+        assert_same(retrieval(embeddings, labels, device="cuda", memory=2**20, **CUTS), expected)
