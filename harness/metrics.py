@@ -234,7 +234,7 @@ def values(
         if metric == "MAP":
             return np.asarray(precision[:, :k].sum(axis=1) / k)
         if metric == "R":
-            return relevant[:, :k].any(axis=1).astype(np.float64)
+            return np.asarray(relevant[:, :k].any(axis=1), np.float64)
         # Summed in the order of the ideal gain, so that a perfect ranking gives exactly 1.
         gain: NDArray[np.float64] = np.cumsum(np.where(relevant[:, :k], discounts[:k], 0.0), axis=1)[:, -1]
         ideal: NDArray[np.float64] = np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(positives, k) - 1]
