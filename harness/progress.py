@@ -32,6 +32,7 @@ class Display:
             console=self._console,
             disable=not self._console.is_terminal,
         )
+        self._best: dict[str, float] = {}
         self._tasks = {}
         for state in states:
             label = f"{state.study.dataset} {state.study.loss}"
@@ -40,8 +41,10 @@ class Display:
 
     def progressed(self, job: FoldJob, epoch: int, score: float) -> None:
         """Show a validation of a job at work."""
-        task = self._tasks[f"{job.dataset} {job.loss}"]
-        self._bars.update(task, note=f"{_place(job)}, epoch {epoch}: {job.protocol.selection_metric} {score:.2f}")
+        label = f"{job.dataset} {job.loss}"
+        best = self._best.get(label)
+        note = f"{_place(job)}, epoch {epoch}: {job.protocol.selection_metric} {score:.2f}"
+        self._bars.update(self._tasks[label], note=note if best is None else f"{note}, best trial {best:.2f}")
 
     def recorded(self, state: StudyState, record: FoldRecord | RunRecord) -> None:
         """Show a record that was written."""
@@ -59,6 +62,8 @@ class Display:
             record.outcome if record.best_score is None else f"{record.best_score:.2f} in epoch {record.best_epoch}"
         )
         note = f": {record.message}" if record.message else ""
+        if state.best is not None:
+            self._best[label] = state.best.score
         self._bars.advance(self._tasks[label])
         self._bars.update(self._all, completed=self._done, note=f"{self._remaining()} left")
         self._say(f"{label}: {_place(record)} {result}{note}{best}; {self._left()} trainings, {self._remaining()} left")
