@@ -1,0 +1,119 @@
+"""What a drift check says, value by value, and how it is told: exit status, Markdown, JSON, JUnit."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+from xml.etree import ElementTree as ET
+
+Verdict = Literal["same", "moved", "cannot tell"]
+_STATUS: dict[Verdict, int] = {"same": 0, "moved": 1, "cannot tell": 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The verdict on one value.
+
+    Attributes:
+        subject: what the value is of, such as a loss on a dataset.
+        measure: which of its values, such as a metric in a setting.
+        reference: the value that should be, `candidate` the one that is; `None` where there is none.
+        why: one clause that gives the reason.
+    """
+
+    subject: str
+    measure: str
+    verdict: Verdict
+    reference: float | None
+    candidate: float | None
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """All findings of one check.
+
+    Attributes:
+        title: what was compared.
+        rule: how a verdict comes about, in sentences.
+        findings: in the order of the reference.
+        notes: what else a reader must know.
+    """
+
+    title: str
+    rule: str
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Give `moved` when anything moved, `same` when everything is the same; no finding tells nothing."""
+        found = {finding.verdict for finding in self.findings}
+        if "moved" in found:
+            return "moved"
+        return "same" if found == {"same"} else "cannot tell"
+
+    @property
+    def status(self) -> int:
+        """Give the exit status of the check: 0 same, 1 moved, 3 cannot tell."""
+        return _STATUS[self.verdict]
+
+
+def markdown(verdicts: Verdicts) -> str:
+    """Give the check for a CI summary: the verdict, what is not the same, and the count of the rest."""
+    counts = Counter(finding.verdict for finding in verdicts.findings)
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _STATUS)
+    lines = [f"## {verdicts.title}: {verdicts.verdict}", "", f"{told}. {verdicts.rule}", *verdicts.notes, ""]
+    unlike = sorted(
+        (finding for finding in verdicts.findings if finding.verdict != "same"), key=lambda one: one.verdict != "moved"
+    )
+    if unlike:
+        lines += ["| verdict | of | value | reference | candidate | why |", "| --- | --- | --- | ---: | ---: | --- |"]
+        lines += [
+            f"| {finding.verdict} | {_cell(finding.subject)} | {finding.measure} | {_number(finding.reference)} "
+            f"| {_number(finding.candidate)} | {_cell(finding.why)} |"
+            for finding in unlike
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def to_json(verdicts: Verdicts) -> str:
+    """Give the check as JSON, for other tools."""
+    content = {"verdict": verdicts.verdict, "status": verdicts.status, **asdict(verdicts)}
+    return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def junit(verdicts: Sequence[Verdicts]) -> str:
+    """Give checks as JUnit XML: what moved is a failure, what cannot be told is skipped with its reason."""
+    root = ET.Element("testsuites")
+    for one in verdicts:
+        counts = Counter(finding.verdict for finding in one.findings)
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            name=one.title,
+            tests=str(len(one.findings)),
+            failures=str(counts["moved"]),
+            skipped=str(counts["cannot tell"]),
+            errors="0",
+        )
+        for finding in one.findings:
+            case = ET.SubElement(suite, "testcase", classname=finding.subject, name=finding.measure)
+            if finding.verdict != "same":
+                ET.SubElement(
+                    case,
+                    "failure" if finding.verdict == "moved" else "skipped",
+                    message=f"{finding.verdict}: {finding.why}",
+                )
+    ET.indent(root, " ")
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.6g}"

@@ -1,0 +1,223 @@
+"""A moved result is called moved, an honest re-run is not, and what nobody can tell is said to be so."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from results.drift import Side, drift, value_drift
+from results.leaderboard import Row, boards
+from results.metric_names import SETTINGS
+from results.record import UNTRAINED
+from results.spreadsheet import leaderboard_csv, read_leaderboard_csv
+from results.statistics import half_width
+from results.verdict import Finding, Verdicts, junit, markdown, to_json
+from tests.results.studies import SHARES, Made, make
+
+MEANS = {"triplet": 50.0, "contrastive": 40.0, UNTRAINED: 20.0}
+
+
+def _side(made: Made, name: str = "reference") -> Side:
+    (board,) = boards(made.records, made.per_class)
+    return Side(name=name, rows=board.rows, protocols=made.records.protocols)
+
+
+TEMPLATE = _side(make({"triplet": 50.0}, repeats=2)).rows[0]
+
+
+def _verdicts(verdicts: Verdicts) -> set[str]:
+    return {finding.verdict for finding in verdicts.findings}
+
+
+def _of(verdicts: Verdicts, loss: str) -> set[str]:
+    return {finding.verdict for finding in verdicts.findings if finding.subject.startswith(f"{loss} ")}
+
+
+def test_a_run_against_itself_is_the_same_whatever_its_noise() -> None:
+    side = _side(make(MEANS, noise=8.0, repeats=2))
+    verdicts = drift(side, side)
+    assert _verdicts(verdicts) == {"same"}
+    assert verdicts.status == 0
+    assert len(verdicts.findings) == len(side.rows)
+
+
+def test_a_run_against_its_own_csv_is_the_same() -> None:
+    side = _side(make(MEANS))
+    from_csv = Side(name="csv", rows=read_leaderboard_csv(leaderboard_csv(side.rows)))
+    assert drift(side, from_csv).status == drift(from_csv, side).status == 0
+
+
+def test_a_loss_that_fell_is_moved_and_the_others_are_not() -> None:
+    reference = _side(make(MEANS, repeats=10, noise=0.5))
+    candidate = _side(make({**MEANS, "triplet": 44.0}, repeats=10, noise=0.5, seed=1))
+    verdicts = drift(reference, candidate, margin=1.5)
+    assert _of(verdicts, "triplet") == {"moved"}
+    assert _of(verdicts, "contrastive") == {"same"}
+    assert verdicts.status == 1
+
+
+def test_with_few_noisy_repeats_nothing_can_be_told() -> None:
+    verdicts = drift(_side(make(MEANS, noise=3.0)), _side(make(MEANS, noise=3.0, seed=1)), margin=0.5)
+    assert _verdicts(verdicts) == {"cannot tell"}
+    assert verdicts.status == 3
+
+
+def test_a_difference_that_is_sure_but_within_the_margin_is_the_same() -> None:
+    reference = _side(make({"triplet": 50.0}, repeats=10, noise=0.01))
+    candidate = _side(make({"triplet": 50.5}, repeats=10, noise=0.01, seed=1))
+    assert drift(reference, candidate, margin=1.0).status == 0
+    assert drift(reference, candidate, margin=0.05).status == 1
+
+
+def test_honest_re_runs_are_flagged_no_more_often_than_the_stated_error_rate() -> None:
+    """Repeats with other seeds, whose metrics move together as they do in a real run."""
+    for comparisons, seed in ((50, 0), (200, 1)):
+        generator = np.random.default_rng(seed)
+        flagged = 0
+        for _ in range(comparisons):
+            sides = [Side(name="run", rows=_simulated(generator)) for _ in range(2)]
+            flagged += drift(*sides, margin=0.3).verdict == "moved"
+        assert flagged <= stats.binom.ppf(0.999, comparisons, 0.05)
+
+
+def _simulated(generator: np.random.Generator) -> list[Row]:
+    rows = []
+    for loss in ("triplet", "contrastive"):
+        common = generator.normal(50, 1.5, size=10)
+        for setting in SETTINGS:
+            for metric, share in SHARES.items():
+                values = list(common * share + generator.normal(0, 0.0 if share == 1 else 0.3, size=10))
+                mean, half = float(np.mean(values)), half_width(values)
+                rows.append(
+                    replace(TEMPLATE, loss=loss, setting=setting, metric=metric, mean=mean, ci95=half, n=len(values))
+                )
+    return rows
+
+
+def test_an_injected_fault_of_several_points_is_found_in_nearly_every_simulation() -> None:
+    generator = np.random.default_rng(2)
+    found = 0
+    for _ in range(100):
+        worse = [replace(row, mean=row.mean - 6) if row.loss == "triplet" else row for row in _simulated(generator)]
+        verdicts = drift(Side(name="a", rows=_simulated(generator)), Side(name="b", rows=worse))
+        found += "moved" in _of(verdicts, "triplet")
+    assert found >= 98
+
+
+def test_one_repeat_tells_nothing_unless_it_is_the_same() -> None:
+    one, other = _side(make({"triplet": 50.0}, repeats=1)), _side(make({"triplet": 20.0}, repeats=1, seed=3))
+    assert drift(one, one).status == 0
+    verdicts = drift(one, other)
+    assert _verdicts(verdicts) == {"cannot tell"}
+    assert verdicts.findings[0].why == "one repeat has no interval"
+
+
+def test_the_untrained_trunk_with_pretrained_weights_has_no_noise_to_hide_behind() -> None:
+    one, other = _side(make({UNTRAINED: 50.0}, repeats=1)), _side(make({UNTRAINED: 40.0}, repeats=1, seed=3))
+    assert drift(one, other).status == 1
+    slightly = [replace(row, mean=row.mean + 0.3) for row in one.rows]
+    assert drift(one, Side(name="near", rows=slightly)).status == 0
+
+
+def test_another_protocol_or_a_missing_row_cannot_be_told() -> None:
+    reference = _side(make(MEANS))
+    other = _side(make(MEANS, digest="eeeeeeeeeeee", fields={"lr": 0.1}))
+    verdicts = drift(reference, other)
+    assert verdicts.status == 3
+    assert {finding.why for finding in verdicts.findings} == {"the protocols differ in lr"}
+    from_csv = drift(reference, Side(name="csv", rows=other.rows))
+    assert {finding.why for finding in from_csv.findings} == {
+        "the protocols differ (digest d0d0d0d0d0d0 and eeeeeeeeeeee)"
+    }
+    fewer = Side(name="fewer", rows=[row for row in reference.rows if row.loss != "triplet"])
+    assert _of(drift(reference, fewer), "triplet") == {"cannot tell"}
+    assert drift(reference, fewer).status == 3
+
+
+def test_an_honest_re_run_is_one_whose_protocol_differs_in_the_seed_alone() -> None:
+    reference = _side(make({"triplet": 50.0}, repeats=10, noise=0.2))
+    again = make({"triplet": 50.0}, repeats=10, noise=0.2, seed=1, protocol="quick+seed=1", digest="eeeeeeeeeeee")
+    assert drift(reference, _side(again), margin=1.0).status == 0
+
+
+def test_rows_without_a_reference_are_said_and_judge_nothing() -> None:
+    reference = _side(make({"triplet": 50.0}))
+    verdicts = drift(reference, _side(make(MEANS)))
+    assert verdicts.notes == ("28 rows of the candidate have no counterpart in the reference.",)
+    assert verdicts.status == 0
+
+
+def test_one_number_under_three_names_is_one_hypothesis() -> None:
+    verdicts = drift(_side(make({"triplet": 50.0})), _side(make({"triplet": 30.0}, seed=1)))
+    assert "comparisons of 10 numbers" in verdicts.rule
+    by_measure = {finding.measure: finding.verdict for finding in verdicts.findings}
+    assert by_measure["separated P@1"] == by_measure["separated R@1"] == by_measure["separated nDCG@1"]
+
+
+def test_an_empty_reference_tells_nothing() -> None:
+    assert drift(Side(name="empty", rows=[]), _side(make(MEANS))).status == 3
+
+
+@pytest.mark.parametrize(("margin", "alpha"), [(0.0, 0.05), (-1.0, 0.05), (1.0, 0.0), (1.0, 1.0), (float("nan"), 0.05)])
+def test_a_margin_or_an_error_rate_without_sense_is_refused(margin: float, alpha: float) -> None:
+    side = _side(make(MEANS))
+    with pytest.raises(ValueError, match="must"):
+        drift(side, side, margin=margin, alpha=alpha)
+
+
+def test_golden_values_are_judged_by_their_tolerance() -> None:
+    reference = {"triplet": {"value": 2.0, "gradient": 1e-9}, "margin": {"value": 1.0}}
+    close = {"triplet": {"value": 2.0001, "gradient": 2e-9}, "margin": {"value": 1.0}, "new": {"value": 1.0}}
+    verdicts = value_drift(reference, close, title="Goldens", tolerance=1e-3)
+    assert verdicts.status == 0
+    assert verdicts.notes == ("Without a reference: new.",)
+    moved = value_drift(reference, {"triplet": {"value": -2.0, "gradient": 0.0}}, title="Goldens", tolerance=1e-3)
+    assert [finding.verdict for finding in moved.findings] == ["moved", "same", "cannot tell"]
+    assert value_drift(reference, {"triplet": {"value": float("nan")}}, title="", tolerance=1e-3).status == 1
+
+
+FINDINGS = (
+    Finding(
+        subject="a|b on glyphs", measure="separated RP", verdict="cannot tell", reference=1.0, candidate=None, why="<?>"
+    ),
+    Finding(subject="c on glyphs", measure="separated RP", verdict="moved", reference=1.0, candidate=2.0, why="+1"),
+    Finding(
+        subject="d on glyphs", measure="separated RP", verdict="same", reference=1.0, candidate=1.0, why="identical"
+    ),
+)
+VERDICTS = Verdicts(title="Drift of b against a", rule="A rule.", findings=FINDINGS, notes=("A note.",))
+
+
+def test_the_summary_names_what_moved_first_and_counts_the_rest() -> None:
+    text = markdown(VERDICTS)
+    assert "## Drift of b against a: moved" in text
+    assert "1 same, 1 moved, 1 cannot tell. A rule." in text
+    assert text.index("| moved | c on glyphs") < text.index("| cannot tell | a\\|b on glyphs")
+    assert "| same |" not in text
+    assert "A note." in text
+
+
+def test_junit_fails_what_moved_and_skips_what_cannot_be_told() -> None:
+    root = ET.fromstring(junit([VERDICTS]))  # noqa: S314 our own text
+    suite = root.find("testsuite")
+    assert suite is not None
+    assert {name: suite.get(name) for name in ("tests", "failures", "skipped")} == dict(
+        zip(("tests", "failures", "skipped"), ("3", "1", "1"), strict=True)
+    )
+    kinds = {case.get("classname"): [child.tag for child in case] for case in suite}
+    assert kinds == {"a|b on glyphs": ["skipped"], "c on glyphs": ["failure"], "d on glyphs": []}
+
+
+def test_json_holds_everything() -> None:
+    content = json.loads(to_json(VERDICTS))
+    assert (content["verdict"], content["status"], len(content["findings"])) == ("moved", 1, 3)
+    assert content["findings"][0]["why"] == "<?>"
+
+
+@pytest.mark.parametrize("told", [markdown, to_json, lambda verdicts: junit([verdicts])])
+def test_what_is_told_is_the_same_every_time(told: Callable[[Verdicts], str]) -> None:
+    assert told(VERDICTS) == told(VERDICTS)
