@@ -1,0 +1,47 @@
+"""Every registered loss goes the whole way, from search to table, or a record says why not."""
+
+from pathlib import Path
+
+from harness.drive import StudyState, drive
+from harness.execute import in_this_process
+from harness.images.dataset import ImageSet
+from harness.plan import Study
+from harness.plugins import LOSSES
+from harness.work import Workplace, split
+from protocols.protocol import Protocol
+from results.ledger import LEDGER, Ledger, read
+from tests.harness.conftest import ENVIRONMENT
+
+
+def test_every_registered_loss_gets_a_row_or_a_recorded_reason(
+    tmp_path: Path, tiny_protocol: Protocol, tiny_images: ImageSet, workplace: Workplace
+) -> None:
+    protocol = tiny_protocol.vary({"trials": 1, "repeats": 1, "max_epochs": 2})
+    studies = [
+        Study(
+            protocol=protocol,
+            dataset="tiny",
+            fingerprint=tiny_images.fingerprint,
+            loss=name,
+            params=None if LOSSES.find(name).space else {},
+        )
+        for name in LOSSES.names()
+    ]
+    with Ledger(tmp_path) as ledger:
+        states = [StudyState(study, (), (), set()) for study in studies]
+        drive(
+            states,
+            in_this_process(workplace, lambda *_: None),
+            ledger,
+            test_labels=tiny_images.labels[split(tiny_images, protocol).test],
+            environment=ENVIRONMENT,
+            until="final",
+            on_record=lambda state, record: None,
+        )
+    records = read(tmp_path / LEDGER)
+    scored = {run.loss for run in records.runs.values()}
+    reasons = {fold.loss: fold.message for fold in records.folds.values() if fold.outcome == "diverged"}
+    failed = {fold.loss: fold.message for fold in records.folds.values() if fold.outcome == "failed"}
+    assert not failed
+    assert scored | reasons.keys() == set(LOSSES.names())
+    assert all(reasons.values())
