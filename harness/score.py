@@ -1,12 +1,26 @@
 """Separated and concatenated scores of the fold models of one run (protocol.md A5)."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics import ClassSums, retrieval
+from harness.candidates import Backend
+from harness.metrics import ClassSums, Retrieval, retrieval
+
+
+class Options(TypedDict, total=False):
+    """Keyword arguments of `harness.metrics.retrieval` that hold for every model."""
+
+    ndcg_at: Sequence[int]
+    recall_at: Sequence[int]
+    map_at: Sequence[int]
+    precision_at: Sequence[int]
+    backend: Backend
+    device: str
+    memory: int | None
+    progress: Callable[[int, int], None] | None
 
 
 class Scores(NamedTuple):
@@ -27,47 +41,70 @@ class Scores(NamedTuple):
     left_out: int
 
 
-def unit_rows(embeddings: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """L2-normalise rows `(images, dim)` in float64; a zero row stays zero."""
-    rows = embeddings.astype(np.float64)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(norms > 0, norms, 1.0), dtype=np.float32)
-
-
 def concatenate(folds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Normalise each fold's embeddings `(images, dim)`, join them in fold order, and normalise again.
 
     Returns:
         `(images, folds · dim)`, unit rows.
+
+    Raises:
+        ValueError: no fold, or folds of different numbers of images.
     """
-    shapes = {fold.shape[0] for fold in folds}
-    if len(shapes) != 1:
-        raise ValueError(f"Every fold model must have embedded the same images, but the counts are {sorted(shapes)}.")
-    return unit_rows(np.concatenate([unit_rows(fold) for fold in folds], axis=1))
+    images = {len(fold) for fold in folds}
+    if len(images) != 1:
+        raise ValueError(
+            "Every fold model must have embedded the same images, "
+            f"but {len(folds)} folds of {sorted(images)} images were given."
+        )
+    return _unit_rows(np.concatenate([_unit_rows(fold) for fold in folds], axis=1))
 
 
 def separated_and_concatenated(
-    folds: Sequence[NDArray[np.float32]], labels: NDArray[np.int64], **options: Any
+    folds: Sequence[NDArray[np.float32]],
+    labels: NDArray[np.int64],
+    *,
+    gallery_folds: Sequence[NDArray[np.float32]] | None = None,
+    gallery_labels: NDArray[np.int64] | None = None,
+    **options: Unpack[Options],
 ) -> Scores:
     """Score the fold models one by one and as one embedding.
 
     Args:
         folds: the test embeddings of each fold model, in fold order, `(images, dim)`.
         labels: `(images,)`.
-        options: keyword arguments of `harness.metrics.retrieval`.
+        gallery_folds: those of the gallery, where the images are not their own.
+        gallery_labels: `(gallery,)`.
+        options: see `harness.metrics.retrieval`.
+
+    Raises:
+        ValueError: as `concatenate` and `harness.metrics.retrieval`.
     """
-    each = [retrieval(fold, labels, **options) for fold in folds]
-    together = retrieval(concatenate(folds), labels, **options)
-    means = [one.means() for one in each]
-    sums = [one.per_class() for one in each]
+
+    def measure(embeddings: NDArray[np.float32], gallery: NDArray[np.float32] | None) -> Retrieval:
+        return retrieval(embeddings, labels, gallery_embeddings=gallery, gallery_labels=gallery_labels, **options)
+
+    together = measure(concatenate(folds), None if gallery_folds is None else concatenate(gallery_folds))
+    galleries = [None] * len(folds) if gallery_folds is None else gallery_folds
+    # One by one, so that the per-query values of a fold are gone before the next is measured.
+    each = [
+        (found.means(), found.per_class())
+        for found in (measure(fold, gallery) for fold, gallery in zip(folds, galleries, strict=True))
+    ]
+    concatenated_sums = together.per_class()
     return Scores(
-        separated={name: sum(mean[name] for mean in means) / len(means) for name in means[0]},
+        separated={name: float(np.mean([means[name] for means, _ in each])) for name in each[0][0]},
         concatenated=together.means(),
         separated_sums=ClassSums(
-            classes=sums[0].classes,
-            counts=sums[0].counts,
-            sums={name: np.mean([one.sums[name] for one in sums], axis=0) for name in means[0]},
+            classes=concatenated_sums.classes,
+            counts=concatenated_sums.counts,
+            sums={name: np.mean([sums.sums[name] for _, sums in each], axis=0) for name in concatenated_sums.sums},
         ),
-        concatenated_sums=together.per_class(),
+        concatenated_sums=concatenated_sums,
         left_out=together.left_out,
     )
+
+
+def _unit_rows(embeddings: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """L2-normalise rows `(images, dim)`; a zero row stays zero."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64))
+    return np.asarray(embeddings / np.where(lengths > 0, lengths, 1.0)[:, None], dtype=np.float32)

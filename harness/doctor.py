@@ -1,0 +1,105 @@
+"""What `mlrc doctor` says: what this installation has, and what is wrong with it.
+
+Every package is asked inside a guard: the one that does not import is the one to name.
+"""
+
+import os
+import platform
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from types import ModuleType
+
+CORE = ("mlrc", "torch", "torchvision", "pytorch-metric-learning", "optuna", "numpy", "scipy", "pandas")
+OPTIONAL = ("scikit-learn", "timm", "tensorboard", "ray")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What was found.
+
+    Attributes:
+        facts: pairs of a name and what is there.
+        problems: sentences, each with the way out; empty when all is well.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...]
+
+
+def examine() -> Diagnosis:
+    """Look at versions, devices and search backends."""
+    facts: list[tuple[str, str]] = [
+        ("python", platform.python_version()),
+        ("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
+        *((name, _version(name) or "missing") for name in CORE),
+        *((name, _version(name) or "not installed (optional)") for name in OPTIONAL),
+    ]
+    problems: list[str] = [
+        f"{name} must be installed, but is not; reinstall mlrc." for name in CORE if not _version(name)
+    ]
+    for look in (_torch, _torchvision, _faiss):
+        found, wrong = look()
+        facts += found
+        problems += wrong
+    return Diagnosis(facts=tuple(facts), problems=tuple(problems))
+
+
+Findings = tuple[list[tuple[str, str]], list[str]]
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _import(name: str) -> ModuleType | Exception:
+    try:
+        return import_module(name)
+    except Exception as error:  # noqa: BLE001 - a broken binary package fails in any way
+        return error
+
+
+def _torch() -> Findings:
+    torch = _import("torch")
+    if isinstance(torch, Exception):
+        return [], [f"torch does not import ({torch}); reinstall it."]
+    devices = [f"cpu ({torch.get_num_threads()} threads)"]
+    for index in range(torch.cuda.device_count()):
+        place = torch.cuda.get_device_properties(index)
+        devices.append(f"cuda:{index} ({place.name}, {place.total_memory / 2**30:.0f} GiB)")
+    if torch.version.cuda and not torch.cuda.is_available():
+        devices.append(f"no cuda (this torch is built for CUDA {torch.version.cuda}, but no GPU answers)")
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return [("devices", ", ".join(devices)), ("metrics backend torch", "yes")], []
+
+
+def _torchvision() -> Findings:
+    torchvision = _import("torchvision")
+    if not isinstance(torchvision, Exception):
+        return [], []
+    return [], [
+        f"torchvision does not import ({torchvision}); install torch and torchvision from the same package index, "
+        "in versions that belong together."
+    ]
+
+
+def _faiss() -> Findings:
+    builds = sorted(set(packages_distributions().get("faiss", ())))
+    if not builds:
+        return [("metrics backend faiss", "not installed (optional): mlrc[faiss-cpu] or mlrc[faiss-gpu]")], []
+    named = " and ".join(f"{build} {_version(build)}" for build in builds)
+    problems: list[str] = []
+    if len(builds) > 1:
+        problems.append(
+            f"One build of faiss must be installed, but there are {named}, which overwrite each other's files; "
+            f"run: pip uninstall {' '.join(builds)}, then install one of them."
+        )
+    faiss = _import("faiss")
+    if isinstance(faiss, Exception):
+        return [("metrics backend faiss", "broken")], [*problems, f"faiss does not import ({faiss}); reinstall it."]
+    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+    return [("metrics backend faiss", f"yes ({named}; cpu{f', {gpus} GPUs' if gpus else ' only'})")], problems
