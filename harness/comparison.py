@@ -3,6 +3,7 @@
 Everything that a user can get wrong is found in `prepare`, before any work is spent.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import environment, model
+from harness import environment, model, progress
 from harness.drive import StudyState, Until, drive
 from harness.execute import in_processes
 from harness.final import EmbeddingFiles
+from harness.images.cache import cached
 from harness.images.dataset import ImageSet, open_dataset
 from harness.plan import Study, untrained
 from harness.plugins import LOSSES
 from harness.progress import Display
-from harness.trunks.trunk import TRUNKS
 from harness.work import Workplace, split
 from protocols.protocol import Protocol
 from results.ledger import LEDGER, Ledger, read
@@ -49,8 +50,9 @@ def prepare(
     root: Path,
     device: str,
     weights: Path | None = None,
+    cache: Path | None = None,
 ) -> Comparison:
-    """Check everything and open the dataset.
+    """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
 
     Raises:
         LookupError: no such loss, dataset or trunk.
@@ -60,9 +62,7 @@ def prepare(
     specs = [LOSSES.find(name) for name in dict.fromkeys(losses)]
     if not specs:
         raise ValueError("At least one loss must be given; see them all with: mlrc list losses")
-    TRUNKS.find(protocol.trunk)
-    if protocol.pooling not in model.POOLINGS:
-        raise ValueError(f"pooling must be one of {', '.join(model.POOLINGS)}, but got {protocol.pooling!r}.")
+    model.build(protocol, seed=0, weights=weights)
     resolved = environment.resolve_device(device)
     published = {}
     if protocol.trials == 0:
@@ -74,6 +74,9 @@ def prepare(
                 )
             published[spec.name] = dict(spec.published[dataset])
     images = open_dataset(dataset, root)
+    classes = split(images, protocol)
+    with progress.steps() as on_progress:
+        cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)
     name, fingerprint = images.facts.name, images.fingerprint
     studies = [untrained(protocol, name, fingerprint)]
     for spec in specs:
@@ -82,11 +85,12 @@ def prepare(
     return Comparison(
         studies=tuple(studies),
         images=images,
-        test=split(images, protocol).test,
+        test=classes.test,
         workplace=Workplace(
             roots={name: (dataset, root)},
             device=str(resolved),
             weights=weights,
+            cache=cache,
             environment=environment.current(resolved),
         ),
     )

@@ -1,6 +1,7 @@
 """What a comparison will cost, before it is begun: counts are exact, hours an upper bound from a few timed steps."""
 
 import time
+from pathlib import Path
 
 import torch
 
@@ -19,7 +20,9 @@ def estimate(comparison: Comparison, workers: int) -> list[tuple[str, ...]]:
     Hours count training iterations on this device, without loss and validation, shared among `workers`.
     """
     costs = [(study.loss, cost(study)) for study in comparison.studies]
-    step = seconds_per_iteration(comparison.studies[0].protocol, torch.device(comparison.workplace.device))
+    step = seconds_per_iteration(
+        comparison.studies[0].protocol, torch.device(comparison.workplace.device), comparison.workplace.weights
+    )
     total = tuple(sum(values) for values in zip(*(one for _, one in costs), strict=True))
     rows = [*((loss, *one) for loss, one in costs), ("all", *total)]
     return [
@@ -28,10 +31,10 @@ def estimate(comparison: Comparison, workers: int) -> list[tuple[str, ...]]:
     ]
 
 
-def seconds_per_iteration(protocol: Protocol, device: torch.device) -> float:
+def seconds_per_iteration(protocol: Protocol, device: torch.device, weights: Path | None) -> float:
     """Time training steps of the protocol's network on made-up images."""
     torch.set_num_threads(THREADS)
-    model = models.build(protocol, seed=0).to(device).train()
+    model = models.build(protocol, seed=0, weights=weights).to(device).train()
     channels = 1 if protocol.channels == "grey" else 3
     images = torch.zeros(protocol.batch_size, channels, protocol.crop, protocol.crop, device=device)
     started = 0.0

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from harness import model as models
+from harness.images.cache import cached
 from harness.images.dataset import ImageSet, Pixels, open_dataset
-from harness.images.transform import resized
 from harness.plan import FoldJob
 from harness.plugins import LOSSES
 from harness.train import OnValidation, Subset, Trained, embed, stream, train_fold
@@ -38,6 +38,7 @@ class Workplace:
         roots: dataset name in the jobs to (name to open it by, root folder).
         device: to train on.
         weights: file of the trunk's weights, if the protocol asks for any.
+        cache: folder of the decode-once caches; `None` decodes at every access.
         environment: that its records carry.
     """
 
@@ -45,6 +46,7 @@ class Workplace:
     device: str
     environment: Environment
     weights: Path | None = None
+    cache: Path | None = None
 
 
 class FoldOutcome(NamedTuple):
@@ -124,11 +126,11 @@ def _train_and_embed(
 ) -> tuple[Trained, NDArray[np.float32] | None]:
     torch.set_num_threads(THREADS)
     device = torch.device(workplace.device)
-    images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize)
+    images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize, workplace.cache)
     if images.fingerprint != job.fingerprint:
         raise ValueError(f"the images have fingerprint {images.fingerprint}, the job is for {job.fingerprint}")
     folds, test = split(images, job.protocol)
-    model = models.build(job.protocol, seed=stream(job, "model")).to(device)
+    model = models.build(job.protocol, seed=stream(job, "model"), weights=workplace.weights).to(device)
     if job.stage == "untrained":
         trained = Trained("done", model, (), None, None)
     else:
@@ -146,9 +148,9 @@ def _train_and_embed(
 
 
 @lru_cache(maxsize=2)
-def _opened(name: str, root: Path, side: int) -> tuple[ImageSet, Pixels]:
+def _opened(name: str, root: Path, side: int, cache: Path | None) -> tuple[ImageSet, Pixels]:
     images = open_dataset(name, root)
-    return images, resized(images.pixels, side)
+    return images, cached(images, side, folder=cache)
 
 
 def _seed_global_generators(seed: int) -> None:

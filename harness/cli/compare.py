@@ -12,10 +12,13 @@ from harness.cli.options import (
     Dataset,
     Device,
     Losses,
+    NoCache,
     Out,
     ProtocolName,
     Root,
     Runs,
+    Trunk,
+    Weights,
     Workers,
     user_errors,
 )
@@ -35,6 +38,9 @@ def plan(
     losses: Losses,
     protocol: ProtocolName = "reality_check",
     changes: Changes = None,
+    trunk: Trunk = None,
+    weights: Weights = None,
+    no_cache: NoCache = False,
     root: Root = Path("data"),
     device: Device = "auto",
     workers: Workers = 1,
@@ -45,7 +51,7 @@ def plan(
     """
     from harness.estimate import estimate
 
-    comparison = _prepare(dataset, losses, protocol, changes, root, device)
+    comparison = _prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device)
     table = Table("loss", "search trainings", "final trainings", "iterations at most", "hours at most", box=None)
     for line in estimate(comparison, workers):
         table.add_row(*line)
@@ -58,6 +64,9 @@ def run(
     losses: Losses,
     protocol: ProtocolName = "reality_check",
     changes: Changes = None,
+    trunk: Trunk = None,
+    weights: Weights = None,
+    no_cache: NoCache = False,
     root: Root = Path("data"),
     runs: Runs = Path("runs"),
     workers: Workers = 1,
@@ -68,7 +77,7 @@ def run(
 
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
-    _run(_prepare(dataset, losses, protocol, changes, root, device), runs, workers, "final")
+    _run(_prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device), runs, workers, "final")
     write(runs, out)
 
 
@@ -78,6 +87,9 @@ def search(
     losses: Losses,
     protocol: ProtocolName = "reality_check",
     changes: Changes = None,
+    trunk: Trunk = None,
+    weights: Weights = None,
+    no_cache: NoCache = False,
     root: Root = Path("data"),
     runs: Runs = Path("runs"),
     workers: Workers = 1,
@@ -87,7 +99,7 @@ def search(
 
     Example: mlrc search --dataset glyphs --losses contrastive --protocol quick
     """
-    _run(_prepare(dataset, losses, protocol, changes, root, device), runs, workers, "search")
+    _run(_prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device), runs, workers, "search")
 
 
 @app.command()
@@ -96,6 +108,9 @@ def final(
     losses: Losses,
     protocol: ProtocolName = "reality_check",
     changes: Changes = None,
+    trunk: Trunk = None,
+    weights: Weights = None,
+    no_cache: NoCache = False,
     root: Root = Path("data"),
     runs: Runs = Path("runs"),
     workers: Workers = 1,
@@ -112,7 +127,7 @@ def final(
     from harness.comparison import require_searched
 
     chosen = [*(changes or []), "trials=0"] if published else changes
-    comparison = _prepare(dataset, losses, protocol, chosen, root, device)
+    comparison = _prepare(dataset, losses, protocol, chosen, trunk, weights, no_cache, root, device)
     with user_errors():
         require_searched(comparison, runs)
     _run(comparison, runs, workers, "final")
@@ -120,14 +135,34 @@ def final(
 
 
 def _prepare(
-    dataset: str, losses: str, protocol: str, changes: list[str] | None, root: Path, device: str
+    dataset: str,
+    losses: str,
+    protocol: str,
+    changes: list[str] | None,
+    trunk: str | None,
+    weights: str | None,
+    no_cache: bool,
+    root: Path,
+    device: str,
 ) -> "Comparison":
     with user_errors():
-        chosen = catalogue.find(protocol).set(changes or [])
+        chosen = catalogue.find(protocol)
         from harness.comparison import prepare
+        from harness.trunks.catalogue import find_trunk, with_trunk
+        from harness.trunks.weights import find_weights
 
-        names = [name.strip() for name in losses.split(",") if name.strip()]
-        return prepare(dataset=dataset, losses=names, protocol=chosen, root=root, device=device)
+        file = find_weights(find_trunk(trunk or chosen.trunk), weights) if weights else None
+        if trunk or file:
+            chosen = with_trunk(chosen, trunk or chosen.trunk, file)
+        return prepare(
+            dataset=dataset,
+            losses=[name.strip() for name in losses.split(",") if name.strip()],
+            protocol=chosen.set(changes or []),
+            root=root,
+            device=device,
+            weights=file,
+            cache=None if no_cache else root / "cache",
+        )
 
 
 def _run(comparison: "Comparison", runs: Path, workers: int, until: "Until") -> None:

@@ -19,6 +19,15 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Derive a variant of the protocol; may be given several times."),
 ]
+Trunk = Annotated[
+    str | None, typer.Option(help="Another trunk for the protocol: a name from `mlrc list trunks`, or timm:NAME.")
+]
+Weights = Annotated[
+    str | None, typer.Option(metavar="FILE", help="The trunk's weights: a file, or a name that the trunk publishes.")
+]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Decode images at every access; a cache is kept in ROOT/cache otherwise.")
+]
 Root = Annotated[Path, typer.Option(help="Folder that holds the dataset; glyphs is made there.")]
 Runs = Annotated[Path, typer.Option(help="Folder of the ledger; what it records is not done again.")]
 Workers = Annotated[int, typer.Option(min=1, help="Number of worker processes; no result depends on it.")]
