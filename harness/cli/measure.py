@@ -1,0 +1,124 @@
+"""The commands on images and embeddings: prepare, evaluate, doctor."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from harness.cli.options import CONSOLE, Device, ProtocolName, Root, user_errors
+from protocols import catalogue
+
+app = typer.Typer()
+
+Embeddings = Annotated[Path, typer.Option(help="A .npy file (images, dim), float16, float32 or float64.")]
+Labels = Annotated[Path, typer.Option(help="A .npy file (images,), integers or strings.")]
+
+
+@app.command()
+def prepare(
+    dataset: Annotated[str, typer.Argument(help="A name from `mlrc list datasets`, or folder:PATH.")],
+    root: Root = Path("data"),
+    protocol: ProtocolName = "reality_check",
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Check only; build no decode-once cache.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Fetch what has a stable public address.")] = False,
+) -> None:
+    """Find a dataset or unpack its archive, check counts and hashes, and build the decode-once cache.
+
+    Example: mlrc prepare glyphs --root data
+    """
+    from harness.images.prepare import prepare as prepare_images
+    from harness.progress import steps
+
+    with user_errors(), steps() as on_progress:
+        found = prepare_images(
+            dataset,
+            root,
+            side=catalogue.find(protocol).resize,
+            cache=None if no_cache else root / "cache",
+            threads=os.cpu_count() or 1,
+            may_download=download,
+            on_progress=on_progress,
+        )
+    facts = found.images.facts
+    typer.echo(f"{facts.title}: {len(found.images.labels)} images, {len(found.images.class_names)} classes")
+    typer.echo(f"fingerprint {found.images.fingerprint}; {facts.licence}")
+    for path in found.verified:
+        typer.echo(f"verified {path}")
+    for path in found.unpacked:
+        typer.echo(f"unpacked {path}")
+    if found.cache:
+        typer.echo(f"cache {found.cache[0]}, {found.cache[1] / 2**20:.0f} MiB")
+
+
+@app.command()
+def evaluate(
+    embeddings: Embeddings,
+    labels: Labels,
+    gallery_embeddings: Annotated[Path | None, typer.Option(help="Searched instead of the queries themselves.")] = None,
+    gallery_labels: Annotated[Path | None, typer.Option(help="Labels of the gallery.")] = None,
+    cuts: Annotated[str, typer.Option("--k", help="The k of nDCG@k, R@k, MAP@k, P@k, separated by commas.")] = "1,10",
+    clustering: Annotated[bool, typer.Option("--clustering", help="Add NMI and AMI.")] = False,
+    backend: Annotated[
+        Literal["torch", "faiss"], typer.Option(help="torch or faiss; the numbers are the same.")
+    ] = "torch",
+    device: Device = "cpu",
+    memory: Annotated[str | None, typer.Option(help="Cap on the memory of the search, such as 512M or 2G.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON object.")] = False,
+) -> None:
+    """Measure anyone's embeddings: P@1, RP, MAP@R and the metrics at k, exactly.
+
+    Example: mlrc evaluate --embeddings E.npy --labels L.npy --k 1,2,4,8
+    """
+    from harness.evaluate import evaluate as evaluate_files
+    from harness.progress import steps
+
+    with user_errors(), steps() as on_progress:
+        found = evaluate_files(
+            embeddings,
+            labels,
+            gallery_embeddings=gallery_embeddings,
+            gallery_labels=gallery_labels,
+            cuts=_cuts(cuts),
+            clustering=clustering,
+            backend=backend,
+            device=device,
+            memory=memory,
+            progress=lambda done, total: on_progress("searching", done, total),
+        )
+    if as_json:
+        typer.echo(found.to_json())
+        return
+    table = Table("metric", "percent", box=None, pad_edge=False)
+    for metric, value in found.metrics.items():
+        table.add_row(metric, f"{value:.4f}")
+    CONSOLE.print(table)
+    for note in found.notes():
+        typer.echo(note)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this installation has, devices and backends, and what is wrong with it; exit status 1 if anything is.
+
+    Example: mlrc doctor
+    """
+    from harness.doctor import examine
+
+    found = examine()
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in found.facts:
+        table.add_row(name, value)
+    CONSOLE.print(table)
+    for problem in found.problems:
+        typer.echo(f"Problem: {problem}", err=True)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _cuts(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ValueError(f"--k takes whole numbers, separated by commas, such as 1,10, but got {text!r}.") from None
