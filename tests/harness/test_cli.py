@@ -1,11 +1,17 @@
 """The command as a user meets it: what it prints, and one clear sentence with exit status 2 for a user's mistakes."""
 
+import json
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from harness.cli import app
+from losses import contract
+from losses.spec import LossSpec
 from protocols.catalogue import PROTOCOLS
 from results.ledger import LEDGER
 
@@ -35,11 +41,15 @@ def _refused(result: Result, *parts: str) -> None:
         assert part in line
 
 
-@pytest.mark.parametrize("command", ["list", "plan", "run", "search", "final", "report"])
-def test_every_command_has_help_with_an_example(command: str) -> None:
-    result = _mlrc(command, "--help")
-    assert result.exit_code == 0
-    assert f"Example: mlrc {command}" in result.output
+def test_every_command_has_help_with_an_example() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert {"list", "plan", "run", "search", "final", "report", "check", "new-loss", "prepare", "evaluate"} < set(
+        commands
+    )
+    for name in commands:
+        result = _mlrc(name, "--help")
+        assert result.exit_code == 0
+        assert f"Example: mlrc {name}" in result.output, name
 
 
 @pytest.mark.parametrize(
@@ -50,6 +60,73 @@ def test_list_names_what_there_is(what: str, name: str) -> None:
     result = _mlrc("list", what)
     assert result.exit_code == 0
     assert any(line.startswith(f"{name} ") for line in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize("what", ["losses", "datasets", "protocols", "trunks", "left-out"])
+def test_lists_are_there_for_programs_too(what: str) -> None:
+    entries = json.loads(_mlrc("list", what, "--json").stdout)
+    assert len(entries) > 0
+    assert all(isinstance(entry, dict) for entry in entries)
+
+
+def test_a_list_of_something_else_is_refused() -> None:
+    _refused(_mlrc("list", "wishes"), "mlrc list takes one of losses, datasets", "'wishes'")
+
+
+def test_a_plug_in_that_does_not_import_is_named_and_the_others_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "losses.contrastive", None)
+    result = _mlrc("list", "losses")
+    assert result.exit_code == 0
+    assert "Error: The loss 'contrastive' of the distribution 'mlrc' does not import" in result.stderr
+    assert any(line.startswith("proxy_anchor ") for line in result.stdout.splitlines())
+
+
+def test_check_tells_every_promise_and_fails_on_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "PROMISES", contract.PROMISES[:2])
+    result = _mlrc("check", "contrastive")
+    assert result.exit_code == 0
+    assert result.stdout.count("ok     contrastive: ") == 2
+
+    def broken(spec: LossSpec) -> None:
+        raise AssertionError("it does not hold")
+
+    monkeypatch.setattr(contract, "PROMISES", (broken,))
+    result = _mlrc("check", "contrastive")
+    assert result.exit_code == 1
+    assert "BROKEN contrastive: broken" in result.stdout
+    assert "it does not hold" in result.stdout
+
+
+def test_new_loss_writes_a_package_once(tmp_path: Path) -> None:
+    result = _mlrc("new-loss", "my_loss", "--out", tmp_path)
+    assert result.exit_code == 0
+    assert (tmp_path / "my_loss" / "pyproject.toml").exists()
+    _refused(_mlrc("new-loss", "my_loss", "--out", tmp_path), "must not exist yet")
+    _refused(_mlrc("new-loss", "contrastive", "--out", tmp_path), "there is a loss named 'contrastive'")
+
+
+def test_evaluate_measures_files(tmp_path: Path) -> None:
+    labels = np.repeat(np.arange(5), 4)
+    np.save(tmp_path / "E.npy", np.eye(5, dtype=np.float32)[labels])
+    np.save(tmp_path / "L.npy", labels)
+    files = ("--embeddings", tmp_path / "E.npy", "--labels", tmp_path / "L.npy")
+    assert "MAP@R   100.0000" in _mlrc("evaluate", *files, "--k", "1,2").stdout
+    found = json.loads(_mlrc("evaluate", *files, "--k", "2", "--json").stdout)
+    assert found["metrics"]["nDCG@2"] == 100
+    _refused(_mlrc("evaluate", *files, "--k", "two"), "--k takes whole numbers", "'two'")
+    _refused(_mlrc("evaluate", "--embeddings", tmp_path / "no.npy", "--labels", tmp_path / "L.npy"), "no.npy")
+
+
+def test_prepare_says_what_it_found_or_what_is_missing(root: Path, tmp_path: Path) -> None:
+    result = _mlrc("prepare", "glyphs", "--root", root)
+    assert result.exit_code == 0
+    assert "Glyphs: 2560 images, 160 classes" in result.stdout
+    _refused(_mlrc("prepare", "cub200", "--root", tmp_path), "CUB_200_2011")
+
+
+def test_doctor_names_devices_and_backends() -> None:
+    result = _mlrc("doctor")
+    assert "metrics backend torch" in result.stdout
 
 
 def test_plan_counts_trainings_and_runs_none(root: Path, tmp_path: Path) -> None:
@@ -69,6 +146,8 @@ WRONG: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"--set": "trials=x"}, ("trials takes a whole number", "'x'")),
     ({"--set": "trunk=resnet5000"}, ("No trunk named 'resnet5000'",)),
     ({"--set": "pooling=mean"}, ("pooling must be one of", "'mean'")),
+    ({"--trunk": "resnet5000"}, ("No trunk named 'resnet5000'",)),
+    ({"--weights": "nowhere.pth"}, ("--weights must be a file", "nowhere.pth")),
     ({"--set": "trials=0"}, ("has published parameters for", "none for 'glyphs'")),
     ({"--device": "abacus"}, ("The device 'abacus' cannot be used here", "--device cpu")),
 ]
