@@ -80,7 +80,7 @@ class Search:
         return self.queries if self.gallery is None else self.gallery
 
     def _default_memory(self) -> int:
-        return max(2 * LEAST_MEMORY * torch.get_num_threads(), self.queries.nbytes // 2)
+        return max(4 * LEAST_MEMORY * torch.get_num_threads(), self.queries.nbytes // 2)
 
     def _cores(self, use: Callable[[Candidates], T]) -> Iterator[T]:
         threads = torch.get_num_threads()
