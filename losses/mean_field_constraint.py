@@ -14,6 +14,7 @@ from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.regularizers.base_regularizer import BaseRegularizer
 from pytorch_metric_learning.utils import common_functions as c_f
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 
 from losses.class_means import log1p_exp
@@ -24,8 +25,8 @@ ROWS_AT_ONCE = 256
 class MeanFieldConstraint(BaseRegularizer):
     """A weight regulariser for mean fields `(num_classes, dim)`; one element per class, their mean by default.
 
-    Memory grows with the classes, not with their square: beyond `ROWS_AT_ONCE` classes the comparison goes by blocks,
-    which the backward pass computes again.
+    Memory grows with the classes, not with their square: the comparison goes by blocks of `ROWS_AT_ONCE` classes, which
+    the backward pass computes again.
 
     Args:
         margin: the cosine distance below which two classes are too near.
@@ -41,15 +42,13 @@ class MeanFieldConstraint(BaseRegularizer):
 
     def compute_loss(self, weights: Tensor) -> dict[str, Any]:
         """Give PML's loss dictionary: for every class the penalties of all others, summed."""
-        if len(weights) <= ROWS_AT_ONCE:
-            losses = self._penalties(weights, weights, 0)
-        else:
-            starts = range(0, len(weights), ROWS_AT_ONCE)
-            blocks = [
-                checkpoint(self._penalties, weights[start : start + ROWS_AT_ONCE], weights, start, use_reentrant=False)
-                for start in starts
-            ]
-            losses = torch.cat(blocks)
+        losses = torch.zeros_like(weights[:, 0])
+        for start in range(0, len(weights), ROWS_AT_ONCE):
+            stop = min(start + ROWS_AT_ONCE, len(weights))
+            of_rows, of_later = checkpoint(
+                self._penalties, weights[start:stop], weights[start:], use_reentrant=False, preserve_rng_state=False
+            )
+            losses = losses + pad(of_rows, (start, len(weights) - stop)) + pad(of_later, (start, 0))
         classes = c_f.torch_arange_from_size(weights)
         return {"loss": {"losses": losses, "indices": classes, "reduction_type": "element", "divisor": len(weights)}}
 
@@ -57,8 +56,11 @@ class MeanFieldConstraint(BaseRegularizer):
         """Compare by cosine, as the paper does."""
         return CosineSimilarity()
 
-    def _penalties(self, rows: Tensor, weights: Tensor, start: int) -> Tensor:
-        too_near = self.margin - 1 + self.distance(rows, weights)  # margin - d
-        too_near.diagonal(start).fill_(-torch.inf)  # a class is not kept from itself
+    def _penalties(self, rows: Tensor, later: Tensor) -> tuple[Tensor, Tensor]:
+        """Compare each row with every later class, itself among them; give the sums by row and by later class."""
+        too_near = self.margin - 1 + self.distance(rows, later)  # margin - d
+        seen = torch.ones(len(rows), len(rows), dtype=torch.bool, device=rows.device).tril()  # itself and earlier ones
+        too_near[:, : len(rows)].masked_fill_(seen, -torch.inf)
         penalties = too_near.relu() if self.beta is None else log1p_exp(self.beta * too_near) / self.beta
-        return (penalties**self.power).sum(dim=1)
+        powers = penalties**self.power
+        return powers.sum(dim=1), powers.sum(dim=0)

@@ -1,6 +1,6 @@
-"""Hypothesis without a deadline: the first call of a test pays for what torch loads lazily."""
+"""Hypothesis without a deadline, since torch loads lazily; forty examples, since the oracles are slow loops."""
 
 from hypothesis import settings
 
-settings.register_profile("losses", deadline=None)
+settings.register_profile("losses", deadline=None, max_examples=40)
 settings.load_profile("losses")

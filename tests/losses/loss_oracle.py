@@ -28,7 +28,7 @@ def problems(draw: st.DrawFn, min_classes: int = 1, min_present: int = 1) -> Pro
         )
     )
     seed = draw(st.integers(0, 2**31))
-    random = torch.Generator().manual_seed(seed)
+    random = torch.Generator().manual_seed(seed + 1)  # proxies drawn from the seed must not be the embeddings
     lengths = 10 ** draw(st.floats(-2, 2))
     embeddings = lengths * torch.randn(size, draw(st.integers(2, 5)), generator=random, dtype=torch.float64)
     return Problem(embeddings, torch.tensor(labels), num_classes, seed)
@@ -44,6 +44,41 @@ def cosine(first: Tensor, second: Tensor) -> Tensor:
     return (unit(first) * unit(second)).sum()
 
 
+def euclidean(first: Tensor, second: Tensor) -> Tensor:
+    """Give the distance of two vectors at length one."""
+    return (unit(first) - unit(second)).square().sum().sqrt()
+
+
+def mean(terms: list[Tensor]) -> Tensor:
+    """Give the mean of scalars, 0 of none."""
+    return total(terms) / max(1, len(terms))
+
+
+def mean_of_active(terms: list[Tensor]) -> Tensor:
+    """Give the mean of those above 0, 0 of none."""
+    return mean([term for term in terms if term > 0])
+
+
+def positive_pairs(labels: Tensor) -> list[tuple[int, int]]:
+    """Give the ordered pairs of two images of a class."""
+    return [(i, j) for i in range(len(labels)) for j in range(len(labels)) if i != j and labels[i] == labels[j]]
+
+
+def negatives(labels: Tensor, i: int) -> list[int]:
+    """Give the images of other classes than image i's."""
+    return [j for j in range(len(labels)) if labels[i] != labels[j]]
+
+
+def negative_pairs(labels: Tensor) -> list[tuple[int, int]]:
+    """Give the ordered pairs of images of two classes."""
+    return [(i, j) for i in range(len(labels)) for j in negatives(labels, i)]
+
+
+def triplets(labels: Tensor) -> list[tuple[int, int, int]]:
+    """Give the triplets of anchor, positive, negative."""
+    return [(a, p, n) for a, p in positive_pairs(labels) for n in negatives(labels, a)]
+
+
 def total(terms: list[Tensor]) -> Tensor:
     """Give the sum of scalars, 0 of none."""
     return torch.stack(terms).sum() if terms else torch.zeros((), dtype=torch.float64)
@@ -55,19 +90,21 @@ def assert_equals_its_equation(loss: nn.Module, problem: Problem, equation: Call
     Args:
         loss: a module of ours, in any precision.
         problem: the batch.
-        equation: from embeddings `(batch, dim)` and proxies (an empty tensor where the loss has none) to the value.
+        equation: from embeddings `(batch, dim)` and the loss's parameter (an empty tensor where it has none) to the
+            value.
     """
-    loss = loss.double()
-    proxies = getattr(loss, "proxies", None)
+    parameters = list(loss.double().parameters())
+    assert len(parameters) <= 1
     leaf, slow_leaf = (problem.embeddings.clone().requires_grad_() for _ in range(2))
-    slow_proxies = (torch.empty(0) if proxies is None else proxies.detach().clone()).requires_grad_()
-    value, slow_value = loss(leaf, problem.labels), equation(slow_leaf, slow_proxies)
+    slow_parameter = (parameters[0].detach().clone() if parameters else torch.empty(0)).requires_grad_()
+    value, slow_value = loss(leaf, problem.labels), equation(slow_leaf, slow_parameter)
     torch.testing.assert_close(value, slow_value, rtol=1e-9, atol=1e-9)
     value.backward()
-    slow_value.backward()
+    if slow_value.requires_grad:
+        slow_value.backward()
     _assert_same_gradient(leaf, slow_leaf)
-    if proxies is not None:
-        _assert_same_gradient(proxies, slow_proxies)
+    for parameter in parameters:
+        _assert_same_gradient(parameter, slow_parameter)
 
 
 def _assert_same_gradient(tensor: Tensor, slow: Tensor) -> None:

@@ -1,0 +1,39 @@
+"""Every class of PML's losses is compared, or left out for a stated reason."""
+
+import inspect
+
+import pytest
+from pytorch_metric_learning import losses as pml
+from torch import nn
+
+from harness.plugins import LOSSES
+from losses import rehearsal
+from losses.left_out import LEFT_OUT
+from losses.space import centre
+
+CLASSES = {name: one for name, one in vars(pml).items() if inspect.isclass(one)}
+
+
+def built() -> set[type]:
+    """Give the classes, ancestors included, of all modules of which the registered losses are made."""
+    modules: list[nn.Module] = []
+    for name in LOSSES.names():
+        spec = LOSSES.find(name)
+        modules += rehearsal.module(rehearsal.build(spec, centre(spec.space))).modules()
+    return {ancestor for module in modules for ancestor in type(module).__mro__}
+
+
+def test_every_loss_of_pml_is_registered_or_left_out() -> None:
+    compared = {name for name, one in CLASSES.items() if one in built()}
+    assert set(CLASSES) == compared | set(LEFT_OUT)
+
+
+def test_no_loss_is_left_out_that_is_registered_or_does_not_exist() -> None:
+    compared = {name for name, one in CLASSES.items() if one in built()}
+    bases = {name for name, reason in LEFT_OUT.items() if "no loss" in reason}
+    assert set(LEFT_OUT) - bases <= set(CLASSES) - compared
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_a_reason_is_a_clause(name: str) -> None:
+    assert len(LEFT_OUT[name].split()) >= 5

@@ -1,0 +1,447 @@
+"""The other losses of pytorch-metric-learning against slow loops of the equations in their files."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pytorch_metric_learning.losses import AngularLoss, SmoothAPLoss, TupletMarginLoss
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from losses import rehearsal
+from losses.angular import Angular
+from losses.circle import Circle
+from losses.dynamic_soft_margin import DynamicSoftMargin
+from losses.generalized_lifted_structure import GeneralizedLiftedStructure
+from losses.histogram import Histogram
+from losses.intra_pair_variance import SPEC as INTRA_PAIR_VARIANCE
+from losses.large_margin_softmax import LargeMarginSoftmax
+from losses.lifted_structure import LiftedStructure
+from losses.manifold import SPEC as MANIFOLD
+from losses.manifold import Manifold
+from losses.multi_similarity import MultiSimilarity
+from losses.n_pairs import SPEC as N_PAIRS
+from losses.nca import NCA
+from losses.p2s_grad import P2SGrad
+from losses.pnp import SPEC as PNP
+from losses.ranked_list import SPEC as RANKED_LIST
+from losses.smooth_ap import SmoothAP
+from losses.spec import LOSS_LR, MinedLoss
+from losses.sphereface import SphereFace
+from losses.sub_center_arcface import SPEC as SUB_CENTER_ARCFACE
+from losses.supcon import SupCon
+from losses.threshold_consistent_margin import SPEC as THRESHOLD_CONSISTENT_MARGIN
+from losses.triplet_batch_hard import SPEC as TRIPLET_BATCH_HARD
+from losses.triplet_semi_hard import SPEC as TRIPLET_SEMI_HARD
+from losses.tuplet_margin import TupletMargin
+from tests.losses.loss_oracle import (
+    Problem,
+    assert_equals_its_equation,
+    cosine,
+    euclidean,
+    mean,
+    mean_of_active,
+    negative_pairs,
+    negatives,
+    positive_pairs,
+    problems,
+    total,
+    triplets,
+    unit,
+)
+
+margins = st.floats(-0.2, 2)
+
+
+def positives(labels: Tensor, i: int) -> list[int]:
+    """Give the other images of image i's class."""
+    return [j for k, j in positive_pairs(labels) if k == i]
+
+
+@given(problem=problems(), degrees=st.floats(20, 70))
+def test_angular_of_normalised_embeddings(problem: Problem, degrees: float) -> None:
+    square = math.tan(math.radians(degrees)) ** 2
+
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        terms = []
+        for a, p in positive_pairs(problem.labels) if negative_pairs(problem.labels) else []:
+            xa, xp = unit(x[a]), unit(x[p])
+            exponents = [
+                4 * square * (xa + xp) @ unit(x[n]) - 2 * (1 + square) * xa @ xp for n in negatives(problem.labels, a)
+            ]
+            terms.append(torch.log(1 + total([torch.exp(one) for one in exponents])))
+        return mean(terms)
+
+    assert_equals_its_equation(Angular(alpha=degrees), problem, equation)
+
+
+def test_angular_is_pmls_of_embeddings_normalised_beforehand() -> None:
+    embeddings, labels = torch.randn(6, 4), torch.arange(6) // 2
+    ours, theirs = Angular(alpha=40), AngularLoss(alpha=40)
+    torch.testing.assert_close(ours(embeddings, labels), theirs(nn.functional.normalize(embeddings), labels))
+    assert not torch.isclose(ours(embeddings, labels), theirs(embeddings, labels))
+
+
+@given(problem=problems(), m=st.floats(0, 1), gamma=st.floats(1, 20))
+def test_circle(problem: Problem, m: float, gamma: float) -> None:
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        terms = []
+        for i in range(len(x)):
+            inner = [cosine(x[i], x[j]) for j in positives(problem.labels, i)]
+            outer = [cosine(x[i], x[j]) for j in negatives(problem.labels, i)]
+            if inner and outer:
+                pull = [torch.exp(-gamma * (1 + m - s.detach()).relu() * (s - 1 + m)) for s in inner]
+                push = [torch.exp(gamma * (s.detach() + m).relu() * (s - m)) for s in outer]
+                terms.append(torch.log(1 + total(pull) * total(push)))
+        return mean_of_active(terms)
+
+    assert_equals_its_equation(Circle(m=m, gamma=gamma), problem, equation)
+
+
+@given(problem=problems(), momentum=st.floats(0.01, 1))
+def test_dynamic_soft_margin_weighs_by_the_running_distribution(problem: Problem, momentum: float) -> None:
+    loss = DynamicSoftMargin(momentum).double()
+    histogram = torch.zeros(514, dtype=torch.float64)
+    for step in range(2):
+        x = problem.embeddings.roll(step, dims=1)
+        differences = [euclidean(x[a], x[p]) - euclidean(x[a], x[n]) for a, p, n in triplets(problem.labels)]
+        fresh = torch.zeros_like(histogram)
+        for difference in differences:
+            place = (difference + 2) / (4 / 512)
+            fresh[int(place)] += 1 - (place - int(place))
+            fresh[int(place) + 1] += place - int(place)
+        if differences:
+            share = momentum if histogram.sum() else 1.0
+            histogram = (1 - share) * histogram + share * fresh
+            histogram /= histogram.sum()
+        weights = [histogram[: int((one + 2) / (4 / 512)) + 1].sum() for one in differences]
+        expected = mean([weight * one for weight, one in zip(weights, differences, strict=True)])
+        torch.testing.assert_close(loss(x, problem.labels), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_dynamic_soft_margin_bears_the_greatest_difference_there_is() -> None:
+    x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]], requires_grad=True)
+    loss = DynamicSoftMargin(0.5)
+    for _ in range(2):  # PML's own fails at the second step
+        loss(x, torch.tensor([0, 0, 1])).backward()
+    assert "hist_" in loss.state_dict()
+
+
+@given(problem=problems(), pos_margin=margins, neg_margin=margins)
+def test_lifted_structure(problem: Problem, pos_margin: float, neg_margin: float) -> None:
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        terms = []
+        for i, j in positive_pairs(problem.labels) if negative_pairs(problem.labels) else []:
+            push = [torch.exp(neg_margin - euclidean(x[k], x[n])) for k in (i, j) for n in negatives(problem.labels, k)]
+            terms.append((torch.log(total(push)) + euclidean(x[i], x[j]) - pos_margin).relu() ** 2 / 2)
+        return mean(terms)
+
+    assert_equals_its_equation(LiftedStructure(pos_margin=pos_margin, neg_margin=neg_margin), problem, equation)
+
+
+@given(problem=problems(), pos_margin=margins, neg_margin=margins)
+def test_generalized_lifted_structure(problem: Problem, pos_margin: float, neg_margin: float) -> None:
+    def log_sum(terms: list[Tensor]) -> Tensor:
+        return torch.log(total([torch.exp(one) for one in terms])) if terms else total([])
+
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        terms = []
+        for i in range(len(x)) if len(x) > 1 else []:
+            pull = log_sum([euclidean(x[i], x[j]) - pos_margin for j in positives(problem.labels, i)])
+            push = log_sum([neg_margin - euclidean(x[i], x[j]) for j in negatives(problem.labels, i)])
+            terms.append((pull + push).relu())
+        return mean(terms)
+
+    loss = GeneralizedLiftedStructure(pos_margin=pos_margin, neg_margin=neg_margin)
+    assert_equals_its_equation(loss, problem, equation)
+
+
+@given(problem=problems(), bins=st.integers(2, 40))
+def test_histogram(problem: Problem, bins: int) -> None:
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        def histogram(pairs: list[tuple[int, int]]) -> list[Tensor]:
+            nodes = [-1 + 2 * r / bins for r in range(bins + 1)]
+            shares = [[(1 - (cosine(x[i], x[j]) - node).abs() * bins / 2).relu() for i, j in pairs] for node in nodes]
+            return [total(share) / len(pairs) for share in shares]
+
+        if not (positive_pairs(problem.labels) and negative_pairs(problem.labels)):
+            return total([])
+        similar = histogram([(i, j) for i, j in positive_pairs(problem.labels) if i < j])
+        different = histogram([(i, j) for i, j in negative_pairs(problem.labels) if i < j])
+        return total([different[r] * total(similar[: r + 1]) for r in range(bins + 1)])
+
+    assert_equals_its_equation(Histogram(n_bins=bins), problem, equation)
+
+
+@pytest.mark.parametrize("kind", [LargeMarginSoftmax, SphereFace])
+@given(problem=problems(), times=st.integers(1, 4))
+def test_large_margin_softmax_and_sphereface(kind: type[nn.Module], problem: Problem, times: int) -> None:
+    torch.manual_seed(problem.seed)
+    lengths_count = kind is LargeMarginSoftmax
+
+    def equation(x: Tensor, weights: Tensor) -> Tensor:
+        terms = []
+        for one, y in zip(x, problem.labels, strict=True):
+            logits = []
+            for c, w in enumerate(weights.t()):
+                angle = torch.acos(cosine(one, w))
+                k = int(angle / (math.pi / times))
+                psi = (-1) ** k * torch.cos(times * angle) - 2 * k if c == y else torch.cos(angle)
+                logits.append(psi * one.norm() * (w.norm() if lengths_count else 1))
+            terms.append(cross_entropy(torch.stack(logits), y))
+        return mean(terms)
+
+    assert_equals_its_equation(kind(problem.num_classes, problem.embeddings.size(1), margin=times), problem, equation)
+
+
+@given(problem=problems(), weight=st.floats(1e-4, 1))
+def test_n_pairs(problem: Problem, weight: float) -> None:
+    problem = problem._replace(embeddings=nn.functional.normalize(problem.embeddings) * 2)
+
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        classes = sorted(set(problem.labels.tolist()))
+        terms = []
+        for a, p in positive_pairs(problem.labels) if len(classes) > 1 else []:
+            others = [[n for n in range(len(x)) if problem.labels[n] == c] for c in classes if c != problem.labels[a]]
+            push = [mean([torch.exp(x[a] @ x[n] - x[a] @ x[p]) for n in members]) for members in others]
+            terms.append(torch.log(1 + total(push)))
+        return mean(terms) + weight * mean([one @ one for one in x])
+
+    loss = rehearsal.module(rehearsal.build(N_PAIRS, {"l2_weight": weight}))
+    assert_equals_its_equation(loss, problem, equation)
+
+
+@given(problem=problems(), scale=st.floats(0.01, 20))
+def test_nca(problem: Problem, scale: float) -> None:
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        terms = []
+        for i in range(len(x)):
+            near = {j: torch.exp(-scale * euclidean(x[i], x[j]) ** 2) for j in range(len(x)) if j != i}
+            mine = [near[j] for j in positives(problem.labels, i)]
+            terms += [-torch.log(total(mine) / total(list(near.values())))] if mine else []
+        return mean(terms)
+
+    assert_equals_its_equation(NCA(softmax_scale=scale), problem, equation)
+
+
+@given(problem=problems())
+def test_p2s_grad(problem: Problem) -> None:
+    torch.manual_seed(problem.seed)
+    loss = P2SGrad(problem.embeddings.size(1), problem.num_classes).double()
+    weights = loss.weight.detach()
+    expected = mean(
+        [
+            (cosine(x, w) - int(c == y)) ** 2
+            for x, y in zip(problem.embeddings, problem.labels, strict=True)
+            for c, w in enumerate(weights.t())
+        ]
+    )
+    torch.testing.assert_close(loss(problem.embeddings, problem.labels), expected, rtol=1e-6, atol=1e-9)
+
+
+@given(problem=problems(), alpha=st.floats(0.1, 10), anneal=st.floats(0.01, 0.1))
+def test_pnp(problem: Problem, alpha: float, anneal: float) -> None:
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        terms = []
+        for i in range(len(x)):
+            mine = [*positives(problem.labels, i), i] if positives(problem.labels, i) else []
+            scores = []
+            for p in mine:
+                before = [
+                    torch.sigmoid((cosine(x[i], x[n]) - cosine(x[i], x[p])) / anneal)
+                    for n in negatives(problem.labels, i)
+                ]
+                scores.append(1 - (1 + total(before)) ** -alpha)
+            terms += [mean(scores)] if mine else []
+        return mean(terms)
+
+    loss = rehearsal.module(rehearsal.build(PNP, {"alpha": alpha, "anneal": anneal}))
+    torch.testing.assert_close(
+        loss.double()(problem.embeddings, problem.labels),
+        equation(problem.embeddings, torch.empty(0)),
+        rtol=1e-9,
+        atol=1e-9,
+    )
+
+
+@given(problem=problems(), alpha=st.floats(0.4, 2), size=st.floats(0, 1), hot=st.floats(0, 5), warm=st.floats(0, 5))
+def test_ranked_list(problem: Problem, alpha: float, size: float, hot: float, warm: float) -> None:
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        def weighted(terms: list[Tensor], weights: list[Tensor]) -> Tensor:
+            return total([w * t for w, t in zip(weights, terms, strict=True)]) / (total(weights) + 1e-5 * len(x))
+
+        terms = []
+        for i in range(len(x)):
+            far = [euclidean(x[i], x[p]) - alpha + size for p in positives(problem.labels, i)]
+            near = [alpha - euclidean(x[i], x[n]) for n in negatives(problem.labels, i)]
+            far, near = [one for one in far if one > 0], [one for one in near if one > 0]
+            pull = weighted(far, [torch.exp(warm * one) for one in far])
+            push = weighted(near, [torch.exp(hot * one) for one in near])
+            terms.append(pull / 2 + push / 2)
+        return mean(terms)
+
+    params = {"alpha": alpha, "margin": size, "negative_temperature": hot, "positive_temperature": warm}
+    assert_equals_its_equation(rehearsal.module(rehearsal.build(RANKED_LIST, params)), problem, equation)
+
+
+@given(problem=problems(), temperature=st.floats(0.01, 1))
+def test_smooth_ap(problem: Problem, temperature: float) -> None:
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        terms = []
+        for i in range(len(x)):
+            mine = [*positives(problem.labels, i), i]
+
+            def rank(p: int, among: list[int], i: int = i) -> Tensor:
+                return 1 + total(
+                    [torch.sigmoid((cosine(x[i], x[j]) - cosine(x[i], x[p])) / temperature) for j in among if j != p]
+                )
+
+            if len(mine) > 1:
+                terms.append(1 - mean([rank(p, mine) / rank(p, list(range(len(x)))) for p in mine]))
+        return mean(terms)
+
+    assert_equals_its_equation(SmoothAP(temperature=temperature), problem, equation)
+
+
+def test_smooth_ap_is_pmls_where_pml_groups_the_batch_rightly() -> None:
+    embeddings, labels = torch.randn(9, 5), torch.arange(3).repeat_interleave(3)
+    torch.testing.assert_close(SmoothAP(0.1)(embeddings, labels), SmoothAPLoss(0.1)(embeddings, labels))
+
+
+def test_smooth_ap_is_not_pmls_where_classes_and_images_of_each_differ_in_number() -> None:
+    embeddings, labels = torch.randn(8, 5), torch.arange(4).repeat_interleave(2)
+    assert not torch.isclose(SmoothAP(0.1)(embeddings, labels), SmoothAPLoss(0.1)(embeddings, labels))
+
+
+@given(problem=problems(), degrees=st.floats(0, 90), scale=st.floats(0.01, 50))
+def test_sub_center_arcface_takes_the_nearest_of_three(problem: Problem, degrees: float, scale: float) -> None:
+    def equation(x: Tensor, weights: Tensor) -> Tensor:
+        groups = weights.t().view(problem.num_classes, 3, -1)
+        terms = []
+        for one, y in zip(x, problem.labels, strict=True):
+            nearest = [torch.stack([cosine(one, w) for w in group]).max() for group in groups]
+            angles = [torch.acos(c) + math.radians(degrees) * (k == int(y)) for k, c in enumerate(nearest)]
+            terms.append(cross_entropy(scale * torch.cos(torch.stack(angles)), y))
+        return mean(terms)
+
+    params = {"margin": degrees, "scale": scale, LOSS_LR: 1e-3}
+    size = problem.embeddings.size(1)
+    loss = rehearsal.build(SUB_CENTER_ARCFACE, params, num_classes=problem.num_classes, embedding_size=size)
+    assert_equals_its_equation(rehearsal.module(loss), problem, equation)
+
+
+@given(problem=problems(), temperature=st.floats(0.05, 10))
+def test_supcon(problem: Problem, temperature: float) -> None:
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        terms = []
+        for i in range(len(x)) if negative_pairs(problem.labels) else []:
+            others = total([torch.exp(cosine(x[i], x[j]) / temperature) for j in range(len(x)) if j != i])
+            mine = [
+                -torch.log(torch.exp(cosine(x[i], x[p]) / temperature) / others) for p in positives(problem.labels, i)
+            ]
+            terms += [mean(mine)] if mine else []
+        return mean_of_active(terms)
+
+    assert_equals_its_equation(SupCon(temperature=temperature), problem, equation)
+
+
+def tuplet_margin(x: Tensor, labels: Tensor, degrees: float, scale: float) -> Tensor:
+    """The tuplet margin loss."""
+    terms = []
+    for a, p in positive_pairs(labels) if negative_pairs(labels) else []:
+        positive = torch.cos(torch.acos(cosine(x[a], x[p])) - math.radians(degrees))
+        terms.append(
+            torch.log(1 + total([torch.exp(scale * (cosine(x[a], x[n]) - positive)) for n in negatives(labels, a)]))
+        )
+    return mean(terms)
+
+
+@given(problem=problems(), degrees=st.floats(0, 30), scale=st.floats(1, 50))
+def test_tuplet_margin(problem: Problem, degrees: float, scale: float) -> None:
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        return tuplet_margin(x, problem.labels, degrees, scale)
+
+    assert_equals_its_equation(TupletMargin(margin=degrees, scale=scale), problem, equation)
+
+
+def test_tuplet_margin_has_a_gradient_where_images_coincide_and_pmls_has_not() -> None:
+    labels = torch.tensor([0, 0, 1])
+    for loss, finite in ((TupletMargin(), True), (TupletMarginLoss(), False)):
+        x = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], requires_grad=True)
+        loss(x, labels).backward()
+        assert x.grad is not None
+        assert bool(x.grad.isfinite().all()) is finite
+
+
+@given(problem=problems(), eps=st.floats(0, 0.2), weight=st.floats(0, 2))
+def test_intra_pair_variance_beside_the_tuplet_margin(problem: Problem, eps: float, weight: float) -> None:
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        inner = [cosine(x[i], x[j]) for i, j in positive_pairs(problem.labels)]
+        outer = [cosine(x[i], x[j]) for i, j in negative_pairs(problem.labels)]
+        pull = [((1 - eps) * mean(inner) - one).relu() ** 2 for one in inner]
+        push = [(one - (1 + eps) * mean(outer)).relu() ** 2 for one in outer]
+        return tuplet_margin(x, problem.labels, 5.0, 20) + weight * (mean(pull) + mean(push))
+
+    params = {"margin": 5.0, "scale": 20.0, "eps": eps, "weight": weight}
+    assert_equals_its_equation(rehearsal.module(rehearsal.build(INTRA_PAIR_VARIANCE, params)), problem, equation)
+
+
+@given(problem=problems(), weight=st.floats(0, 2), plus=st.floats(0.5, 1), minus=st.floats(0, 0.9))
+def test_threshold_consistent_margin_beside_multi_similarity(
+    problem: Problem, weight: float, plus: float, minus: float
+) -> None:
+    similarity = MultiSimilarity(alpha=2, beta=50, base=0.5)
+
+    def equation(x: Tensor, _: Tensor) -> Tensor:
+        pull = [plus - cosine(x[i], x[j]) for i, j in positive_pairs(problem.labels)]
+        push = [cosine(x[i], x[j]) - minus for i, j in negative_pairs(problem.labels)]
+        value: Tensor = similarity(x, problem.labels)
+        return value + weight * (mean_of_active(pull) + mean_of_active(push))
+
+    params = {"alpha": 2.0, "beta": 50.0, "base": 0.5, "weight": weight, "margin_plus": plus, "margin_minus": minus}
+    assert_equals_its_equation(
+        rehearsal.module(rehearsal.build(THRESHOLD_CONSISTENT_MARGIN, params)), problem, equation
+    )
+
+
+def mined(made: object, x: Tensor, labels: Tensor) -> Tensor:
+    """Give the value of a loss on its miner's triplets."""
+    assert isinstance(made, MinedLoss)
+    value: Tensor = made.loss(x, labels, made.miner(x, labels))
+    return value
+
+
+@given(problem=problems(), size=st.floats(0.01, 2))
+def test_semi_hard_triplets_have_the_negative_farther_but_within_the_margin(problem: Problem, size: float) -> None:
+    x, terms = problem.embeddings, []
+    for a, p, n in triplets(problem.labels):
+        violation = euclidean(x[a], x[p]) - euclidean(x[a], x[n]) + size
+        terms += [violation] if 0 < violation <= size else []
+    made = rehearsal.build(TRIPLET_SEMI_HARD, {"margin": size})
+    torch.testing.assert_close(mined(made, x, problem.labels), mean(terms), rtol=1e-6, atol=1e-9)
+
+
+@given(problem=problems(), size=margins)
+def test_batch_hard_takes_the_farthest_positive_and_the_nearest_negative(problem: Problem, size: float) -> None:
+    x, terms = problem.embeddings, []
+    for i in range(len(x)):
+        far = [euclidean(x[i], x[p]) for p in positives(problem.labels, i)]
+        near = [euclidean(x[i], x[n]) for n in negatives(problem.labels, i)]
+        terms += [(max(far) - min(near) + size).relu()] if far and near else []
+    made = rehearsal.build(TRIPLET_BATCH_HARD, {"margin": size})
+    torch.testing.assert_close(mined(made, x, problem.labels), mean_of_active(terms), rtol=1e-6, atol=1e-9)
+
+
+def test_the_manifolds_meta_classes_are_the_classes_up_to_128() -> None:
+    params = {LOSS_LR: 1e-3, "lambda_c": 1.0, "alpha": 0.8, "margin": 5e-4}
+    few, many = (rehearsal.module(rehearsal.build(MANIFOLD, params, num_classes=n)) for n in (12, 300))
+    assert isinstance(few, Manifold)
+    assert isinstance(many, Manifold)
+    assert (few.K, many.K) == (12, 128)
+    embeddings = torch.randn(6, rehearsal.EMBEDDING_SIZE)
+    near, far = torch.tensor([0, 1, 2, 3, 4, 5]), torch.tensor([128, 129, 130, 131, 132, 133])
+    assert torch.equal(many(embeddings, near), many(embeddings, far))
+    with pytest.raises(ValueError, match="must be given labels"):
+        few(embeddings)
