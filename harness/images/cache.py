@@ -22,7 +22,7 @@ from PIL import features
 
 from harness.images.dataset import ImageSet, Pixels
 from harness.images.files import FilePixels
-from harness.images.transform import resize, resized, resized_size
+from harness.images.resize import resize, resized, resized_size
 
 OnProgress = Callable[[str, int, int], None]
 """Told (what is done, how much of it, of how much)."""
@@ -62,7 +62,7 @@ class CachedPixels:
         return len(self.sizes)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """Give one image, `(height, width, 3)`, not to be written to."""
+        """Give one image, `(height, width, 3)`; what is written to it stays in this process."""
         height, width = self.sizes[index]
         return self.flat[self.offsets[index] : self.offsets[index + 1]].reshape(height, width, 3)
 
@@ -128,7 +128,7 @@ class Cache:
         path = self.path / _PIXELS
         if index is None or not path.is_file() or path.stat().st_size != _offsets(index.sizes)[-1]:
             return None
-        return CachedPixels(np.asarray(np.memmap(path, dtype=np.uint8, mode="r")), index.sizes)
+        return CachedPixels(np.asarray(np.memmap(path, dtype=np.uint8, mode="c")), index.sizes)
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:

@@ -18,7 +18,7 @@ from harness.images import cache as caches
 from harness.images.cache import Cache, cached
 from harness.images.dataset import ArrayPixels, ImageSet
 from harness.images.folder import open_folder
-from harness.images.transform import resize, resized
+from harness.images.resize import resize, resized
 
 MakeImage = Callable[..., None]
 

@@ -1,0 +1,89 @@
+"""Images on their way to an accelerator: kept there as uint8 where they fit, otherwise sent ahead of the training."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.images.augmentation import Boxes
+from harness.images.cache import CachedPixels
+from harness.images.dataset import ArrayPixels, Pixels
+
+T = TypeVar("T")
+
+RESIDENT_SHARE = 0.25
+"""Share of the device's free memory that a set may take; other workers and the network need the rest."""
+
+
+class ResidentPixels:
+    """A set whose uint8 bytes also lie in the memory of a device."""
+
+    def __init__(self, pixels: ArrayPixels | CachedPixels, device: torch.device) -> None:
+        self._pixels = pixels
+        if isinstance(pixels, ArrayPixels):
+            count, height, width, self._channels = pixels.array.shape
+            self._sizes = np.full((count, 2), (height, width), dtype=np.int64)
+            flat = pixels.array.reshape(-1)
+        else:
+            self._sizes, self._channels, flat = pixels.sizes, 3, pixels.flat
+        self._starts = np.concatenate([[0], np.cumsum(self._sizes.prod(axis=1))])
+        self._flat = torch.from_numpy(flat).to(device).view(-1, self._channels)
+
+    def __len__(self) -> int:
+        """Give the number of images."""
+        return len(self._pixels)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """Give one image from the host's memory."""
+        return self._pixels[index]
+
+    def sizes(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give heights and widths, `(batch, 2)`."""
+        sizes: NDArray[np.int64] = self._sizes[np.asarray(indices)]
+        return sizes
+
+    def cut(self, indices: Sequence[int] | NDArray[np.int64], boxes: Boxes) -> Tensor:
+        """Gather the boxes on the device: `(batch, highest, widest, channels)`, anything beyond a box's size."""
+        place = self._flat.device
+        chosen = np.asarray(indices)
+        size = self._sizes[chosen]
+        rows = np.minimum(boxes.top[:, None] + np.arange(boxes.height.max()), size[:, :1] - 1)
+        columns = np.minimum(boxes.left[:, None] + np.arange(boxes.width.max()), size[:, 1:] - 1)
+        lines = torch.from_numpy(self._starts[chosen][:, None] + rows * size[:, 1:]).to(place, non_blocking=True)
+        return self._flat[lines[:, :, None] + torch.from_numpy(columns).to(place, non_blocking=True)[:, None, :]]
+
+
+def on_device(pixels: Pixels, device: torch.device) -> Pixels:
+    """Keep a set in the memory of a CUDA device if it is small enough; no result depends on whether it is."""
+    if device.type != "cuda" or not isinstance(pixels, (ArrayPixels, CachedPixels)):
+        return pixels
+    size = pixels.array.nbytes if isinstance(pixels, ArrayPixels) else pixels.flat.nbytes
+    free, _ = torch.cuda.mem_get_info(device)
+    return ResidentPixels(pixels, device) if size <= RESIDENT_SHARE * free else pixels
+
+
+def ahead(work: Iterable[Callable[[], T]], *, threads: int) -> Iterator[T]:
+    """Give the results of `work` in its order, prepared by `threads` threads before they are asked for.
+
+    With no threads each is done when it is asked for. What fails is raised where its result was due.
+    """
+    if threads == 0:
+        yield from (one() for one in work)
+        return
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for one in work:
+                waiting.append(pool.submit(one))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

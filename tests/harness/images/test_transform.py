@@ -1,0 +1,347 @@
+"""Batches equal the plain PIL and torchvision pipeline of the protocol, however and wherever they are made."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.stats import ks_2samp
+from torch import Tensor
+from torchvision import transforms
+
+from harness.images.augmentation import augmentation, central_boxes, random_boxes
+from harness.images.cache import cached
+from harness.images.dataset import ArrayPixels, ImageSet
+from harness.images.device import ResidentPixels, ahead, on_device
+from harness.images.folder import open_folder
+from harness.images.resample import crop_and_resize
+from harness.images.resize import resized
+from harness.images.transform import evaluation_batch, normalise, training_batch
+from protocols.protocol import Protocol
+from protocols.quick import QUICK
+from protocols.reality_check import REALITY_CHECK
+
+MakeImage = Callable[..., None]
+INDICES = np.array([3, 0, 5, 1, 1, 4, 2, 7])
+
+
+@pytest.fixture
+def photos(tmp_path: Path, make_image: MakeImage) -> ImageSet:
+    for number in range(8):
+        size = (500, 375) if number % 2 else (333, 400)
+        make_image(tmp_path / "photos" / "ab"[number % 2] / f"{number}.jpg", *size, "L" if number == 5 else "RGB")
+    return open_folder(tmp_path / "photos")
+
+
+@pytest.fixture
+def real_photos(shared_data: Path, tmp_path: Path) -> ImageSet:
+    with zipfile.ZipFile(shared_data / "grocery" / "grocery_128.zip") as archive:
+        names = [name for name in archive.namelist() if name.endswith(".jpg")][:600:75]
+        for number, name in enumerate(names):
+            target = tmp_path / "photos" / "ab"[number % 2] / f"{number}.jpg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(archive.read(name))
+    return open_folder(tmp_path / "photos")
+
+
+def paths_of(images: ImageSet) -> list[Path]:
+    pixels = vars(images.pixels)
+    return [pixels["_folder"] / path for path in pixels["_paths"]]
+
+
+def tail(protocol: Protocol) -> list[object]:
+    """The last steps of protocol A2, as the authors' harness composes them."""
+    return [
+        transforms.ToTensor(),
+        lambda values: values * protocol.maximum,
+        transforms.Normalize(protocol.mean, protocol.std),
+    ]
+
+
+def opened(path: Path, protocol: Protocol) -> Image.Image:
+    image = Image.open(path).convert("RGB")
+    if protocol.channels == "BGR":
+        image = Image.merge("RGB", image.split()[::-1])
+    return transforms.Resize(protocol.resize)(image)  # type: ignore[no-any-return]
+
+
+def plain_evaluation(images: ImageSet, protocol: Protocol) -> Tensor:
+    compose = transforms.Compose([transforms.CenterCrop(protocol.crop), *tail(protocol)])
+    return torch.stack([compose(opened(paths_of(images)[index], protocol)) for index in INDICES])
+
+
+def plain_training(images: ImageSet, protocol: Protocol, seed: int, iteration: int) -> Tensor:
+    pictures = [opened(paths_of(images)[index], protocol) for index in INDICES]
+    sizes = [picture.size[::-1] for picture in pictures]
+    boxes, flips = augmentation(sizes, protocol, seed=seed, iteration=iteration)
+    batch = []
+    for row, picture in enumerate(pictures):
+        box = int(boxes.top[row]), int(boxes.left[row]), int(boxes.height[row]), int(boxes.width[row])
+        crop = transforms.functional.resized_crop(picture, *box, [protocol.crop] * 2)
+        crop = transforms.functional.hflip(crop) if flips[row] else crop
+        batch.append(transforms.Compose(tail(protocol))(crop))
+    return torch.stack(batch)
+
+
+def assert_equals_the_plain_pipeline(images: ImageSet, protocol: Protocol) -> None:
+    level = protocol.maximum / 255 / min(protocol.std)
+    pixels = resized(images.pixels, protocol.resize)
+    torch.testing.assert_close(
+        evaluation_batch(pixels, INDICES, protocol), plain_evaluation(images, protocol), rtol=0, atol=1e-3 * level
+    )
+    for iteration in range(3):
+        difference = training_batch(pixels, INDICES, protocol, seed=7, iteration=iteration) - plain_training(
+            images, protocol, 7, iteration
+        )
+        assert difference.abs().max() <= 1.001 * level  # one level of 255: PIL and torch round in other places
+        assert difference.abs().mean() <= 0.005 * level
+
+
+def test_the_pipeline_equals_pil_and_torchvision(photos: ImageSet) -> None:
+    assert_equals_the_plain_pipeline(photos, REALITY_CHECK)
+
+
+def test_it_does_so_for_rgb_from_zero_to_one(photos: ImageSet) -> None:
+    imagenet = {"channels": "RGB", "maximum": 1.0, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    assert_equals_the_plain_pipeline(photos, REALITY_CHECK.vary(imagenet))
+
+
+@pytest.mark.shared_data
+def test_it_does_so_on_real_photographs(real_photos: ImageSet) -> None:
+    assert_equals_the_plain_pipeline(real_photos, REALITY_CHECK)
+    assert_equals_the_plain_pipeline(real_photos, REALITY_CHECK.vary({"resize": 128, "crop": 112}))
+
+
+def test_batches_from_the_cache_are_identical_to_batches_decoded_on_the_fly(tmp_path: Path, photos: ImageSet) -> None:
+    on_the_fly, kept = resized(photos.pixels, 256), cached(photos, 256, folder=tmp_path / "cache")
+    one, other = (training_batch(pixels, INDICES, REALITY_CHECK, seed=1, iteration=2) for pixels in (on_the_fly, kept))
+    assert torch.equal(one, other)
+    one, other = (evaluation_batch(pixels, INDICES, REALITY_CHECK) for pixels in (on_the_fly, kept))
+    assert torch.equal(one, other)
+
+
+def test_images_in_device_memory_give_the_same_batches_within_a_level(tmp_path: Path, photos: ImageSet) -> None:
+    kept = cached(photos, 256, folder=tmp_path / "cache")
+    resident = ResidentPixels(kept, torch.device("cpu"))  # type: ignore[arg-type]
+    assert len(resident) == 8
+    np.testing.assert_array_equal(resident[2], kept[2])
+    assert torch.equal(
+        evaluation_batch(resident, INDICES, REALITY_CHECK), evaluation_batch(kept, INDICES, REALITY_CHECK)
+    )
+    one, other = (training_batch(pixels, INDICES, REALITY_CHECK, seed=1, iteration=2) for pixels in (resident, kept))
+    assert (one - other).abs().max() <= 1.001
+    assert (one - other).abs().mean() <= 0.005
+
+
+def test_images_in_memory_give_the_same_batches_whether_sent_or_resident() -> None:
+    array = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 1), dtype=np.uint8)
+    memory = ArrayPixels(array)
+    resident = ResidentPixels(memory, torch.device("cpu"))
+    for iteration in range(3):
+        one, other = (
+            training_batch(pixels, INDICES, QUICK, seed=1, iteration=iteration) for pixels in (resident, memory)
+        )
+        assert torch.equal(one, other)
+    assert torch.equal(evaluation_batch(resident, INDICES, QUICK), evaluation_batch(memory, INDICES, QUICK))
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_batches_are_the_same_whether_sent_or_resident(tmp_path: Path, photos: ImageSet) -> None:
+    cuda = torch.device("cuda")
+    kept = cached(photos, 256, folder=tmp_path / "cache")
+    resident = on_device(kept, cuda)
+    assert isinstance(resident, ResidentPixels)
+    for iteration in range(3):
+        one, other = (
+            training_batch(pixels, INDICES, REALITY_CHECK, seed=1, iteration=iteration, device=cuda)
+            for pixels in (resident, kept)
+        )
+        assert torch.equal(one, other)
+        on_cpu = training_batch(kept, INDICES, REALITY_CHECK, seed=1, iteration=iteration)
+        assert (one.cpu() - on_cpu).abs().max() <= 1.001
+    for pixels in (resident, kept):
+        batch = evaluation_batch(pixels, INDICES, REALITY_CHECK, device=cuda)
+        assert batch.device.type == "cuda"
+        torch.testing.assert_close(batch.cpu(), evaluation_batch(kept, INDICES, REALITY_CHECK), rtol=0, atol=1e-4)
+
+
+def test_a_batch_follows_from_seed_and_iteration_alone(photos: ImageSet) -> None:
+    pixels = resized(photos.pixels, 256)
+    torch.manual_seed(1)
+    first = training_batch(pixels, INDICES, REALITY_CHECK, seed=1, iteration=2)
+    training_batch(pixels, INDICES, REALITY_CHECK, seed=1, iteration=3)
+    torch.manual_seed(2)
+    assert torch.equal(training_batch(pixels, INDICES, REALITY_CHECK, seed=1, iteration=2), first)
+    assert not torch.equal(training_batch(pixels, INDICES, REALITY_CHECK, seed=2, iteration=2), first)
+    assert not torch.equal(training_batch(pixels, INDICES, REALITY_CHECK, seed=1, iteration=3), first)
+
+
+def test_the_draws_are_what_they_were() -> None:
+    # Other draws are other scores: raise the protocols' version before you change these numbers.
+    boxes, flips = augmentation([(256, 341), (384, 256)], REALITY_CHECK, seed=1, iteration=2)
+    drawn = [[int(number) for number in numbers] for numbers in zip(*boxes, strict=True)]
+    assert drawn == [[11, 9, 207, 226], [22, 72, 238, 181]]
+    assert flips.tolist() == [False, True]
+
+
+# The draws
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 600), st.integers(1, 600)), min_size=1, max_size=20),
+    st.integers(0, 2**40),
+    st.sampled_from([(0.16, 1.0), (0.5, 1.0), (1.0, 1.0), (0.01, 0.02)]),
+)
+def test_boxes_lie_within_their_images(sizes: list[tuple[int, int]], seed: int, scale: tuple[float, float]) -> None:
+    protocol = REALITY_CHECK.vary({"crop_scale": scale})
+    boxes = random_boxes(sizes, protocol, np.random.default_rng(seed))
+    heights, widths = np.array(sizes).T
+    assert (boxes.height > 0).all()
+    assert (boxes.width > 0).all()
+    assert (boxes.top >= 0).all()
+    assert (boxes.left >= 0).all()
+    assert (boxes.top + boxes.height <= heights).all()
+    assert (boxes.left + boxes.width <= widths).all()
+
+
+def test_boxes_are_distributed_as_torchvisions() -> None:
+    size, count = (256, 341), 4000
+    ours = random_boxes([size] * count, REALITY_CHECK, np.random.default_rng(0))
+    torch.manual_seed(0)
+    crop = transforms.RandomResizedCrop(227, REALITY_CHECK.crop_scale, REALITY_CHECK.crop_ratio)
+    image = torch.empty(3, *size)
+    theirs = np.array([crop.get_params(image, crop.scale, crop.ratio) for _ in range(count)]).T
+    for mine, other in zip(ours, theirs, strict=True):
+        assert ks_2samp(mine, other).pvalue > 1e-3
+    share = ours.height * ours.width / (size[0] * size[1])
+    ratio = ours.width / ours.height
+    assert 0.155 < share.min() < share.max() <= 1
+    assert 0.74 < ratio.min() < ratio.max() < 1.345
+
+
+@pytest.mark.parametrize(("size", "expected"), [((10, 1000), (10, 13)), ((1000, 10), (13, 10))])
+def test_where_no_draw_fits_the_box_is_central_and_of_the_nearest_ratio(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    protocol = REALITY_CHECK.vary({"crop_scale": (1.0, 1.0), "crop_ratio": (0.75, 1.33)})
+    highest = SimpleNamespace(random=np.ones)
+    box = random_boxes([size], protocol, highest)  # type: ignore[arg-type]
+    assert (box.height[0], box.width[0]) == expected
+    assert box.top[0] == (size[0] - expected[0]) // 2
+    assert box.left[0] == (size[1] - expected[1]) // 2
+
+
+@given(st.integers(8, 400), st.integers(8, 400), st.integers(1, 8))
+def test_the_central_box_is_torchvisions(height: int, width: int, side: int) -> None:
+    image = np.arange(height * width, dtype=np.int64).reshape(height, width)
+    boxes = central_boxes([(height, width)], side)
+    expected = transforms.CenterCrop(side)(torch.from_numpy(image))
+    np.testing.assert_array_equal(boxes.cut(image, 0), expected.numpy())  # type: ignore[arg-type]
+
+
+# Resizing at once
+
+
+@given(st.integers(0, 10_000), st.integers(1, 40), st.sampled_from([1, 3]))
+def test_resizing_at_once_is_pils_within_a_level(seed: int, side: int, channels: int) -> None:
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (3, 30, 37, channels), dtype=np.uint8)
+    height, width = generator.integers(1, 31, 3), generator.integers(1, 38, 3)
+    top, left = generator.integers(0, 31 - height), generator.integers(0, 38 - width)
+    flips = generator.random(3) < 0.5
+    found = crop_and_resize(
+        torch.from_numpy(images), top=top, left=left, height=height, width=width, flips=flips, side=side
+    )
+    assert found.shape == (3, channels, side, side)
+    for row in range(3):
+        cut = images[row, top[row] : top[row] + height[row], left[row] : left[row] + width[row]]
+        for channel in range(channels):
+            picture = Image.fromarray(np.ascontiguousarray(cut[:, :, channel]))
+            expected = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR), dtype=np.float32)
+            expected = expected[:, ::-1] if flips[row] else expected
+            assert np.abs(found[row, channel].numpy() - expected).max() <= 1
+
+
+def test_nothing_outside_the_box_is_read() -> None:
+    images = torch.randint(0, 256, (1, 20, 20, 3), dtype=torch.uint8)
+    box = {"top": [4], "left": [5], "height": [9], "width": [8], "flips": [False], "side": 12}
+    before = crop_and_resize(images, **box)  # type: ignore[arg-type]
+    kept = images[:, 4:13, 5:13].clone()
+    images[:] = 255 - images
+    images[:, 4:13, 5:13] = kept
+    assert torch.equal(crop_and_resize(images, **box), before)  # type: ignore[arg-type]
+
+
+# Channels, range, normalisation
+
+
+def batch(channels: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (2, channels, 4, 5), dtype=np.uint8)
+
+
+def test_blue_green_red_from_0_to_255_can_be_turned_back_without_loss() -> None:
+    images = batch(3)
+    turned = normalise(torch.from_numpy(images.copy()), REALITY_CHECK).numpy()
+    mean = np.array(REALITY_CHECK.mean)[:, None, None]
+    np.testing.assert_array_equal((turned + mean)[:, ::-1].round().astype(np.uint8), images)
+    np.testing.assert_allclose(turned[:, 0], images[:, 2] - 104.0)
+
+
+def test_colour_becomes_grey_by_luma_and_grey_becomes_three_equal_channels() -> None:
+    grey = normalise(torch.from_numpy(batch(3)), QUICK)
+    picture = Image.fromarray(np.ascontiguousarray(batch(3)[0].transpose(1, 2, 0))).convert("L")
+    np.testing.assert_allclose((grey[0, 0] * 0.5 + 0.5) * 255, np.asarray(picture), atol=0.6)
+    colour = normalise(torch.from_numpy(batch(1)), REALITY_CHECK)
+    np.testing.assert_allclose(colour[0] + torch.tensor(REALITY_CHECK.mean)[:, None, None], batch(1)[0].repeat(3, 0))
+
+
+def test_normalising_leaves_the_pixels_alone() -> None:
+    images = torch.from_numpy(batch(1))
+    before = images.clone()
+    normalise(images, QUICK)
+    normalise(images, REALITY_CHECK)
+    assert torch.equal(images, before)
+
+
+# Prepared ahead
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_work_prepared_ahead_comes_in_its_order(threads: int) -> None:
+    assert list(ahead((lambda number=number: number**2 for number in range(50)), threads=threads)) == [  # type: ignore[misc]
+        number**2 for number in range(50)
+    ]
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_failure_is_raised_where_its_result_was_due(threads: int) -> None:
+    def work(number: int) -> int:
+        return 1 // (number - 3)
+
+    results = ahead((lambda number=number: work(number) for number in range(9)), threads=threads)  # type: ignore[misc]
+    assert [next(results) for _ in range(3)] == [-1, -1, -1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_only_a_little_is_prepared_ahead_of_an_endless_stream() -> None:
+    asked: list[int] = []
+
+    def endless() -> "object":
+        number = 0
+        while True:
+            asked.append(number)
+            yield lambda number=number: number
+            number += 1
+
+    results = ahead(endless(), threads=2)  # type: ignore[arg-type, var-annotated]
+    assert [next(results), next(results)] == [0, 1]
+    assert len(asked) <= 7
+    results.close()  # type: ignore[attr-defined]
