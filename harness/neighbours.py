@@ -113,11 +113,11 @@ def _settle(ranking: Ranking, candidates: Candidates, needed: Integers, ranks: i
     last_needed = np.take_along_axis(similarities, needed[:, None] - 1, axis=1)
     others = len(ranking.within) - (ranking.gallery is None)
     may_end_early = (last_needed[:, 0] - similarities[:, -1] <= margin) & (indices.shape[1] < others)
-    endless = np.flatnonzero(may_end_early)
     relevant = ranking.gallery_labels[indices] == labels
     contested = _contested(similarities, relevant, margin) & (similarities >= last_needed - margin)
-    contested[endless] = False
+    contested[may_end_early] = False
     tied = np.zeros(len(indices), bool)
+
     rows = np.flatnonzero(contested.any(axis=1))
     if len(rows):
         exact = similarities[rows].astype(np.float64)
@@ -126,12 +126,20 @@ def _settle(ranking: Ranking, candidates: Candidates, needed: Integers, ranks: i
         order = np.lexsort((indices[rows], -exact), axis=1)
         relevant[rows] = np.take_along_axis(relevant[rows], order, axis=1)
         tied[rows] = _ties(np.take_along_axis(exact, order, axis=1), relevant[rows], needed[rows])
-    if len(endless):
-        exact, found = _exhaustive(ranking, start + endless, min(others, ranks + 1))
-        relevant[endless, : found.shape[1]] = ranking.gallery_labels[found] == labels[endless]
-        tied[endless] = _ties(exact, relevant[endless, : found.shape[1]], needed[endless])
-    relevant = relevant[:, :ranks] & (np.arange(ranks) < needed[:, None])
-    return Ranked(here, relevant, tied)
+
+    rows = np.flatnonzero(may_end_early)
+    if len(rows):
+        length = min(others, ranks + 1)
+        exact, found = _exhaustive(ranking, start + rows, length)
+        relevant[rows, :length] = ranking.gallery_labels[found] == labels[rows]
+        tied[rows] = _ties(exact, relevant[rows, :length], needed[rows])
+        for i in np.flatnonzero(~tied[rows]).tolist():
+            last = int(needed[rows[i]]) - 1
+            if exact[i, -1] == exact[i, last]:
+                tied[rows[i]] = _ties_with_others(
+                    ranking, start + int(rows[i]), level=exact[i, last], relevant=bool(relevant[rows[i], last])
+                )
+    return Ranked(here, relevant[:, :ranks] & (np.arange(ranks) < needed[:, None]), tied)
 
 
 def _contested(similarities: NDArray[np.float32], relevant: Bools, margin: np.float32) -> Bools:
@@ -154,9 +162,18 @@ def _pairs(ranking: Ranking, queries: Integers, others: Integers) -> Floats:
 
 
 def _ties(exact: Floats, relevant: Bools, needed: Integers) -> Bools:
-    """Find the rows where neighbours of different relevance tie within the needed ranks or at their end."""
+    """Find the rows where neighbours of different relevance tie at a similarity reached within the needed ranks."""
     same = (exact[:, 1:] == exact[:, :-1]) & (relevant[:, 1:] != relevant[:, :-1])
-    return np.asarray((same & (np.arange(same.shape[1]) < needed[:, None])).any(axis=1))
+    level = np.take_along_axis(exact, needed[:, None] - 1, axis=1)
+    return np.asarray((same & (exact[:, 1:] >= level)).any(axis=1))
+
+
+def _ties_with_others(ranking: Ranking, query: int, *, level: float, relevant: bool) -> bool:
+    """Say whether an image of the other relevance, wherever it is, is as similar as the given level."""
+    others = np.flatnonzero((ranking.gallery_labels == ranking.query_labels[query]) != relevant)
+    if ranking.gallery is None:
+        others = others[others != query]
+    return bool((_pairs(ranking, np.full_like(others, query), others) == level).any())
 
 
 def _exhaustive(ranking: Ranking, queries: Integers, length: int) -> tuple[Floats, Integers]:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 
@@ -16,10 +15,10 @@ def on_grid(row: Sequence[float]) -> list[int]:
     return [round(value / length * 2**26) if length else 0 for value in scaled]
 
 
-def ranking(query: list[int], gallery: Sequence[list[int]], itself: int | None) -> list[int]:
-    """Sort a gallery by similarity, ties by lowest index, without the query itself."""
-    similarity = [sum(a * b for a, b in zip(query, row, strict=True)) for row in gallery]
-    return sorted((j for j in range(len(gallery)) if j != itself), key=lambda j: (-similarity[j], j))
+def ranking(query: list[int], gallery: Sequence[list[int]], itself: int | None) -> list[tuple[int, int]]:
+    """Sort a gallery by similarity, ties by lowest index, without the query itself: pairs of similarity and index."""
+    found = ((sum(a * b for a, b in zip(query, row, strict=True)), j) for j, row in enumerate(gallery) if j != itself)
+    return sorted(found, key=lambda pair: (-pair[0], pair[1]))
 
 
 def metrics_of(relevant: Sequence[bool], cuts: Sequence[int]) -> dict[str, float]:
@@ -48,17 +47,21 @@ def slow_retrieval(
     gallery_embeddings: NDArray[Any] | None = None,
     gallery_labels: Sequence[Hashable] | None = None,
 ) -> dict[str, list[float]]:
-    """Give metric → the values of the queries that have a positive."""
+    """Give metric → the values of the queries that have a positive; `tied`: whether indices decided their order."""
     queries = [on_grid([float(value) for value in row]) for row in embeddings]
     gallery = (
         queries if gallery_embeddings is None else [on_grid([float(v) for v in row]) for row in gallery_embeddings]
     )
     of_gallery = labels if gallery_labels is None else gallery_labels
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[float]] = {"tied": []}
     for i, query in enumerate(queries):
         order = ranking(query, gallery, i if gallery_embeddings is None else None)
-        relevant = [of_gallery[j] == labels[i] for j in order]
+        relevant = [of_gallery[j] == labels[i] for _, j in order]
         if any(relevant):
             for name, value in metrics_of(relevant, cuts).items():
                 found.setdefault(name, []).append(value)
-    return {name: list(np.asarray(values)) for name, values in found.items()}
+            level = order[min(len(order), max(sum(relevant), *cuts)) - 1][0]
+            hits = {similarity for (similarity, _), hit in zip(order, relevant, strict=True) if hit}
+            misses = {similarity for (similarity, _), hit in zip(order, relevant, strict=True) if not hit}
+            found["tied"].append(float(any(similarity >= level for similarity in hits & misses)))
+    return found

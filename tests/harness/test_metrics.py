@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness.metrics import Retrieval, retrieval, values
 from tests.harness.slow_retrieval import slow_retrieval
 
-CUTS = (1, 3, 10, 200)
+CUTS = st.sampled_from(((1,), (1, 3), (1, 3, 10, 200)))
 KINDS = ("random", "tied", "duplicated", "collapsed", "nearly collapsed", "one direction", "with zero vectors")
 
 
@@ -56,17 +56,21 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
     return case
 
 
-@given(cases(), st.sampled_from(("torch", "faiss")))
+@given(cases(), CUTS, st.sampled_from(("torch", "faiss")))
 @settings(max_examples=300, deadline=None)
-def test_every_metric_equals_its_definition_in_slow_loops(case: dict[str, Any], backend: Any) -> None:
-    expected = slow_retrieval(case["embeddings"], list(case["labels"]), CUTS, *list(case.values())[2:])
-    cuts: dict[str, Any] = {"ndcg_at": CUTS, "recall_at": CUTS, "map_at": CUTS, "precision_at": CUTS}
-    if not expected:
+def test_every_metric_equals_its_definition_in_slow_loops(
+    case: dict[str, Any], ks: tuple[int, ...], backend: Any
+) -> None:
+    expected = slow_retrieval(case["embeddings"], list(case["labels"]), ks, *list(case.values())[2:])
+    cuts: dict[str, Any] = {"ndcg_at": ks, "recall_at": ks, "map_at": ks, "precision_at": ks}
+    ties = expected.pop("tied")
+    if not ties:
         with pytest.raises(ValueError, match="must have a positive"):
             retrieval(**case, **cuts, backend=backend)
         return
     found = retrieval(**case, **cuts, backend=backend)
     assert found.left_out == len(case["labels"]) - len(expected["RP"])
+    assert found.tied == sum(ties)
     assert set(found.per_query) == set(expected)
     for name, by_query in found.per_query.items():
         np.testing.assert_allclose(by_query, expected[name], rtol=0, atol=1e-12, err_msg=name)
