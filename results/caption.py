@@ -10,7 +10,7 @@ _PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna")
 
 
 def caption(board: Board) -> list[str]:
-    """Give the sentences below the table of a board."""
+    """Give the sentences below the table of a board; its notes on single losses are not among them."""
     return [
         f"{board.dataset}, protocol {board.protocol} (digest {board.digest}); percent.",
         *_rules(board),
@@ -18,7 +18,6 @@ def caption(board: Board) -> list[str]:
         *_split(board),
         _search(board),
         *_making(board),
-        *board.notes,
     ]
 
 
@@ -77,7 +76,7 @@ def _search(board: Board) -> str:
         f"{sum(not done for done in of.values())} of {loss}" for loss, of in searched.items() if not all(of.values())
     ]
     told = f"trials in which a fold diverged or failed: {', '.join(diverged)}" if diverged else "no trial diverged"
-    return f"Search: {trials} trials per loss, selected on validation classes; {told}."
+    return f"Search: {trials} trial{'s' * (trials != '1')} per loss, selected on validation classes; {told}."
 
 
 def _making(board: Board) -> Iterable[str]:

@@ -69,7 +69,7 @@ class FoldRecord:
         outcome: `done`, `diverged` (loss or embeddings not finite) or `failed`, with a `message` for the latter two.
         history: (epoch, validation score in percent), epoch 0 before training.
         best_epoch: epoch of the best validation after the start; `best_score` its score. `None` if there is none.
-        seconds: wall time of the job on its device.
+        seconds: wall time of the job on its device, of which it had the `share`.
     """
 
     key: str
@@ -91,6 +91,7 @@ class FoldRecord:
     seconds: float
     environment: Environment
     message: str = ""
+    share: float = 1.0
     schema: int = SCHEMA
 
 

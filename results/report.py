@@ -3,25 +3,48 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from results.gallery import Gallery
 from results.leaderboard import Board, boards, costs
 from results.ledger import LEDGER, read
+from results.page import anchor, page
 from results.per_class import PerClassFiles
+from results.plots import Importances, plots
 from results.spreadsheet import cost_csv, leaderboard_csv
 from results.table import Reference, latex, markdown
 
 
-def write_report(runs: Path, out: Path) -> list[Path]:
-    """Write `leaderboard.csv`, `cost.csv`, `table.md` and `table.tex` into `out` and give their paths.
+def write_report(
+    runs: Path,
+    out: Path,
+    *,
+    importances: Mapping[tuple[str, str], Importances] | None = None,
+    galleries: Sequence[Gallery] = (),
+) -> list[Path]:
+    """Write `leaderboard.csv`, `cost.csv`, `table.md`, `table.tex`, `report.html` and `plots/`, and give their paths.
+
+    Args:
+        runs: folder of a ledger.
+        out: folder to write to.
+        importances: (dataset, digest) to what the search found to matter.
+        galleries: pictures of what was retrieved.
 
     Raises:
         FileNotFoundError: there is no ledger in `runs`.
         ValueError: the ledger is broken, holds no finished repeat, or its numbers contradict each other.
         OSError: `out` cannot be written.
     """
-    files = tables(read_boards(runs))
+    found = read_boards(runs)
+    printed = [board for board in found if board.rows]
+    drawn = {anchor(board): plots(board, (importances or {}).get((board.dataset, board.digest))) for board in printed}
+    files = {name: text.encode() for name, text in tables(found).items()}
+    files["report.html"] = page(printed, drawn, galleries).encode()
+    for name, of_board in drawn.items():
+        for plot in of_board:
+            files |= {f"plots/{name}-{plot.name}.svg": plot.svg, f"plots/{name}-{plot.name}.png": plot.png}
     out.mkdir(parents=True, exist_ok=True)
+    (out / "plots").mkdir(exist_ok=True)
     for name, content in files.items():
-        (out / name).write_text(content, encoding="utf-8")
+        (out / name).write_bytes(content)
     return [out / name for name in files]
 
 

@@ -132,7 +132,7 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
 
 def _sentences(board: Board, references: Sequence[Reference]) -> list[str]:
     sources = dict.fromkeys(f"{reference.title}: {reference.source}." for reference in references)
-    return [*caption(board), *sources]
+    return [*caption(board), *board.notes, *sources]
 
 
 def _best(board: Board, name: tuple[str, str], rows: Mapping[tuple[str, str, str], Row]) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -89,6 +89,7 @@ def test_one_class_has_no_class_interval() -> None:
     assert class_intervals(np.ones((2, 1)), np.array([3])) is None
 
 
+@settings(max_examples=25)
 @given(P_VALUES)
 def test_holm_equals_statsmodels(p_values: list[float]) -> None:
     expected = multipletests(p_values, method="holm")[1]

@@ -1,0 +1,63 @@
+"""Which parameters of a loss mattered in its search, by Optuna's own evaluator; for the report."""
+
+from collections.abc import Mapping
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.importance import get_param_importances
+
+from harness.drive import trial_score
+from harness.plugins import LOSSES
+from harness.search import Trial
+from results.evidence import Evidence, gather
+from results.ledger import Records
+
+MINIMUM_TRIALS = 10
+"""With fewer trials the shares are noise."""
+
+
+def importances(records: Records) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
+    """Give (dataset, digest) to loss to parameter to its share of importance; the shares of a loss sum to 1.
+
+    Losses with fewer than two parameters or fewer than `MINIMUM_TRIALS` trials are left out, and losses that are not
+    installed here, because the records do not hold their space.
+    """
+    found: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
+    for evidence in gather(records):
+        if evidence.loss not in LOSSES.names():
+            continue
+        space = LOSSES.find(evidence.loss).space
+        shares = of_trials(space, history(evidence))
+        if shares:
+            found.setdefault((evidence.dataset, evidence.digest), {})[evidence.loss] = shares
+    return found
+
+
+def history(evidence: Evidence) -> list[Trial]:
+    """Give the trials of a search, in order."""
+    trials = []
+    for number in sorted(evidence.trials):
+        folds = [record for record in evidence.search if record.number == number]
+        trials.append(Trial(folds[0].params, trial_score(folds)))
+    return trials
+
+
+def of_trials(space: Mapping[str, BaseDistribution], trials: list[Trial]) -> dict[str, float]:
+    """Give parameter to its share of importance for being among the better trials; empty where nothing can be said.
+
+    PED-ANOVA: S. Watanabe, A. Bansal, F. Hutter, IJCAI 2023, arXiv 2304.10255.
+    """
+    inside = [trial for trial in trials if set(trial.params) == set(space)]
+    if len(space) < 2 or len(inside) < MINIMUM_TRIALS or len({trial.score for trial in inside}) < 2:
+        return {}
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(direction="maximize")
+        for trial in inside:
+            study.add_trial(
+                optuna.trial.create_trial(params=dict(trial.params), distributions=dict(space), value=trial.score)
+            )
+        return {name: float(share) for name, share in get_param_importances(study).items()}
+    finally:
+        optuna.logging.set_verbosity(verbosity)

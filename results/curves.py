@@ -1,0 +1,63 @@
+"""What the plots show over time, from the histories of fold records."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from results.evidence import Evidence
+from results.record import FoldRecord
+
+Values = NDArray[np.float64]
+
+
+class Curve(NamedTuple):
+    """Points `(points,)` of a line; `half` is the half width of a 95 % interval around them, or `None`."""
+
+    x: Values
+    y: Values
+    half: Values | None = None
+
+
+def best_so_far(evidence: Evidence) -> Curve:
+    """Give the best mean validation score after each trial, numbered from 1; a trial that diverged scores 0."""
+    scores = []
+    for number in sorted(evidence.trials):
+        found = [record.best_score for record in evidence.search if record.number == number]
+        known = [score for score in found if score is not None]
+        scores.append(float(np.mean(known)) if evidence.trials[number] and len(known) == len(found) else 0.0)
+    return Curve(np.arange(1, len(scores) + 1, dtype=np.float64), np.maximum.accumulate(np.array(scores)))
+
+
+def validation(evidence: Evidence) -> list[tuple[int, Curve]]:
+    """Give (fold, validation score against epoch) of every training of the repeats."""
+    return [(record.fold, _curve(record)) for record in evidence.final if record.history]
+
+
+def convergence(evidence: Evidence, iterations_per_epoch: int) -> Curve:
+    """Give the best validation score so far against iterations: mean over folds, then over repeats.
+
+    A training that stopped keeps its best score, so that the mean is over all of them everywhere.
+    """
+    curves: dict[int, list[Curve]] = {}
+    for record in evidence.final:
+        if record.history:
+            curves.setdefault(record.number, []).append(_curve(record))
+    epochs = np.unique(np.concatenate([curve.x for of_repeat in curves.values() for curve in of_repeat]))
+    repeats = np.array([_mean_best(of_repeat, epochs) for of_repeat in curves.values()])
+    half = None
+    if len(repeats) > 1:
+        half = stats.t.ppf(0.975, len(repeats) - 1) * repeats.std(axis=0, ddof=1) / np.sqrt(len(repeats))
+    return Curve(epochs * iterations_per_epoch, repeats.mean(axis=0), half)
+
+
+def _curve(record: FoldRecord) -> Curve:
+    epochs, scores = np.array(record.history, dtype=np.float64).T
+    return Curve(epochs, scores)
+
+
+def _mean_best(curves: Sequence[Curve], epochs: Values) -> Values:
+    best = [np.maximum.accumulate(curve.y)[np.searchsorted(curve.x, epochs, side="right") - 1] for curve in curves]
+    return np.asarray(np.mean(best, axis=0))

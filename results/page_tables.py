@@ -1,0 +1,131 @@
+"""The tables of the report page as HTML: scores, comparisons, every metric, cost."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from results.leaderboard import Board, Row, costs
+from results.metric_names import SETTINGS
+from results.pairs import Contest
+from results.table import ABSENT, RANKED_BY, Cell, Reference, layout
+
+
+def scores(board: Board, references: Sequence[Reference]) -> str:
+    """Give the table in the paper's layout, sortable, with ranks."""
+    plan = layout(board, references)
+    per = len(plan.metrics) + 1
+    groups = "".join(f'<th colspan="{per}" scope="colgroup">{escape(setting)}</th>' for setting in plan.settings)
+    columns = [column for _ in plan.settings for column in (*plan.metrics, "rank")]
+    heads = _heading("loss", "ascending") + "".join(
+        _heading(column, "ascending" if column == "rank" else "descending") for column in columns
+    )
+    lines = []
+    for line in plan.lines:
+        cells = []
+        for number, rank in enumerate(line.ranks):
+            cells += [_score(cell) for cell in line.cells[number * (per - 1) : (number + 1) * (per - 1)]]
+            cells.append(_value(rank, ABSENT if rank is None else str(rank)))
+        kind = ' class="paper"' if line.is_reference else ""
+        lines.append(f'<tr{kind}><th scope="row">{escape(line.title)}</th>{"".join(cells)}</tr>')
+    return _scroll(f'<tr class="groups"><td></td>{groups}</tr><tr>{heads}</tr>', lines, "sortable", "scores")
+
+
+def comparisons(board: Board) -> str:
+    """Give a matrix of all pairs of losses per setting and metric; empty where nothing can be compared."""
+    shown: list[str] = []
+    others: list[str] = []
+    for setting in reversed(SETTINGS):
+        for metric in board.metrics:
+            contest = board.contests.get((setting, metric))
+            if contest:
+                block = f"<h4>{escape(metric)}, {setting}</h4>{_matrix(contest)}"
+                (shown if metric == RANKED_BY else others).append(block)
+    if not shown:
+        return ""
+    told = (
+        "Row minus column in percent points with the 95 % interval, over repeats and test classes; below it how often "
+        "one repeat of the row beats one of the column on another draw of classes. Blue: surely better, orange: surely "
+        "worse (after correction for all pairs), white: cannot be told apart."
+    )
+    more = f"<details><summary>The other metrics</summary>{''.join(others)}</details>" if others else ""
+    return f'<h3>Comparison</h3><p class="told">{told}</p>{"".join(shown)}{more}'
+
+
+def _matrix(contest: Contest) -> str:
+    order = sorted(contest.losses, key=lambda loss: (contest.ranks[loss], loss))
+    heads = "".join(f'<th scope="col">{escape(loss)}</th>' for loss in order)
+    lines = []
+    for loss in order:
+        cells = []
+        for other in order:
+            if loss == other:
+                cells.append('<td class="self"></td>')
+                continue
+            pair = contest.pairs[loss, other]
+            low, high = pair.difference.interval()
+            kind = ("better" if pair.difference.mean > 0 else "worse") if pair.told_apart else "level"
+            cells.append(
+                f'<td class="{kind}">{_signed(pair.difference.mean)}<small>{_signed(low)} to {_signed(high)}</small>'
+                f"<small>wins {pair.probability:.0%}</small></td>"
+            )
+        lines.append(f'<tr><th scope="row">{escape(loss)}</th>{"".join(cells)}</tr>')
+    return _scroll(f"<tr><td></td>{heads}</tr>", lines, "matrix", "comparison")
+
+
+def all_metrics(rows: Sequence[Row]) -> str:
+    """Give every row of the leaderboard with both intervals, folded away."""
+    heads = "".join(_heading(name, "ascending", "text") for name in ("loss", "setting", "metric"))
+    numbers = ("mean", "± 95 %, seeds", "n", "95 %, classes", "diverged")
+    heads += "".join(_heading(name, "descending") for name in numbers)
+    lines = []
+    for row in rows:
+        half = ABSENT if row.ci95 is None else f"{row.ci95:.2f}"
+        classes = f"{row.classes.low:.2f} to {row.classes.high:.2f}" if row.classes else ABSENT
+        lines.append(
+            f'<tr><th scope="row">{escape(row.loss)}</th><td class="text">{row.setting}</td>'
+            f'<td class="text">{escape(row.metric)}</td>{_value(row.mean, f"{row.mean:.2f}")}{_value(row.ci95, half)}'
+            f"{_value(row.n, str(row.n))}{_value(row.classes.low if row.classes else None, classes)}"
+            f"{_value(row.diverged, f'{row.diverged} of {row.trials}')}</tr>"
+        )
+    table = _scroll(f"<tr>{heads}</tr>", lines, "sortable", "all metrics")
+    return f"<details><summary>Every metric, with both intervals</summary>{table}</details>"
+
+
+def cost(board: Board) -> str:
+    """Give the trainings and device hours of every loss."""
+    heads = _heading("loss", "ascending")
+    heads += "".join(_heading(name, "descending") for name in ("trainings", "search hours", "repeat hours"))
+    heads += _heading("device", "ascending", "text")
+    lines = [
+        f'<tr><th scope="row">{escape(row.loss)}</th>{_value(row.jobs, str(row.jobs))}'
+        f"{_value(row.search_hours, f'{row.search_hours:.2f}')}{_value(row.final_hours, f'{row.final_hours:.2f}')}"
+        f'<td class="text">{escape(row.devices)}</td></tr>'
+        for row in costs(board)
+    ]
+    return f"<h3>Cost</h3>{_scroll(f'<tr>{heads}</tr>', lines, 'sortable', 'cost')}"
+
+
+def _scroll(head: str, lines: Iterable[str], kind: str, label: str) -> str:
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table class="{kind}">'
+        f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _heading(name: str, first: str, kind: str = "number") -> str:
+    return f'<th scope="col" class="{kind}" data-first="{first}"><button type="button">{escape(name)}</button></th>'
+
+
+def _score(cell: Cell | None) -> str:
+    if cell is None:
+        return _value(None, ABSENT)
+    half = "" if cell.half is None else f'<span class="half"> ± {cell.half:.2f}</span>'
+    return _value(cell.mean, f"{cell.mean:.2f}{half}", "best" if cell.bold else "")
+
+
+def _value(value: float | None, shown: str, kind: str = "") -> str:
+    marked = f' class="{kind}"' if kind else ""
+    return f'<td{marked} data-value="{"" if value is None else value}">{shown}</td>'

@@ -1,0 +1,187 @@
+"""The plots of a board: values in, matplotlib figures out, and figures to bytes that are the same every time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from results.curves import Curve, best_so_far, convergence, validation
+from results.leaderboard import Board, Row
+from results.metric_names import SETTINGS
+from results.record import UNTRAINED
+from results.table import RANKED_BY
+
+Importances = Mapping[str, Mapping[str, float]]
+"""Loss to parameter to its share of importance, 0 … 1."""
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+"""M. Okabe, K. Ito: colours that people with colour-blind eyes tell apart."""
+_STYLES = ("-", "--", ":", "-.")
+_STYLE_SHEET: dict[Any, Any] = {
+    "svg.hashsalt": "mlrc",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+}
+
+
+class Plot(NamedTuple):
+    """A picture in two formats, with its name in files, its title and what a reader sees in it."""
+
+    name: str
+    title: str
+    told: str
+    svg: bytes
+    png: bytes
+
+
+def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
+    """Draw what there is to draw of a board."""
+    metric = str(board.record.fields.get("selection_metric", RANKED_BY)) if board.record else RANKED_BY
+    curves = {one.loss: validation(one) for one in board.evidence}
+    searches = {one.loss: best_so_far(one) for one in board.evidence if one.search}
+    per_epoch = board.record.fields.get("iterations_per_epoch") if board.record else None
+    converged = {one.loss: convergence(one, int(per_epoch or 1)) for one in board.evidence if curves[one.loss]}
+    axis = "iterations" if per_epoch else "epochs"
+    candidates: list[tuple[str, str, str, bool, Callable[[], Figure]]] = [
+        (
+            "scores",
+            "Scores with intervals",
+            "Dot: mean over repeats. Thick: 95 % interval over seeds. Thin: 95 % interval over test classes.",
+            bool(board.rows),
+            lambda: _scores(board),
+        ),
+        (
+            "search",
+            "The course of the search",
+            f"Best mean validation {metric} after each trial: how much of the budget a loss needed.",
+            bool(searches),
+            lambda: _lines(searches, "trial", f"best validation {metric} so far (%)", step=True),
+        ),
+        (
+            "parameters",
+            "Which parameters mattered",
+            "Importance of each parameter for being among the better trials (PED-ANOVA); those of a loss sum to 1.",
+            any((importances or {}).values()),
+            lambda: _importances(importances or {}),
+        ),
+        (
+            "convergence",
+            "Convergence",
+            f"Best validation {metric} so far, mean over folds and repeats, band: 95 % interval over repeats.",
+            bool(converged),
+            lambda: _lines(converged, axis, f"best validation {metric} so far (%)"),
+        ),
+        (
+            "validation",
+            "Validation curves",
+            f"Validation {metric} of every training of the repeats, one colour per fold.",
+            any(curves.values()),
+            lambda: _validation({loss: found for loss, found in curves.items() if found}, f"{metric} (%)"),
+        ),
+    ]
+    with matplotlib.style.context(["default", _STYLE_SHEET]):
+        return [_plot(name, title, told, draw()) for name, title, told, there, draw in candidates if there]
+
+
+def _plot(name: str, title: str, told: str, figure: Figure) -> Plot:
+    """Save a figure without the date and the version that made it, so that its bytes are the same every time."""
+    svg, png = BytesIO(), BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(png, format="png", metadata={"Software": None})
+    return Plot(name, title, told, svg.getvalue(), png.getvalue())
+
+
+def _scores(board: Board) -> Figure:
+    rows = {(row.loss, row.setting): row for row in board.rows if row.metric == RANKED_BY}
+    settings = tuple(reversed(SETTINGS))
+    losses = sorted(board.losses, key=lambda loss: rows[loss, settings[0]].mean if (loss, settings[0]) in rows else 0)
+    figure = Figure(figsize=(8, 1.2 + 0.32 * len(losses)))
+    for axes, setting in zip(np.atleast_1d(figure.subplots(1, 2, sharey=True)), settings, strict=True):
+        for place, loss in enumerate(losses):
+            if (loss, setting) in rows:
+                _interval(axes, place, rows[loss, setting])
+        axes.set_title(setting)
+        axes.set_xlabel(f"{RANKED_BY} (%)")
+        axes.set_yticks(range(len(losses)), losses)
+        axes.set_ylim(-0.6, len(losses) - 0.4)
+        axes.grid(visible=False, axis="y")
+    return figure
+
+
+def _interval(axes: Axes, place: int, row: Row) -> None:
+    colour = "#777777" if row.loss == UNTRAINED else _COLOURS[0]
+    if row.classes:
+        axes.plot(row.classes, (place, place), "|-", color=colour, linewidth=1.2, markersize=7)
+    if row.ci95 is not None:
+        axes.plot([row.mean - row.ci95, row.mean + row.ci95], [place, place], color=colour, linewidth=4, alpha=0.45)
+    axes.plot(row.mean, place, "o", color=colour, markersize=5)
+
+
+def _lines(curves: Mapping[str, Curve], xlabel: str, ylabel: str, *, step: bool = False) -> Figure:
+    figure = Figure(figsize=(8, 4))
+    axes = figure.subplots()
+    for number, (loss, curve) in enumerate(curves.items()):
+        colour, style = _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
+        drawn: dict[str, Any] = {"drawstyle": "steps-post", "marker": "o", "markersize": 3} if step else {}
+        axes.plot(curve.x, curve.y, linestyle=style, color=colour, label=loss, **drawn)
+        if curve.half is not None:
+            axes.fill_between(
+                curve.x, curve.y - curve.half, curve.y + curve.half, color=colour, alpha=0.15, linewidth=0
+            )
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _validation(curves: Mapping[str, Sequence[tuple[int, Curve]]], ylabel: str) -> Figure:
+    columns = min(3, len(curves))
+    lines = -(-len(curves) // columns)
+    figure = Figure(figsize=(8, 0.5 + 2.1 * lines))
+    grid = np.atleast_1d(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)).ravel()
+    for axes, (loss, found) in zip(grid, curves.items(), strict=False):
+        seen: set[int] = set()
+        for fold, curve in found:
+            label = None if fold in seen else f"fold {fold}"
+            seen.add(fold)
+            axes.plot(curve.x, curve.y, color=_COLOURS[fold % len(_COLOURS)], linewidth=0.8, alpha=0.7, label=label)
+        axes.set_title(loss)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in grid[len(curves) :]:
+        axes.set_axis_off()
+    figure.supxlabel("epoch", fontsize=9)
+    figure.supylabel(ylabel, fontsize=9)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=8)
+    return figure
+
+
+def _importances(importances: Importances) -> Figure:
+    bars = [
+        (f"{loss}: {name}", share)
+        for loss, shares in importances.items()
+        for name, share in sorted(shares.items(), key=lambda item: -item[1])
+    ]
+    figure = Figure(figsize=(8, 0.8 + 0.26 * len(bars)))
+    axes = figure.subplots()
+    axes.barh(range(len(bars)), [share for _, share in bars], color=_COLOURS[0], height=0.7)
+    axes.set_yticks(range(len(bars)), [name for name, _ in bars])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("importance")
+    axes.grid(visible=False, axis="y")
+    return figure

@@ -1,0 +1,51 @@
+"""The lines of the plots, against what the records say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from results.curves import best_so_far, convergence, validation
+from results.evidence import Evidence, gather
+from results.record import FoldRecord
+from tests.results.studies import FOLDS, make
+
+
+def _evidence(**changes: object) -> Evidence:
+    (evidence,) = gather(make({"triplet": 50.0}, trials=3, repeats=2, diverged=[("triplet", 1, 0)]).records)
+    return replace(evidence, **changes)  # type: ignore[arg-type] # the tests give fields
+
+
+def _with_history(record: FoldRecord, *history: tuple[int, float]) -> FoldRecord:
+    return replace(record, history=history)
+
+
+def test_the_best_so_far_never_falls_and_a_diverged_trial_scores_nothing() -> None:
+    """Trials 0, 1, 2 score 21.5, 0 (diverged) and 31.5, the means over their folds."""
+    curve = best_so_far(_evidence())
+    np.testing.assert_array_equal(curve.x, [1, 2, 3])
+    np.testing.assert_array_equal(curve.y, [21.5, 21.5, 31.5])
+
+
+def test_every_training_of_the_repeats_has_its_validation_curve() -> None:
+    found = validation(_evidence())
+    assert [fold for fold, _ in found] == [0, 1, 2, 3, 0, 1, 2, 3]
+    np.testing.assert_array_equal(found[1][1].x, [0, 4, 8])
+    np.testing.assert_array_equal(found[1][1].y, [5, 19, 21])
+
+
+def test_convergence_keeps_the_best_score_of_a_training_that_stopped() -> None:
+    evidence = _evidence()
+    fast = _with_history(evidence.final[0], (0, 10.0), (2, 30.0), (4, 20.0))
+    slow = _with_history(evidence.final[FOLDS], (0, 10.0), (4, 20.0), (8, 50.0))
+    curve = convergence(replace(evidence, final=(fast, slow)), iterations_per_epoch=100)
+    np.testing.assert_array_equal(curve.x, [0, 200, 400, 800])
+    np.testing.assert_array_equal(curve.y, [10, 20, 25, 40])
+    assert curve.half is not None
+    assert curve.half[0] == 0
+    assert curve.half[1] == pytest.approx(12.706 * 10, rel=1e-3)
+
+
+def test_one_repeat_converges_without_a_band() -> None:
+    evidence = _evidence()
+    assert convergence(replace(evidence, final=evidence.final[:FOLDS]), 1).half is None
