@@ -107,18 +107,15 @@ def _settle(ranking: Ranking, candidates: Candidates, needed: Integers, ranks: i
     start, similarities, indices = candidates
     here = slice(start, start + len(indices))
     needed = needed[here]
-    labels = ranking.query_labels[here, None]
     margin = np.float32(2 * max(ranking.queries.tolerance, ranking.within.tolerance))
-
     last_needed = np.take_along_axis(similarities, needed[:, None] - 1, axis=1)
     others = len(ranking.within) - (ranking.gallery is None)
     may_end_early = (last_needed[:, 0] - similarities[:, -1] <= margin) & (indices.shape[1] < others)
-    relevant = ranking.gallery_labels[indices] == labels
-    contested = _contested(similarities, relevant, margin) & (similarities >= last_needed - margin)
-    contested[may_end_early] = False
-    tied = np.zeros(len(indices), bool)
 
-    rows = np.flatnonzero(contested.any(axis=1))
+    relevant = ranking.gallery_labels[indices] == ranking.query_labels[here, None]
+    tied = np.zeros(len(indices), bool)
+    contested = _contested(similarities, relevant, margin) & (similarities >= last_needed - margin)
+    rows = np.flatnonzero(contested.any(axis=1) & ~may_end_early)
     if len(rows):
         exact = similarities[rows].astype(np.float64)
         row, place = np.nonzero(contested[rows])
@@ -126,20 +123,23 @@ def _settle(ranking: Ranking, candidates: Candidates, needed: Integers, ranks: i
         order = np.lexsort((indices[rows], -exact), axis=1)
         relevant[rows] = np.take_along_axis(relevant[rows], order, axis=1)
         tied[rows] = _ties(np.take_along_axis(exact, order, axis=1), relevant[rows], needed[rows])
-
     rows = np.flatnonzero(may_end_early)
     if len(rows):
         length = min(others, ranks + 1)
-        exact, found = _exhaustive(ranking, start + rows, length)
-        relevant[rows, :length] = ranking.gallery_labels[found] == labels[rows]
-        tied[rows] = _ties(exact, relevant[rows, :length], needed[rows])
-        for i in np.flatnonzero(~tied[rows]).tolist():
-            last = int(needed[rows[i]]) - 1
-            if exact[i, -1] == exact[i, last]:
-                tied[rows[i]] = _ties_with_others(
-                    ranking, start + int(rows[i]), level=exact[i, last], relevant=bool(relevant[rows[i], last])
-                )
+        relevant[rows, :length], tied[rows] = _searched_exactly(ranking, start + rows, needed[rows], length)
     return Ranked(here, relevant[:, :ranks] & (np.arange(ranks) < needed[:, None]), tied)
+
+
+def _searched_exactly(ranking: Ranking, queries: Integers, needed: Integers, length: int) -> tuple[Bools, Bools]:
+    """Search some queries exactly: relevance of their ranked neighbours `(queries, length)`, and whether they tie."""
+    exact, found = _exhaustive(ranking, queries, length)
+    relevant = ranking.gallery_labels[found] == ranking.query_labels[queries, None]
+    tied = _ties(exact, relevant, needed)
+    last = (np.arange(len(queries)), needed - 1)
+    levels, of_level = exact[last], relevant[last]
+    for i in np.flatnonzero(~tied & (exact[:, -1] == levels)).tolist():
+        tied[i] = _ties_with_others(ranking, int(queries[i]), level=float(levels[i]), relevant=bool(of_level[i]))
+    return relevant, tied
 
 
 def _contested(similarities: NDArray[np.float32], relevant: Bools, margin: np.float32) -> Bools:
