@@ -10,6 +10,7 @@ image coincides with its class's weight; so the target's term is written anew he
 
 import math
 
+import torch
 from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import ArcFaceLoss
 from torch import Tensor, nn
@@ -17,17 +18,20 @@ from torch import Tensor, nn
 from losses.full_precision import FullPrecision
 from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
-NEAREST = 1 - 1e-7
-"""The greatest cosine of which the angle is taken, the study's: at 1 it has no gradient."""
-
 
 class ArcFace(FullPrecision, ArcFaceLoss):
     """PML's `ArcFaceLoss` in full precision, with the paper's cos(theta + m) at every angle."""
 
     def modify_cosine_of_target_classes(self, cosine_of_target_classes: Tensor) -> Tensor:
         """Turn cos(theta) into cos(theta + m), by the addition theorem."""
-        cosine = cosine_of_target_classes.clamp(-NEAREST, NEAREST)
+        cosine = short_of_one(cosine_of_target_classes)
         return cosine * math.cos(self.margin) - (1 - cosine**2).sqrt() * math.sin(self.margin)
+
+
+def short_of_one(cosines: Tensor) -> Tensor:
+    """Clamp cosines to where their angle has a gradient: to 1 - 1e-7 in float32, as the study did."""
+    furthest = 1 - torch.finfo(cosines.dtype).eps
+    return cosines.clamp(-furthest, furthest)
 
 
 def _build(num_classes: int, embedding_size: int, *, margin: float, scale: float) -> nn.Module:

@@ -12,7 +12,7 @@ from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import TupletMarginLoss
 from torch import Tensor, nn
 
-from losses.arcface import NEAREST
+from losses.arcface import short_of_one
 from losses.full_precision import FullPrecision
 from losses.spec import LossSpec
 
@@ -21,7 +21,7 @@ class TupletMargin(FullPrecision, TupletMarginLoss):
     """PML's `TupletMarginLoss` in full precision, with a gradient at every angle."""
 
     def _compute_loss(self, pos_pairs: Tensor | list[Any], neg_pairs: Tensor, indices_tuple: Any) -> dict[str, Any]:
-        bounded = pos_pairs.clamp(-NEAREST, NEAREST) if isinstance(pos_pairs, Tensor) else pos_pairs
+        bounded = short_of_one(pos_pairs) if isinstance(pos_pairs, Tensor) else pos_pairs
         loss_dict: dict[str, Any] = super()._compute_loss(bounded, neg_pairs, indices_tuple)
         return loss_dict
 
