@@ -67,6 +67,11 @@ def positive_pairs(labels: Tensor) -> list[tuple[int, int]]:
     return [(i, j) for i in range(len(labels)) for j in range(len(labels)) if i != j and labels[i] == labels[j]]
 
 
+def positives(labels: Tensor, i: int) -> list[int]:
+    """Give the other images of image i's class."""
+    return [j for k, j in positive_pairs(labels) if k == i]
+
+
 def negatives(labels: Tensor, i: int) -> list[int]:
     """Give the images of other classes than image i's."""
     return [j for j in range(len(labels)) if labels[i] != labels[j]]

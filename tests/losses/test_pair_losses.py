@@ -1,36 +1,23 @@
-"""The other losses of pytorch-metric-learning against slow loops of the equations in their files."""
+"""Losses on pairs and triplets beyond the study's against slow loops of the equations in their files."""
 
 import math
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pytorch_metric_learning.losses import AngularLoss, SmoothAPLoss, TupletMarginLoss
+from pytorch_metric_learning.losses import AngularLoss, TupletMarginLoss
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from losses import rehearsal
 from losses.angular import Angular
 from losses.circle import Circle
 from losses.dynamic_soft_margin import DynamicSoftMargin
 from losses.generalized_lifted_structure import GeneralizedLiftedStructure
-from losses.histogram import Histogram
 from losses.intra_pair_variance import SPEC as INTRA_PAIR_VARIANCE
-from losses.large_margin_softmax import LargeMarginSoftmax
 from losses.lifted_structure import LiftedStructure
-from losses.manifold import SPEC as MANIFOLD
-from losses.manifold import Manifold
 from losses.multi_similarity import MultiSimilarity
 from losses.n_pairs import SPEC as N_PAIRS
-from losses.nca import NCA
-from losses.p2s_grad import P2SGrad
-from losses.pnp import SPEC as PNP
-from losses.ranked_list import SPEC as RANKED_LIST
-from losses.smooth_ap import SmoothAP
-from losses.spec import LOSS_LR, MinedLoss
-from losses.sphereface import SphereFace
-from losses.sub_center_arcface import SPEC as SUB_CENTER_ARCFACE
+from losses.spec import MinedLoss
 from losses.supcon import SupCon
 from losses.threshold_consistent_margin import SPEC as THRESHOLD_CONSISTENT_MARGIN
 from losses.triplet_batch_hard import SPEC as TRIPLET_BATCH_HARD
@@ -46,6 +33,7 @@ from tests.losses.loss_oracle import (
     negative_pairs,
     negatives,
     positive_pairs,
+    positives,
     problems,
     total,
     triplets,
@@ -53,11 +41,6 @@ from tests.losses.loss_oracle import (
 )
 
 margins = st.floats(-0.2, 2)
-
-
-def positives(labels: Tensor, i: int) -> list[int]:
-    """Give the other images of image i's class."""
-    return [j for k, j in positive_pairs(labels) if k == i]
 
 
 @given(problem=problems(), degrees=st.floats(20, 70))
@@ -158,44 +141,6 @@ def test_generalized_lifted_structure(problem: Problem, pos_margin: float, neg_m
     assert_equals_its_equation(loss, problem, equation)
 
 
-@given(problem=problems(), bins=st.integers(2, 40))
-def test_histogram(problem: Problem, bins: int) -> None:
-    def equation(x: Tensor, _: Tensor) -> Tensor:
-        def histogram(pairs: list[tuple[int, int]]) -> list[Tensor]:
-            nodes = [-1 + 2 * r / bins for r in range(bins + 1)]
-            shares = [[(1 - (cosine(x[i], x[j]) - node).abs() * bins / 2).relu() for i, j in pairs] for node in nodes]
-            return [total(share) / len(pairs) for share in shares]
-
-        if not (positive_pairs(problem.labels) and negative_pairs(problem.labels)):
-            return total([])
-        similar = histogram([(i, j) for i, j in positive_pairs(problem.labels) if i < j])
-        different = histogram([(i, j) for i, j in negative_pairs(problem.labels) if i < j])
-        return total([different[r] * total(similar[: r + 1]) for r in range(bins + 1)])
-
-    assert_equals_its_equation(Histogram(n_bins=bins), problem, equation)
-
-
-@pytest.mark.parametrize("kind", [LargeMarginSoftmax, SphereFace])
-@given(problem=problems(), times=st.integers(1, 4))
-def test_large_margin_softmax_and_sphereface(kind: type[nn.Module], problem: Problem, times: int) -> None:
-    torch.manual_seed(problem.seed)
-    lengths_count = kind is LargeMarginSoftmax
-
-    def equation(x: Tensor, weights: Tensor) -> Tensor:
-        terms = []
-        for one, y in zip(x, problem.labels, strict=True):
-            logits = []
-            for c, w in enumerate(weights.t()):
-                angle = torch.acos(cosine(one, w))
-                k = int(angle / (math.pi / times))
-                psi = (-1) ** k * torch.cos(times * angle) - 2 * k if c == y else torch.cos(angle)
-                logits.append(psi * one.norm() * (w.norm() if lengths_count else 1))
-            terms.append(cross_entropy(torch.stack(logits), y))
-        return mean(terms)
-
-    assert_equals_its_equation(kind(problem.num_classes, problem.embeddings.size(1), margin=times), problem, equation)
-
-
 @given(problem=problems(), weight=st.floats(1e-4, 1))
 def test_n_pairs(problem: Problem, weight: float) -> None:
     problem = problem._replace(embeddings=nn.functional.normalize(problem.embeddings) * 2)
@@ -211,125 +156,6 @@ def test_n_pairs(problem: Problem, weight: float) -> None:
 
     loss = rehearsal.module(rehearsal.build(N_PAIRS, {"l2_weight": weight}))
     assert_equals_its_equation(loss, problem, equation)
-
-
-@given(problem=problems(), scale=st.floats(0.01, 20))
-def test_nca(problem: Problem, scale: float) -> None:
-    def equation(x: Tensor, _: Tensor) -> Tensor:
-        terms = []
-        for i in range(len(x)):
-            near = {j: torch.exp(-scale * euclidean(x[i], x[j]) ** 2) for j in range(len(x)) if j != i}
-            mine = [near[j] for j in positives(problem.labels, i)]
-            terms += [-torch.log(total(mine) / total(list(near.values())))] if mine else []
-        return mean(terms)
-
-    assert_equals_its_equation(NCA(softmax_scale=scale), problem, equation)
-
-
-@given(problem=problems())
-def test_p2s_grad(problem: Problem) -> None:
-    torch.manual_seed(problem.seed)
-    loss = P2SGrad(problem.embeddings.size(1), problem.num_classes).double()
-    weights = loss.weight.detach()
-    expected = mean(
-        [
-            (cosine(x, w) - int(c == y)) ** 2
-            for x, y in zip(problem.embeddings, problem.labels, strict=True)
-            for c, w in enumerate(weights.t())
-        ]
-    )
-    torch.testing.assert_close(loss(problem.embeddings, problem.labels), expected, rtol=1e-6, atol=1e-6)
-
-
-@given(problem=problems(), alpha=st.floats(0.1, 10), anneal=st.floats(0.01, 0.1))
-def test_pnp(problem: Problem, alpha: float, anneal: float) -> None:
-    def equation(x: Tensor, _: Tensor) -> Tensor:
-        terms = []
-        for i in range(len(x)):
-            mine = [*positives(problem.labels, i), i] if positives(problem.labels, i) else []
-            scores = []
-            for p in mine:
-                before = [
-                    torch.sigmoid((cosine(x[i], x[n]) - cosine(x[i], x[p])) / anneal)
-                    for n in negatives(problem.labels, i)
-                ]
-                scores.append(1 - (1 + total(before)) ** -alpha)
-            terms += [mean(scores)] if mine else []
-        return mean(terms)
-
-    loss = rehearsal.module(rehearsal.build(PNP, {"alpha": alpha, "anneal": anneal}))
-    torch.testing.assert_close(
-        loss.double()(problem.embeddings, problem.labels),
-        equation(problem.embeddings, torch.empty(0)),
-        rtol=1e-9,
-        atol=1e-9,
-    )
-
-
-@given(problem=problems(), alpha=st.floats(0.4, 2), size=st.floats(0, 1), hot=st.floats(0, 5), warm=st.floats(0, 5))
-def test_ranked_list(problem: Problem, alpha: float, size: float, hot: float, warm: float) -> None:
-    def equation(x: Tensor, _: Tensor) -> Tensor:
-        def weighted(terms: list[Tensor], weights: list[Tensor]) -> Tensor:
-            return total([w * t for w, t in zip(weights, terms, strict=True)]) / (total(weights) + 1e-5 * len(x))
-
-        terms = []
-        for i in range(len(x)):
-            far = [euclidean(x[i], x[p]) - alpha + size for p in positives(problem.labels, i)]
-            near = [alpha - euclidean(x[i], x[n]) for n in negatives(problem.labels, i)]
-            far, near = [one for one in far if one > 0], [one for one in near if one > 0]
-            pull = weighted(far, [torch.exp(warm * one) for one in far])
-            push = weighted(near, [torch.exp(hot * one) for one in near])
-            terms.append(pull / 2 + push / 2)
-        return mean(terms)
-
-    params = {"alpha": alpha, "margin": size, "negative_temperature": hot, "positive_temperature": warm}
-    assert_equals_its_equation(rehearsal.module(rehearsal.build(RANKED_LIST, params)), problem, equation)
-
-
-@given(problem=problems(), temperature=st.floats(0.01, 1))
-def test_smooth_ap(problem: Problem, temperature: float) -> None:
-    def equation(x: Tensor, _: Tensor) -> Tensor:
-        terms = []
-        for i in range(len(x)):
-            mine = [*positives(problem.labels, i), i]
-
-            def rank(p: int, among: list[int], i: int = i) -> Tensor:
-                return 1 + total(
-                    [torch.sigmoid((cosine(x[i], x[j]) - cosine(x[i], x[p])) / temperature) for j in among if j != p]
-                )
-
-            if len(mine) > 1:
-                terms.append(1 - mean([rank(p, mine) / rank(p, list(range(len(x)))) for p in mine]))
-        return mean(terms)
-
-    assert_equals_its_equation(SmoothAP(temperature=temperature), problem, equation)
-
-
-def test_smooth_ap_is_pmls_where_pml_groups_the_batch_rightly() -> None:
-    embeddings, labels = torch.randn(9, 5), torch.arange(3).repeat_interleave(3)
-    torch.testing.assert_close(SmoothAP(0.1)(embeddings, labels), SmoothAPLoss(0.1)(embeddings, labels))
-
-
-def test_smooth_ap_is_not_pmls_where_classes_and_images_of_each_differ_in_number() -> None:
-    embeddings, labels = torch.randn(8, 5), torch.arange(4).repeat_interleave(2)
-    assert not torch.isclose(SmoothAP(0.1)(embeddings, labels), SmoothAPLoss(0.1)(embeddings, labels))
-
-
-@given(problem=problems(), degrees=st.floats(0, 90), scale=st.floats(0.01, 50))
-def test_sub_center_arcface_takes_the_nearest_of_three(problem: Problem, degrees: float, scale: float) -> None:
-    def equation(x: Tensor, weights: Tensor) -> Tensor:
-        groups = weights.t().view(problem.num_classes, 3, -1)
-        terms = []
-        for one, y in zip(x, problem.labels, strict=True):
-            nearest = [torch.stack([cosine(one, w) for w in group]).max() for group in groups]
-            angles = [torch.acos(c) + math.radians(degrees) * (k == int(y)) for k, c in enumerate(nearest)]
-            terms.append(cross_entropy(scale * torch.cos(torch.stack(angles)), y))
-        return mean(terms)
-
-    params = {"margin": degrees, "scale": scale, LOSS_LR: 1e-3}
-    size = problem.embeddings.size(1)
-    loss = rehearsal.build(SUB_CENTER_ARCFACE, params, num_classes=problem.num_classes, embedding_size=size)
-    assert_equals_its_equation(rehearsal.module(loss), problem, equation)
 
 
 @given(problem=problems(), temperature=st.floats(0.05, 10))
@@ -432,16 +258,3 @@ def test_batch_hard_takes_the_farthest_positive_and_the_nearest_negative(problem
         terms += [(max(far) - min(near) + size).relu()] if far and near else []
     made = rehearsal.build(TRIPLET_BATCH_HARD, {"margin": size})
     torch.testing.assert_close(mined(made, x, problem.labels), mean_of_active(terms), rtol=1e-6, atol=1e-9)
-
-
-def test_the_manifolds_meta_classes_are_the_classes_up_to_128() -> None:
-    params = {LOSS_LR: 1e-3, "lambda_c": 1.0, "alpha": 0.8, "margin": 5e-4}
-    few, many = (rehearsal.module(rehearsal.build(MANIFOLD, params, num_classes=n)) for n in (12, 300))
-    assert isinstance(few, Manifold)
-    assert isinstance(many, Manifold)
-    assert (few.K, many.K) == (12, 128)
-    embeddings = torch.randn(6, rehearsal.EMBEDDING_SIZE)
-    near, far = torch.tensor([0, 1, 2, 3, 4, 5]), torch.tensor([128, 129, 130, 131, 132, 133])
-    assert torch.equal(many(embeddings, near), many(embeddings, far))
-    with pytest.raises(ValueError, match="must be given labels"):
-        few(embeddings)

@@ -1,0 +1,92 @@
+"""Classification losses beyond the study's against slow loops of the equations in their files."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from losses import rehearsal
+from losses.large_margin_softmax import LargeMarginSoftmax
+from losses.manifold import SPEC as MANIFOLD
+from losses.manifold import Manifold
+from losses.p2s_grad import P2SGrad
+from losses.spec import LOSS_LR
+from losses.sphereface import SphereFace
+from losses.sub_center_arcface import SPEC as SUB_CENTER_ARCFACE
+from tests.losses.loss_oracle import (
+    Problem,
+    assert_equals_its_equation,
+    cosine,
+    mean,
+    problems,
+)
+
+
+@pytest.mark.parametrize("kind", [LargeMarginSoftmax, SphereFace])
+@given(problem=problems(), times=st.integers(1, 4))
+def test_large_margin_softmax_and_sphereface(kind: type[nn.Module], problem: Problem, times: int) -> None:
+    torch.manual_seed(problem.seed)
+    lengths_count = kind is LargeMarginSoftmax
+
+    def equation(x: Tensor, weights: Tensor) -> Tensor:
+        terms = []
+        for one, y in zip(x, problem.labels, strict=True):
+            logits = []
+            for c, w in enumerate(weights.t()):
+                angle = torch.acos(cosine(one, w))
+                k = int(angle / (math.pi / times))
+                psi = (-1) ** k * torch.cos(times * angle) - 2 * k if c == y else torch.cos(angle)
+                logits.append(psi * one.norm() * (w.norm() if lengths_count else 1))
+            terms.append(cross_entropy(torch.stack(logits), y))
+        return mean(terms)
+
+    assert_equals_its_equation(kind(problem.num_classes, problem.embeddings.size(1), margin=times), problem, equation)
+
+
+@given(problem=problems())
+def test_p2s_grad(problem: Problem) -> None:
+    torch.manual_seed(problem.seed)
+    loss = P2SGrad(problem.embeddings.size(1), problem.num_classes).double()
+    weights = loss.weight.detach()
+    expected = mean(
+        [
+            (cosine(x, w) - int(c == y)) ** 2
+            for x, y in zip(problem.embeddings, problem.labels, strict=True)
+            for c, w in enumerate(weights.t())
+        ]
+    )
+    torch.testing.assert_close(loss(problem.embeddings, problem.labels), expected, rtol=1e-6, atol=1e-6)
+
+
+@given(problem=problems(), degrees=st.floats(0, 90), scale=st.floats(0.01, 50))
+def test_sub_center_arcface_takes_the_nearest_of_three(problem: Problem, degrees: float, scale: float) -> None:
+    def equation(x: Tensor, weights: Tensor) -> Tensor:
+        groups = weights.t().view(problem.num_classes, 3, -1)
+        terms = []
+        for one, y in zip(x, problem.labels, strict=True):
+            nearest = [torch.stack([cosine(one, w) for w in group]).max() for group in groups]
+            angles = [torch.acos(c) + math.radians(degrees) * (k == int(y)) for k, c in enumerate(nearest)]
+            terms.append(cross_entropy(scale * torch.cos(torch.stack(angles)), y))
+        return mean(terms)
+
+    params = {"margin": degrees, "scale": scale, LOSS_LR: 1e-3}
+    size = problem.embeddings.size(1)
+    loss = rehearsal.build(SUB_CENTER_ARCFACE, params, num_classes=problem.num_classes, embedding_size=size)
+    assert_equals_its_equation(rehearsal.module(loss), problem, equation)
+
+
+def test_the_manifolds_meta_classes_are_the_classes_up_to_128() -> None:
+    params = {LOSS_LR: 1e-3, "lambda_c": 1.0, "alpha": 0.8, "margin": 5e-4}
+    few, many = (rehearsal.module(rehearsal.build(MANIFOLD, params, num_classes=n)) for n in (12, 300))
+    assert isinstance(few, Manifold)
+    assert isinstance(many, Manifold)
+    assert (few.K, many.K) == (12, 128)
+    embeddings = torch.randn(6, rehearsal.EMBEDDING_SIZE)
+    near, far = torch.tensor([0, 1, 2, 3, 4, 5]), torch.tensor([128, 129, 130, 131, 132, 133])
+    assert torch.equal(many(embeddings, near), many(embeddings, far))
+    with pytest.raises(ValueError, match="must be given labels"):
+        few(embeddings)
