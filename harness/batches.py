@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int64]
 
 
-def batches(labels: Indices, *, batch_size: int, images_per_class: int, seed: int) -> Iterator[Indices]:
+def batches(labels: Indices, *, batch_size: int, images_per_class: int, seed: int, start: int = 0) -> Iterator[Indices]:
     """Give index batches without end, as the Reality Check draws them (protocol A3).
 
     Each pass shuffles the classes and appends `images_per_class` images of each, without replacement (with, where a
@@ -23,15 +23,16 @@ def batches(labels: Indices, *, batch_size: int, images_per_class: int, seed: in
         batch_size: images per batch.
         images_per_class: m.
         seed: of the training.
+        start: number of the first batch to give; none before it is drawn.
 
     Yields:
         `(batch_size,)` indices into `labels`.
     """
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    number, skipped = divmod(start * batch_size, len(members) * images_per_class)
     left = np.empty(0, dtype=np.int64)
-    number = 0
     while True:
-        while len(left) < batch_size:
+        while len(left) < skipped + batch_size:
             generator = np.random.default_rng([seed, number])
             chosen = [
                 generator.choice(members[index], images_per_class, replace=len(members[index]) < images_per_class)
@@ -39,5 +40,5 @@ def batches(labels: Indices, *, batch_size: int, images_per_class: int, seed: in
             ]
             left = np.concatenate([left, *chosen])
             number += 1
-        yield left[:batch_size]
-        left = left[batch_size:]
+        yield left[skipped : skipped + batch_size]
+        left, skipped = left[skipped + batch_size :], 0

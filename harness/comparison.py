@@ -12,17 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import environment, model, progress
-from harness.drive import StudyState, Until, drive
-from harness.execute import in_processes
-from harness.final import EmbeddingFiles
+from harness.drive import StudyState
 from harness.images.cache import cached
 from harness.images.dataset import ImageSet, open_dataset
 from harness.plan import Study, untrained
 from harness.plugins import LOSSES
-from harness.progress import Display
 from harness.work import Workplace, split
 from protocols.protocol import Protocol
-from results.ledger import LEDGER, Ledger, read
+from results.ledger import LEDGER, read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,23 +91,6 @@ def prepare(
             environment=environment.current(resolved),
         ),
     )
-
-
-def run(comparison: Comparison, ledger: Ledger, *, workers: int, until: Until) -> None:
-    """Do all that the ledger does not record yet."""
-    held = EmbeddingFiles(ledger.path.parent).held()
-    folds, runs = ledger.records.folds.values(), ledger.records.runs.values()
-    states = [StudyState(study, folds, runs, held) for study in comparison.studies]
-    with Display(states, until) as display:
-        drive(
-            states,
-            in_processes(comparison.workplace, workers, display.progressed),
-            ledger,
-            test_labels=comparison.images.labels[comparison.test],
-            environment=comparison.workplace.environment,
-            until=until,
-            on_record=display.recorded,
-        )
 
 
 def require_searched(comparison: Comparison, runs: Path) -> None:

@@ -14,6 +14,7 @@ from harness.final import EmbeddingFiles, score_run, write_per_class
 from harness.plan import FoldJob, Params, Study, repeats
 from harness.plugins import LOSSES
 from harness.search import DIVERGED_SCORE, Trial, best, propose
+from harness.work import checkpoint_path
 from protocols.catalogue import PROTOCOLS
 from protocols.protocol import Protocol
 from results.ledger import Ledger
@@ -195,11 +196,15 @@ def drive(
     if until == "final":
         for state in states:
             score(state)
-    for job, record, embeddings in execute(Frontier(states, until)):
+    for key in ledger.records.folds:
+        checkpoint_path(runs, key).unlink(missing_ok=True)  # left by a driver that was killed just after recording
+    for outcome in execute(Frontier(states, until)):
+        job, record, embeddings = outcome.job, outcome.record, outcome.embeddings
         state = by_study[job.protocol.digest, job.dataset, job.loss]
         if embeddings is not None:
             files.save(job.key, embeddings)
         ledger.append([record])
+        checkpoint_path(runs, job.key).unlink(missing_ok=True)
         state.take(record, held=embeddings is not None)
         on_record(state, record)
         score(state)

@@ -1,6 +1,5 @@
 """The final stage's scores: from the test embeddings of a repeat's fold models to its `RunRecord`."""
 
-import os
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.atomic import write_atomically
 from harness.plan import Study, digest
 from harness.score import separated_and_concatenated
 from results.record import Environment, FoldRecord, RunRecord
@@ -104,14 +104,3 @@ def write_per_class(runs: Path, scored: ScoredRun) -> None:
     content = BytesIO()
     np.savez_compressed(content, allow_pickle=False, **scored.per_class)
     write_atomically(runs / "per_class" / f"{scored.record.key}.npz", content.getvalue())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader finds the whole of it or nothing, also after a kill."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from harness.drive import StudyState, Until
+from harness.events import Event, Lost, Stopping, Validated
 from harness.plan import FoldJob
 from results.record import UNTRAINED, FoldRecord, RunRecord
 
@@ -40,12 +41,20 @@ class Display:
             self._tasks[label] = self._bars.add_task(label, total=state.left(until), note="")
         self._all = self._bars.add_task("all", total=self._left(), note="")
 
-    def progressed(self, job: FoldJob, epoch: int, score: float) -> None:
-        """Show a validation of a job at work."""
-        label = f"{job.dataset} {job.loss}"
-        best = self._best.get(label)
-        note = f"{_place(job)}, epoch {epoch}: {job.protocol.selection_metric} {score:.2f}"
-        self._bars.update(self._tasks[label], note=note if best is None else f"{note}, best trial {best:.2f}")
+    def told(self, event: Event) -> None:
+        """Show what happens at a job at work."""
+        match event:
+            case Validated(job, epoch, score):
+                label = f"{job.dataset} {job.loss}"
+                best = self._best.get(label)
+                note = f"{_place(job)}, epoch {epoch}: {job.protocol.selection_metric} {score:.2f}"
+                self._bars.update(self._tasks[label], note=note if best is None else f"{note}, best trial {best:.2f}")
+            case Lost(job, message):
+                self._print(f"{job.dataset} {job.loss}: {_place(job)}, {message}; it is done again")
+            case Stopping(reason, at_work):
+                self._print(
+                    f"Stopping ({reason}): {at_work} trainings save where they are. Ctrl-C again stops at once."
+                )
 
     def recorded(self, state: StudyState, record: FoldRecord | RunRecord) -> None:
         """Show a record that was written."""
@@ -71,7 +80,10 @@ class Display:
 
     def _say(self, line: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(line, soft_wrap=True, markup=False)
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, markup=False)
 
     def _left(self) -> int:
         return sum(state.left(self._until) for state in self._states)

@@ -1,9 +1,7 @@
 """The training of one fold, read top to bottom, and the embedding of images with what came out of it."""
 
-import copy
 import math
 from collections.abc import Callable
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 from harness import model as models
 from harness.batches import batches
+from harness.checkpoint import Checkpoint, Course, Stateful
 from harness.images.dataset import Pixels
 from harness.images.transform import evaluation_batch, training_batch
 from harness.metrics import retrieval
@@ -24,7 +23,12 @@ from results.record import Outcome
 EVALUATION_BATCH = 256
 """Images per forward pass outside training; no score depends on it beyond rounding."""
 
-OnValidation = Callable[[int, float], None]
+OnValidation = Callable[[int, float, float], None]
+"""Told (epoch, validation score in percent, mean training loss over the epoch; not a number before training)."""
+
+
+class StoppedError(Exception):
+    """The training was asked to stop and has left a checkpoint."""
 
 
 class Subset(NamedTuple):
@@ -48,6 +52,8 @@ class Trained(NamedTuple):
         model: with the weights of the best validation; `None` when the training diverged.
         history: (epoch, validation score in percent), epoch 0 before training.
         best_epoch: of the best validation after epoch 0, with its `best_score`; `None` without one.
+        message: why it diverged or failed.
+        earlier_seconds: that processes before this one spent on it.
     """
 
     outcome: Outcome
@@ -56,9 +62,10 @@ class Trained(NamedTuple):
     best_epoch: int | None
     best_score: float | None
     message: str = ""
+    earlier_seconds: float = 0.0
 
 
-def train_fold(
+def train_fold(  # noqa: C901, PLR0912, PLR0915 the training reads top to bottom, as the protocol tells it
     job: FoldJob,
     spec: LossSpec,
     model: models.Embedder,
@@ -67,6 +74,8 @@ def train_fold(
     *,
     device: torch.device,
     on_validation: OnValidation,
+    checkpoint: Checkpoint,
+    stop: Callable[[], bool],
 ) -> Trained:
     """Train one fold by the protocol's rules (Reality Check, protocol A3) and keep its best-validation weights.
 
@@ -77,7 +86,13 @@ def train_fold(
         train: images of the fold's training classes.
         validation: images of its validation classes, which are their own gallery.
         device: to train on.
-        on_validation: told (epoch, score) at every validation.
+        on_validation: told of every validation.
+        checkpoint: where the training goes on from, and where it leaves what it needs for that.
+        stop: asked before every iteration whether to leave a checkpoint and stop.
+
+    Raises:
+        StoppedError: it did.
+        OSError: a checkpoint cannot be written.
     """
     protocol = job.protocol
     classes, train_labels = np.unique(train.labels[train.indices], return_inverse=True)
@@ -94,53 +109,79 @@ def train_fold(
         optimizers.append(
             _optimizer(protocol.loss_optimizer, loss, lr=lr, momentum=protocol.loss_momentum, weight_decay=decay)
         )
+    parts: dict[str, Stateful] = {"model": model, "loss": loss}
+    parts |= {f"optimizer {number}": optimizer for number, optimizer in enumerate(optimizers)}
 
-    m = protocol.images_per_class_pairs if spec.batch == "pairs" else protocol.images_per_class_classes
-    stream_of_batches = enumerate(
-        batches(train_labels, batch_size=protocol.batch_size, images_per_class=m, seed=stream(job, "batches"))
-    )
+    course = checkpoint.restore(parts, device)
+    if course is None:
+        score = _validate(model, validation, protocol, device)
+        on_validation(0, score, math.nan)
+        # epoch 0 counts for the patience, not as a result
+        course = Course(epoch_loss=torch.zeros((), device=device), history=[(0, score)], patience_score=score)
     interval = protocol.validation_interval.of(job.dataset)
     patience = protocol.patience.of(job.dataset)
-    score = _validate(model, validation, protocol, device)
-    on_validation(0, score)
-    history = [(0, score)]
-    patience_epoch, patience_score = 0, score  # epoch 0 counts for the patience, not as a result
-    best_epoch, best_score, best_weights = None, -math.inf, None
-    for epoch in range(1, protocol.max_epochs + 1):
-        model.train()
-        losses_finite = torch.ones((), dtype=torch.bool, device=device)
-        for iteration, rows in islice(stream_of_batches, protocol.iterations_per_epoch):
-            batch = training_batch(
-                train.pixels, train.indices[rows], protocol, seed=stream(job, "augmentation"), iteration=iteration
-            )
-            batch_labels = torch.from_numpy(train_labels[rows]).to(device)
-            embeddings = _forward(model, batch, protocol, device)
-            value = loss(embeddings, batch_labels, miner(embeddings, batch_labels) if miner else None)
-            for optimizer in optimizers:
-                optimizer.zero_grad()
-            value.backward()
-            for optimizer in optimizers:
-                optimizer.step()
-            losses_finite &= value.detach().isfinite()
-        if not losses_finite:
-            return Trained("diverged", None, tuple(history), None, None, f"the loss was not finite in epoch {epoch}")
+    m = protocol.images_per_class_pairs if spec.batch == "pairs" else protocol.images_per_class_classes
+    stream_of_batches = batches(
+        train_labels,
+        batch_size=protocol.batch_size,
+        images_per_class=m,
+        seed=stream(job, "batches"),
+        start=course.iteration,
+    )
+    augmentation = stream(job, "augmentation")
+    model.train()
+    while not course.ended:
+        if stop():
+            checkpoint.save(course, parts, device)
+            raise StoppedError
+        rows = next(stream_of_batches)
+        batch = training_batch(
+            train.pixels, train.indices[rows], protocol, seed=augmentation, iteration=course.iteration
+        )
+        batch_labels = torch.from_numpy(train_labels[rows]).to(device)
+        embeddings = _forward(model, batch, protocol, device)
+        value = loss(embeddings, batch_labels, miner(embeddings, batch_labels) if miner else None)
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        value.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        course.epoch_loss += value.detach()
+        course.iteration += 1
+        epoch, within = divmod(course.iteration, protocol.iterations_per_epoch)
+        if within:
+            continue
+
+        mean_loss = course.epoch_loss.item() / protocol.iterations_per_epoch
+        course.epoch_loss.zero_()
+        if not math.isfinite(mean_loss):
+            return _diverged(course, f"the loss was not finite in epoch {epoch}")
         if epoch % interval and epoch != protocol.max_epochs:
             continue
         score = _validate(model, validation, protocol, device)
         if math.isnan(score):
-            message = f"the validation embeddings were not finite after epoch {epoch}"
-            return Trained("diverged", None, tuple(history), None, None, message)
-        on_validation(epoch, score)
-        history.append((epoch, score))
-        if score > best_score:
-            best_epoch, best_score, best_weights = epoch, score, copy.deepcopy(model.state_dict())
-        if score > patience_score:
-            patience_epoch, patience_score = epoch, score
-        if epoch - patience_epoch > patience:
-            break
-    assert best_weights is not None  # noqa: S101 the last epoch is always validated
-    model.load_state_dict(best_weights)
-    return Trained("done", model, tuple(history), best_epoch, best_score)
+            return _diverged(course, f"the validation embeddings were not finite after epoch {epoch}")
+        course.history.append((epoch, score))
+        if score > course.best_score:
+            course.best_epoch, course.best_score = epoch, score
+            course.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        if score > course.patience_score:
+            course.patience_epoch, course.patience_score = epoch, score
+        course.ended = epoch - course.patience_epoch > patience or epoch == protocol.max_epochs
+        if checkpoint.due():
+            checkpoint.save(course, parts, device)
+        on_validation(epoch, score, mean_loss)
+        model.train()
+    assert course.best_weights is not None  # noqa: S101 the last epoch is always validated
+    model.load_state_dict(course.best_weights)
+    return Trained(
+        "done",
+        model,
+        tuple(course.history),
+        course.best_epoch,
+        course.best_score,
+        earlier_seconds=course.earlier_seconds,
+    )
 
 
 @torch.inference_mode()
@@ -164,6 +205,10 @@ def stream(job: FoldJob, purpose: str) -> int:
 def _forward(network: Callable[[Tensor], Tensor], batch: Tensor, protocol: Protocol, device: torch.device) -> Tensor:
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=protocol.precision == "bfloat16"):
         return network(batch.to(device, non_blocking=True)).float()
+
+
+def _diverged(course: Course, message: str) -> Trained:
+    return Trained("diverged", None, tuple(course.history), None, None, message, course.earlier_seconds)
 
 
 def _validate(model: models.Embedder, images: Subset, protocol: Protocol, device: torch.device) -> float:

@@ -3,6 +3,8 @@
 Test images are read here and nowhere else, after training, and in no job of the search.
 """
 
+import errno
+import json
 import random
 import time
 import traceback
@@ -10,22 +12,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save
 
 from harness import model as models
+from harness.checkpoint import Checkpoint
 from harness.images.cache import cached
 from harness.images.dataset import ImageSet, Pixels, open_dataset
 from harness.plan import FoldJob
 from harness.plugins import LOSSES
-from harness.train import OnValidation, Subset, Trained, embed, stream, train_fold
+from harness.train import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
 from protocols.protocol import Protocol
 from protocols.splits import FoldImages, class_folds, fold_images, images_of, trainval_classes
 from results.record import Environment, FoldRecord
 
+Shortage = Literal["", "memory", "disk"]
 THREADS = 1
 """Torch threads of a job, always the same number: sums of floats depend on it, and scores on them."""
 
@@ -40,6 +45,9 @@ class Workplace:
         weights: file of the trunk's weights, if the protocol asks for any.
         cache: folder of the decode-once caches; `None` decodes at every access.
         environment: that its records carry.
+        runs: folder of the run, for checkpoints and logs; `None` keeps neither.
+        share: of the device that a job has.
+        save_models: whether the outcomes of the final stage carry the weights of the best validation.
     """
 
     roots: Mapping[str, tuple[str, Path]]
@@ -47,17 +55,35 @@ class Workplace:
     environment: Environment
     weights: Path | None = None
     cache: Path | None = None
+    runs: Path | None = None
+    share: float = 1.0
+    save_models: bool = False
+
+    def checkpoint(self, job: FoldJob) -> Path | None:
+        """Where the job's checkpoint is kept."""
+        return checkpoint_path(self.runs, job.key) if self.runs else None
+
+
+def checkpoint_path(runs: Path, key: str) -> Path:
+    """Where the checkpoint of a job is kept while it is at work."""
+    return runs / "checkpoints" / f"{key}.pt"
 
 
 class FoldOutcome(NamedTuple):
-    """What came of a job: its ledger line, and outside the search the test embeddings `(test images, dim)`."""
+    """What came of a job.
+
+    Attributes:
+        record: its ledger line.
+        embeddings: `(test images, dim)`, outside the search.
+        weights: the model of the best validation in safetensors' format, where it was asked for.
+        shortage: of what the machine had too little, if that is why it failed.
+    """
 
     job: FoldJob
     record: FoldRecord
     embeddings: NDArray[np.float32] | None
-
-
-Work = Callable[[FoldJob, OnValidation], FoldOutcome]
+    weights: bytes | None = None
+    shortage: Shortage = ""
 
 
 class ClassSplit(NamedTuple):
@@ -84,19 +110,38 @@ def split(images: ImageSet, protocol: Protocol) -> ClassSplit:
     return ClassSplit(tuple(fold_images(images.labels, fold) for fold in folds), test)
 
 
-def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation) -> FoldOutcome:
-    """Do one job; an exception becomes a record that tells it."""
+def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]) -> FoldOutcome:
+    """Do one job; an exception becomes a record that tells it.
+
+    Raises:
+        StoppedError: `stop` said so, and the training left a checkpoint.
+    """
     started = time.perf_counter()
+    embeddings, weights = None, None
+    shortage: Shortage = ""
     try:
-        trained, embeddings = _train_and_embed(job, workplace, on_validation)
-    except Exception as error:  # noqa: BLE001 the job border: a failure is a record
+        trained, embeddings = _train_and_embed(job, workplace, on_validation, stop)
+        if workplace.save_models and job.stage == "final" and trained.model is not None:
+            weights = save(trained.model.state_dict())
+    except StoppedError:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 the job border: a failure is a record
         where = traceback.extract_tb(error.__traceback__)[-1]
         message = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
-        trained, embeddings = Trained("failed", None, (), None, None, message), None
-    return FoldOutcome(job, record_of(job, trained, workplace.environment, time.perf_counter() - started), embeddings)
+        trained, shortage = Trained("failed", None, (), None, None, message), _shortage(error)
+    seconds = trained.earlier_seconds + time.perf_counter() - started
+    return FoldOutcome(job, record_of(job, trained, workplace, seconds), embeddings, weights, shortage)
 
 
-def record_of(job: FoldJob, trained: Trained, environment: Environment, seconds: float) -> FoldRecord:
+def _shortage(error: BaseException) -> Shortage:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return "memory"  # torch has no class of its own for the processor's memory
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "disk"
+    return ""
+
+
+def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: float) -> FoldRecord:
     """Write down what came of a job."""
     return FoldRecord(
         key=job.key,
@@ -116,16 +161,16 @@ def record_of(job: FoldJob, trained: Trained, environment: Environment, seconds:
         best_epoch=trained.best_epoch,
         best_score=trained.best_score,
         seconds=round(seconds, 3),
-        environment=environment,
+        share=workplace.share,
+        environment=workplace.environment,
         message=trained.message,
     )
 
 
 def _train_and_embed(
-    job: FoldJob, workplace: Workplace, on_validation: OnValidation
+    job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]
 ) -> tuple[Trained, NDArray[np.float32] | None]:
-    torch.set_num_threads(THREADS)
-    device = torch.device(workplace.device)
+    device = _prepared(workplace.device)
     images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize, workplace.cache)
     if images.fingerprint != job.fingerprint:
         raise ValueError(f"the images have fingerprint {images.fingerprint}, the job is for {job.fingerprint}")
@@ -137,7 +182,17 @@ def _train_and_embed(
         _seed_global_generators(stream(job, "training"))
         spec = LOSSES.find(job.loss)
         train, validation = (Subset(pixels, images.labels, indices) for indices in folds[job.fold])
-        trained = train_fold(job, spec, model, train, validation, device=device, on_validation=on_validation)
+        trained = train_fold(
+            job,
+            spec,
+            model,
+            train,
+            validation,
+            device=device,
+            on_validation=on_validation,
+            checkpoint=Checkpoint(workplace.checkpoint(job), origin=_origin(job, workplace.environment)),
+            stop=stop,
+        )
     if job.stage == "search" or trained.model is None:
         return trained, None
     subset = Subset(pixels, images.labels, test)
@@ -145,6 +200,20 @@ def _train_and_embed(
     if not np.isfinite(embeddings).all():
         return trained._replace(outcome="diverged", message="the test embeddings were not finite"), None
     return trained, embeddings
+
+
+def _prepared(name: str) -> torch.device:
+    """Bring torch to where the same job gives the same bits, on this device."""
+    torch.set_num_threads(THREADS)
+    device = torch.device(name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return device
+
+
+def _origin(job: FoldJob, environment: Environment) -> str:
+    return json.dumps([job.key, environment.commit, environment.device, sorted(environment.versions.items())])
 
 
 @lru_cache(maxsize=2)

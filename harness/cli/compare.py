@@ -165,11 +165,21 @@ def _prepare(
         )
 
 
-def _run(comparison: "Comparison", runs: Path, workers: int, until: "Until") -> None:
-    from harness import comparison as comparisons
+def _run(comparison: "Comparison", runs: Path, workers: int, until: "Until", stop_after: str | None = None) -> None:
+    from harness.conduct import Means, conduct
+    from harness.stopping import INTERRUPTED, Stop, seconds
     from results.ledger import Ledger
 
     with user_errors():
+        stop = Stop(seconds(stop_after) if stop_after else None)
         ledger = Ledger(runs)
+    means = Means(workers=workers, devices=(comparison.workplace.device,), stop=stop)
     with ledger:
-        comparisons.run(comparison, ledger, workers=workers, until=until)
+        try:
+            left = conduct(comparison, ledger, means, until)
+        except KeyboardInterrupt:
+            typer.echo("Stopped at once; what is recorded stays recorded.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+    if left:
+        typer.echo(f"Stopped ({stop.reason}) with {left} trainings left; the same command goes on.", err=True)
+        raise typer.Exit(stop.status)

@@ -1,6 +1,6 @@
 """A set of sixteen made-up classes, small enough that a whole protocol over it takes a second."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from harness import work
 from harness.images.dataset import ImageSet
-from harness.plan import FoldJob, Study
+from harness.plan import FoldJob, Study, Value
+from harness.plugins import LOSSES
+from harness.search import sobol_point
+from harness.train import OnValidation
 from harness.work import Workplace
 from protocols.datasets.facts import DatasetFacts
 from protocols.protocol import PerDataset, Protocol
@@ -95,5 +98,10 @@ def job(study: Study) -> FoldJob:
 
 
 @pytest.fixture
-def silent() -> Callable[[int, float], None]:
-    return lambda epoch, score: None
+def silent() -> OnValidation:
+    return lambda epoch, score, loss: None
+
+
+def any_params(loss: str) -> dict[str, Value]:
+    """Give parameters inside the space of a loss."""
+    return sobol_point(LOSSES.find(loss).space, 0, seed=1) if LOSSES.find(loss).space else {}

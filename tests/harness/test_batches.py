@@ -69,3 +69,25 @@ def test_every_image_is_drawn_in_the_long_run(m: int) -> None:
     labels = np.repeat(np.arange(6), 10)
     drawn = np.concatenate(_first(labels, 80, m=m))
     assert set(drawn.tolist()) == set(range(60))
+
+
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 3), st.integers(1, 20), st.integers(0, 30))
+def test_the_stream_can_be_entered_anywhere(classes: int, images: int, m: int, batch_size: int, start: int) -> None:
+    labels = np.repeat(np.arange(classes), images)
+    from_the_start = _first(labels, start + 3, batch_size=batch_size, m=m)
+    entered = batches(labels, batch_size=batch_size, images_per_class=m, seed=7, start=start)
+    for expected, batch in zip(from_the_start[start:], entered, strict=False):
+        assert np.array_equal(expected, batch)
+
+
+def test_entering_the_stream_late_draws_no_earlier_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[int]] = []
+    generator = np.random.default_rng
+
+    def noted(seed: list[int]) -> np.random.Generator:
+        drawn.append(seed)
+        return generator(seed)
+
+    monkeypatch.setattr(np.random, "default_rng", noted)
+    next(batches(np.repeat(np.arange(16), 4), batch_size=32, images_per_class=4, seed=7, start=1_000_000))
+    assert drawn == [[7, 500_000]]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import execute as execution
+from harness.events import Event, Started, Validated
 from harness.execute import Execute, in_processes, in_this_process
 from harness.images.glyphs import DATASET
 from harness.plan import FoldJob, Study
 from harness.work import FoldOutcome, Workplace
+from harness.worker import Worker
 from protocols.protocol import PerDataset
 from protocols.quick import QUICK
 from tests.harness.conftest import ENVIRONMENT
@@ -76,9 +77,13 @@ def test_jobs_that_become_ready_later_are_done_too(glyphs: tuple[Workplace, list
 def test_progress_is_told_while_a_job_is_at_work(glyphs: tuple[Workplace, list[FoldJob]]) -> None:
     workplace, (job, *_) = glyphs
     for make in (in_this_process, lambda place, tell: in_processes(place, 1, tell)):
-        told: list[tuple[str, int]] = []
-        list(make(workplace, lambda job, epoch, score, told=told: told.append((job.key, epoch)))([job]))  # type: ignore[misc]
-        assert told == [(job.key, 0), (job.key, 1)]
+        told: list[Event] = []
+        list(make(workplace, told.append)([job]))
+        assert isinstance(told[0], Started)
+        assert [(event.job.key, event.epoch) for event in told if isinstance(event, Validated)] == [
+            (job.key, 0),
+            (job.key, 1),
+        ]
 
 
 def test_an_exception_in_a_job_becomes_a_record_that_tells_it(glyphs: tuple[Workplace, list[FoldJob]]) -> None:
@@ -100,14 +105,14 @@ def _kill(pids: Iterable[int]) -> None:
 def pids(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The process numbers of all workers, in the order of their start."""
     seen: list[int] = []
-    start = execution._Worker.__post_init__
+    begin = Worker.__init__
 
-    def noted(self: execution._Worker) -> None:
-        start(self)
-        assert self.process.pid is not None
-        seen.append(self.process.pid)
+    def noted(self: Worker, number: int, workplace: Workplace) -> None:
+        begin(self, number, workplace)
+        assert self.pid is not None
+        seen.append(self.pid)
 
-    monkeypatch.setattr(execution._Worker, "__post_init__", noted)
+    monkeypatch.setattr(Worker, "__init__", noted)
     return seen
 
 
@@ -117,9 +122,9 @@ def test_a_worker_that_is_killed_costs_one_attempt_of_its_own_job(
     workplace, jobs = glyphs
     killed: list[str] = []
 
-    def kill_once(job: FoldJob, epoch: int, score: float) -> None:
-        if not killed:
-            killed.append(job.key)
+    def kill_once(event: Event) -> None:
+        if isinstance(event, Validated) and not killed:
+            killed.append(event.job.key)
             _kill(pids[:1])
 
     outcomes = list(in_processes(workplace, 1, kill_once)(jobs))
@@ -135,12 +140,12 @@ def test_a_job_whose_workers_die_again_and_again_is_recorded_as_failed_and_the_o
     workplace, jobs = glyphs
     victim = jobs[1].key
 
-    def kill_always(job: FoldJob, epoch: int, score: float) -> None:
-        if job.key == victim:
+    def kill_always(event: Event) -> None:
+        if isinstance(event, Validated) and event.job.key == victim:
             _kill(pids[-1:])
 
     outcomes = {outcome.job.key: outcome.record for outcome in in_processes(workplace, 1, kill_always)(jobs)}
-    assert outcomes.pop(victim).message == "its process died 2 times, at last with exit code -9"
+    assert outcomes.pop(victim).message == "its process died 3 times, at last with exit code -9 (SIGKILL)"
     assert {record.outcome for record in outcomes.values()} == {"done"}
 
 

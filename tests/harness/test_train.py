@@ -1,7 +1,7 @@
 """The training of one fold: which epochs count, when it stops, which parameters learn, that it repeats bit by bit."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -11,23 +11,34 @@ from torch import Tensor, nn
 
 from harness import model as models
 from harness import train as training
+from harness.checkpoint import Checkpoint
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob
 from harness.plugins import LOSSES
-from harness.train import Subset, Trained, embed, train_fold
+from harness.train import OnValidation, Subset, Trained, embed, train_fold
 from losses.spec import LossSpec
 from protocols.protocol import PerDataset
 from tests.harness.conftest import SpyPixels
 
 CPU = torch.device("cpu")
 TRAIN, VALIDATION = np.arange(36), np.arange(36, 48)
-Silent = Callable[[int, float], None]
+Silent = OnValidation
 
 
 def _train(job: FoldJob, images: ImageSet, silent: Silent, spec: LossSpec | None = None) -> Trained:
     train, validation = (Subset(images.pixels, images.labels, indices) for indices in (TRAIN, VALIDATION))
     model = models.build(job.protocol, seed=job.seed)
-    return train_fold(job, spec or LOSSES.find(job.loss), model, train, validation, device=CPU, on_validation=silent)
+    return train_fold(
+        job,
+        spec or LOSSES.find(job.loss),
+        model,
+        train,
+        validation,
+        device=CPU,
+        on_validation=silent,
+        checkpoint=Checkpoint(None, origin=""),
+        stop=lambda: False,
+    )
 
 
 def _scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
@@ -84,11 +95,21 @@ def test_the_model_is_that_of_the_best_epoch(
     model = models.build(job.protocol, seed=job.seed)
     at = {}
 
-    def copy_weights(epoch: int, score: float) -> None:
+    def copy_weights(epoch: int, score: float, loss: float) -> None:
         at[epoch] = copy.deepcopy(model)
 
     spec = LOSSES.find(job.loss)
-    trained = train_fold(job, spec, model, train, validation, device=CPU, on_validation=copy_weights)
+    trained = train_fold(
+        job,
+        spec,
+        model,
+        train,
+        validation,
+        device=CPU,
+        on_validation=copy_weights,
+        checkpoint=Checkpoint(None, origin=""),
+        stop=lambda: False,
+    )
     assert trained.model is not None
     assert _same(trained.model, at[2])
     assert not _same(trained.model, at[4])

@@ -1,0 +1,20 @@
+"""Files that are there whole or not at all, also after a kill."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path: Path, *contents: bytes) -> None:
+    """Write the contents one after the other, so that a reader finds all of them or no new file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            for content in contents:
+                file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,56 @@
+"""How a comparison is carried out: with which processes and devices, for how long, shown and logged by whom.
+
+No result depends on anything here.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from harness.comparison import Comparison
+from harness.drive import StudyState, Until, drive
+from harness.execute import in_processes
+from harness.final import EmbeddingFiles
+from harness.progress import Display
+from harness.stopping import Stop
+from results.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What a run is done with.
+
+    Attributes:
+        workers: number of worker processes in all.
+        devices: that they are spread over.
+        stop: ends the run before its work is done.
+        save_models: keep the weights of the final stage's models.
+    """
+
+    workers: int
+    devices: tuple[str, ...]
+    stop: Stop = field(default_factory=Stop)
+    save_models: bool = False
+
+
+def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) -> int:
+    """Do what the ledger does not record yet; give the number of trainings that a stop left undone.
+
+    Raises:
+        OSError: the disk is full.
+        KeyboardInterrupt: Ctrl-C came twice.
+    """
+    runs = ledger.path.parent
+    held = EmbeddingFiles(runs).held()
+    folds, scored = ledger.records.folds.values(), ledger.records.runs.values()
+    states = [StudyState(study, folds, scored, held) for study in comparison.studies]
+    workplace = replace(comparison.workplace, runs=runs.resolve(), save_models=means.save_models)
+    with means.stop.on_signals(), Display(states, until) as display:
+        drive(
+            states,
+            in_processes(workplace, means.workers, display.told, devices=means.devices, stop=means.stop),
+            ledger,
+            test_labels=comparison.images.labels[comparison.test],
+            environment=comparison.workplace.environment,
+            until=until,
+            on_record=display.recorded,
+        )
+    return sum(state.left(until) for state in states)
