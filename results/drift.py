@@ -22,6 +22,8 @@ from results.verdict import Finding, Verdict, Verdicts
 MARGIN = 1.0
 """Percent points within which a difference is of no interest, unless another margin is given."""
 ALPHA = 0.05
+SMALL = 0.01
+"""Golden values below it are sums of larger ones that cancel, and are judged by their absolute difference."""
 _ALIASES = {"R@1": "P@1", "nDCG@1": "P@1"}  # the same number under other names is one hypothesis
 _NO_RULES = ("name", "seed")  # of a protocol's fields: what two honest re-runs may differ in
 
@@ -108,7 +110,7 @@ def value_drift(
         reference: what should be.
         candidate: what is.
         title: what was compared.
-        tolerance: relative to the larger of the reference and 1.
+        tolerance: relative to the reference, or to `SMALL` where that is smaller.
     """
     findings = []
     for subject, measures in reference.items():
@@ -117,14 +119,14 @@ def value_drift(
             if found is None:
                 verdict: Verdict = "cannot tell"
             else:
-                verdict = "same" if abs(found - value) <= tolerance * max(1.0, abs(value)) else "moved"
+                verdict = "same" if abs(found - value) <= tolerance * max(SMALL, abs(value)) else "moved"
             why = "no such value any more" if found is None else f"the difference is {found - value:.3g}"
             findings.append(
                 Finding(subject=subject, measure=measure, verdict=verdict, reference=value, candidate=found, why=why)
             )
     new = [subject for subject in candidate if subject not in reference]
     notes = (f"Without a reference: {', '.join(new)}.",) if new else ()
-    rule = f"Moved: off by more than {tolerance:g} of the value, or of 1 where it is smaller."
+    rule = f"Moved: off by more than {tolerance:g} of the value, or of {SMALL:g} where it is smaller."
     return Verdicts(title=title, rule=rule, findings=tuple(findings), notes=notes)
 
 

@@ -27,7 +27,7 @@ class PerClassFiles(Mapping[str, PerClass]):
         """
         if key not in self._keys:
             raise KeyError(key)
-        path = self._folder / f"{key}.npz"
+        path = self.path(key)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
                 return dict(content)
@@ -36,6 +36,10 @@ class PerClassFiles(Mapping[str, PerClass]):
                 f"The per-class sums {path} must be a whole npz file, but cannot be read ({error}); restore it from a "
                 "copy or delete it, and the report goes without them."
             ) from error
+
+    def path(self, key: str) -> Path:
+        """Give the file of a run."""
+        return self._folder / f"{key}.npz"
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._keys))

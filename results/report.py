@@ -33,19 +33,37 @@ def write_report(
         ValueError: the ledger is broken, holds no finished repeat, or its numbers contradict each other.
         OSError: `out` cannot be written.
     """
-    found = read_boards(runs)
-    printed = [board for board in found if board.rows]
-    drawn = {anchor(board): plots(board, (importances or {}).get((board.dataset, board.digest))) for board in printed}
-    files = {name: text.encode() for name, text in tables(found).items()}
-    files["report.html"] = page(printed, drawn, galleries).encode()
-    for name, of_board in drawn.items():
-        for plot in of_board:
-            files |= {f"plots/{name}-{plot.name}.svg": plot.svg, f"plots/{name}-{plot.name}.png": plot.png}
+    files = rendered_report(read_boards(runs), importances or {}, galleries=galleries)
     out.mkdir(parents=True, exist_ok=True)
     (out / "plots").mkdir(exist_ok=True)
     for name, content in files.items():
         (out / name).write_bytes(content)
     return [out / name for name in files]
+
+
+def rendered_report(
+    found: Sequence[Board],
+    importances: Mapping[tuple[str, str], Importances],
+    *,
+    galleries: Sequence[Gallery] = (),
+    references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
+) -> dict[str, bytes]:
+    """Give path to content of every file of a report; see `write_report`.
+
+    Args:
+        found: the boards.
+        importances: (dataset, digest) to what the search found to matter.
+        galleries: pictures of what was retrieved.
+        references: (dataset, protocol) to the rows of papers beside ours.
+    """
+    printed = [board for board in found if board.rows]
+    drawn = {anchor(board): plots(board, importances.get((board.dataset, board.digest))) for board in printed}
+    files = {name: text.encode() for name, text in tables(found, references).items()}
+    files["report.html"] = page(printed, drawn, galleries, references).encode()
+    for name, of_board in drawn.items():
+        for plot in of_board:
+            files |= {f"plots/{name}-{plot.name}.svg": plot.svg, f"plots/{name}-{plot.name}.png": plot.png}
+    return files
 
 
 def read_boards(runs: Path) -> list[Board]:

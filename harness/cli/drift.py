@@ -1,0 +1,102 @@
+"""The commands that notice drift: goldens for formulas, canary for training, drift for any two results."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markdown import Markdown
+
+from harness.cli.options import CONSOLE, Device, Root, Runs, Workers, user_errors
+from harness.cli.publish import Published
+from results import drift as drifts
+from results import verdict as verdicts
+from results.published import PUBLISHED
+from results.references import ACCEPTED, REFERENCES, add_reason, open_side
+from results.verdict import Verdicts
+
+app = typer.Typer()
+
+Junit = Annotated[Path | None, typer.Option(help="Write the findings as JUnit XML.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the findings as JSON.")]
+Summary = Annotated[Path | None, typer.Option("--markdown", help="Append the findings, for a CI summary.")]
+
+
+@app.command()
+def drift(
+    reference: Annotated[str, typer.Argument(help="A leaderboard.csv, a runs folder or a published name.")],
+    candidate: Annotated[str, typer.Argument(help="Likewise.")],
+    margin: Annotated[
+        float, typer.Option(help="Percent points within which a difference counts as none.")
+    ] = drifts.MARGIN,
+    alpha: Annotated[float, typer.Option(help="Chance of calling anything moved when nothing did.")] = drifts.ALPHA,
+    junit: Junit = None,
+    json: Json = None,
+    markdown: Summary = None,
+    published: Published = PUBLISHED,
+) -> None:
+    """Say of every row whether it moved: exit status 0 same, 1 moved, 3 cannot tell, 2 wrong use.
+
+    Example: mlrc drift canary runs/canary --junit drift.xml
+    """
+    with user_errors():
+        found = drifts.drift(
+            open_side(reference, published), open_side(candidate, published), margin=margin, alpha=alpha
+        )
+        _tell(found, junit, json, markdown)
+    raise typer.Exit(found.status)
+
+
+@app.command()
+def goldens(
+    accept: Annotated[str, typer.Option(metavar="REASON", help="Store the values found as right, and why.")] = "",
+    junit: Junit = None,
+    json: Json = None,
+    markdown: Summary = None,
+    published: Published = PUBLISHED,
+) -> None:
+    """Compute every loss and metric on fixed batches on the CPU and compare with the stored values; as mlrc drift.
+
+    Example: mlrc goldens --junit goldens.xml
+    """
+    from harness import environment
+    from harness import goldens as golden
+
+    folder = published / REFERENCES / "goldens"
+    with user_errors():
+        values = golden.goldens()
+        if accept:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "values.json").write_text(golden.to_text(values), encoding="utf-8")
+            here = environment.current(environment.resolve_device("cpu"))
+            versions = ", ".join(f"{name} {version}" for name, version in sorted(here.versions.items()))
+            add_reason(folder / ACCEPTED, reason=accept, commit=here.commit, versions=versions)
+        found = golden.judge(folder / "values.json", values)
+        _tell(found, junit, json, markdown)
+    raise typer.Exit(found.status)
+
+
+@app.command()
+def canary(
+    runs: Runs = Path("runs/canary"), root: Root = Path("data"), workers: Workers = 1, device: Device = "cpu"
+) -> None:
+    """Do the short training whose scores `mlrc drift canary RUNS` compares with the reference.
+
+    Example: mlrc canary --runs runs/canary --workers 2
+    """
+    from harness.canary import canary as prepare_canary
+    from harness.cli.compare import _run
+
+    with user_errors():
+        comparison = prepare_canary(root, device=device)
+    _run(comparison, runs, workers, "final")
+
+
+def _tell(found: Verdicts, junit: Path | None, json: Path | None, summary: Path | None) -> None:
+    text = verdicts.markdown(found)
+    for path, content in ((junit, verdicts.junit([found])), (json, verdicts.to_json(found))):
+        if path:
+            path.write_text(content, encoding="utf-8")
+    if summary:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(text)
+    CONSOLE.print(Markdown(text) if CONSOLE.is_terminal else text, soft_wrap=not CONSOLE.is_terminal, markup=False)

@@ -1,0 +1,81 @@
+"""The commands on the published leaderboard: leaderboard, leaderboard add, accept."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import user_errors
+from results import published as leaderboards
+from results import references
+
+app = typer.Typer()
+leaderboard = typer.Typer(invoke_without_command=True)
+app.add_typer(leaderboard, name="leaderboard")
+
+DIFFERENCES = 1
+Published = Annotated[Path, typer.Option("--published", help="Folder of the published leaderboard.")]
+
+
+@leaderboard.callback()
+def regenerate(
+    context: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail on any difference or fault.")] = False,
+    published: Published = leaderboards.PUBLISHED,
+) -> None:
+    """Render the published leaderboard from its evidence, or check it; exit status 1 when something is wrong.
+
+    Example: mlrc leaderboard --check
+    """
+    if context.invoked_subcommand:
+        return
+    with user_errors():
+        if not check:
+            paths = leaderboards.regenerate(published, _importances())
+            typer.echo(f"Written: {len(paths)} files in {published / leaderboards.RENDERED}")
+            return
+        faults = leaderboards.check(published, _importances())
+    for fault in faults:
+        typer.echo(fault, err=True)
+    if faults:
+        raise typer.Exit(DIFFERENCES)
+    typer.echo("The published leaderboard is what its evidence gives, and the evidence holds.")
+
+
+@leaderboard.command()
+def add(
+    runs: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    name: Annotated[str, typer.Option(help="Name of the evidence; the folder's by default.")] = "",
+    published: Published = leaderboards.PUBLISHED,
+) -> None:
+    """Check a finished run, take its evidence in, and render the leaderboard anew.
+
+    Example: mlrc leaderboard add runs/omniglot --name omniglot
+    """
+    with user_errors():
+        target = leaderboards.add(published, runs, name or runs.resolve().name)
+        leaderboards.regenerate(published, _importances())
+    typer.echo(f"Published: {target}")
+
+
+@app.command()
+def accept(
+    name: Annotated[str, typer.Argument(help="Name of the reference, such as canary.")],
+    runs: Annotated[Path, typer.Argument(help="Folder of the run that is to be the reference from now on.")],
+    reason: Annotated[str, typer.Option(help="Why its numbers are right; stored beside them.")],
+    published: Published = leaderboards.PUBLISHED,
+) -> None:
+    """Make a run the reference that `mlrc drift` measures against, and store the reason.
+
+    Example: mlrc accept canary runs/canary --reason "torch 2.16 rounds convolutions differently"
+    """
+    with user_errors():
+        folder = references.accept(published, name, runs, reason)
+    typer.echo(f"Accepted: {folder}")
+
+
+def _importances() -> Callable[..., Mapping[tuple[str, str], Mapping[str, Mapping[str, float]]]]:
+    from harness.importance import importances
+
+    return importances
