@@ -4,7 +4,7 @@
 
 h_b+ counts the image's positives in bin b (softly, by the two nearest bins), H_b+ those up to it and H_b all images up
 to it; the bins part [0, 4], the squared Euclidean distances of L2-normalised embeddings.
-F. Cakir, K. He, X. Xia, B. Kulis, S. Sclaroff: Deep Metric Learning to Rank, CVPR 2019, equations (4) to (8).
+F. Cakir, K. He, X. Xia, B. Kulis, S. Sclaroff: Deep Metric Learning to Rank, CVPR 2019.
 """
 
 from optuna.distributions import IntDistribution
@@ -27,7 +27,7 @@ def _build(num_classes: int, embedding_size: int, *, num_bins: int) -> nn.Module
 SPEC = LossSpec(
     name="fast_ap",
     title="FastAP",
-    source="Cakir et al., CVPR 2019, eqs. 4-8; as in arXiv 2003.08505",
+    source="Cakir et al., CVPR 2019; as in arXiv 2003.08505",
     space={"num_bins": IntDistribution(2, 32)},
     build=_build,
     batch="pairs",

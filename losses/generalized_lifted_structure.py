@@ -3,8 +3,7 @@
     L = mean over i of [log(sum over p of e^{d_ip - pos_margin}) + log(sum over n of e^{neg_margin - d_in})]_+
 
 d is the Euclidean distance of L2-normalised embeddings.
-A. Hermans, L. Beyer, B. Leibe: In Defense of the Triplet Loss for Person Re-Identification, arXiv 1703.07737,
-equation (8).
+A. Hermans, L. Beyer, B. Leibe: In Defense of the Triplet Loss for Person Re-Identification, arXiv 1703.07737.
 """
 
 from optuna.distributions import FloatDistribution
@@ -27,7 +26,7 @@ def _build(num_classes: int, embedding_size: int, *, pos_margin: float, neg_marg
 SPEC = LossSpec(
     name="generalized_lifted_structure",
     title="Gen. Lifted Structure",
-    source="arXiv 1703.07737, eq. 8",
+    source="arXiv 1703.07737",
     space={
         "pos_margin": FloatDistribution(-0.2, 2),
         "neg_margin": FloatDistribution(-0.2, 2),

@@ -4,8 +4,8 @@
 
 h+ and h- are the histograms of the cosines of the batch's positive and negative pairs on [-1, 1]; each cosine is shared
 linearly between the two nearest nodes.
-E. Ustinova, V. Lempitsky: Learning Deep Embeddings with Histogram Loss, NIPS 2016, equations (2) to (5). PML 2.9 runs
-over the last node where a cosine is 1.
+E. Ustinova, V. Lempitsky: Learning Deep Embeddings with Histogram Loss, NIPS 2016. PML 2.9 runs over the last node
+where a cosine is 1.
 """
 
 from typing import Any
@@ -58,7 +58,7 @@ def _build(num_classes: int, embedding_size: int, *, n_bins: int) -> nn.Module:
 SPEC = LossSpec(
     name="histogram",
     title="Histogram",
-    source="Ustinova, Lempitsky, NIPS 2016, eqs. 2-5",
+    source="Ustinova, Lempitsky, NIPS 2016",
     space={"n_bins": IntDistribution(10, 500, log=True)},
     build=_build,
     batch="pairs",

@@ -4,7 +4,7 @@
                                + mean over negative pairs of [cos_ij - (1 + eps) E-]_+^2 )
 
 E+ and E- are the mean cosines of the batch's positive and negative pairs; the first term is `losses.tuplet_margin`.
-B. Yu, D. Tao: Deep Metric Learning with Tuplet Margin Loss, ICCV 2019, equations (5), (11) and (12).
+B. Yu, D. Tao: Deep Metric Learning with Tuplet Margin Loss, ICCV 2019.
 """
 
 from optuna.distributions import FloatDistribution
@@ -33,7 +33,7 @@ def _build(
 SPEC = LossSpec(
     name="intra_pair_variance",
     title="Tuplet Margin + IPV",
-    source="Yu, Tao, ICCV 2019, eqs. 5, 11, 12",
+    source="Yu, Tao, ICCV 2019",
     space={**TUPLET_MARGIN.space, "eps": FloatDistribution(0, 0.2), "weight": FloatDistribution(0, 2)},
     build=_build,
     batch="pairs",

@@ -4,8 +4,8 @@
 
 over all triplets of the batch; d is the Euclidean distance of L2-normalised embeddings and beta one learned number,
 whose start is searched.
-C.-Y. Wu, R. Manmatha, A. J. Smola, P. Krähenbühl: Sampling Matters in Deep Embedding Learning, ICCV 2017, equation (4),
-without its sampling and with nu = 0, as in the Reality Check.
+C.-Y. Wu, R. Manmatha, A. J. Smola, P. Krähenbühl: Sampling Matters in Deep Embedding Learning, ICCV 2017, without its
+sampling and with nu = 0, as in the Reality Check.
 """
 
 from optuna.distributions import FloatDistribution
@@ -28,7 +28,7 @@ def _build(num_classes: int, embedding_size: int, *, margin: float, beta: float)
 SPEC = LossSpec(
     name="margin",
     title="Margin",
-    source="Wu et al., ICCV 2017, eq. 4; as in arXiv 2003.08505",
+    source="Wu et al., ICCV 2017; as in arXiv 2003.08505",
     space={LOSS_LR: LOSS_LR_RANGE, "margin": FloatDistribution(-0.2, 2), "beta": FloatDistribution(-0.2, 2)},
     build=_build,
     batch="pairs",

@@ -1,8 +1,8 @@
 """Margin loss with a learned boundary for every class.
 
 The loss of `losses.margin` with beta of the anchor's class.
-C.-Y. Wu, R. Manmatha, A. J. Smola, P. Krähenbühl: Sampling Matters in Deep Embedding Learning, ICCV 2017, equation (4),
-without its sampling and with nu = 0, as in the Reality Check.
+C.-Y. Wu, R. Manmatha, A. J. Smola, P. Krähenbühl: Sampling Matters in Deep Embedding Learning, ICCV 2017, without its
+sampling and with nu = 0, as in the Reality Check.
 """
 
 from torch import nn

@@ -4,7 +4,8 @@
 
 d is the squared Euclidean distance of L2-normalised vectors; the value can be negative.
 Y. Movshovitz-Attias, A. Toshev, T. K. Leung, S. Ioffe, S. Singh: No Fuss Distance Metric Learning using Proxies,
-ICCV 2017, equation (6), where s = 1. PML's `ProxyNCALoss` sums over all proxies and is `losses.proxy_nca`.
+ICCV 2017, where s = 1; equation (3) of arXiv 2004.01113. PML's `ProxyNCALoss`, which sums over all proxies, is
+`losses.proxy_nca`.
 """
 
 from typing import Any
@@ -50,7 +51,7 @@ def _build(num_classes: int, embedding_size: int, *, scale: float) -> nn.Module:
 SPEC = LossSpec(
     name="proxy_nca_classic",
     title="ProxyNCA (original)",
-    source="Movshovitz-Attias et al., ICCV 2017, eq. 6",
+    source="Movshovitz-Attias et al., ICCV 2017",
     space={LOSS_LR: LOSS_LR_RANGE, "scale": FloatDistribution(0.01, 100)},
     build=_build,
     batch="classes",

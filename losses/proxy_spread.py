@@ -2,7 +2,7 @@
 
     R = sum over c of sum over t < s of sqrt(2 - 2 cos(w_cs, w_ct)) / (C K (K - 1))
 
-Q. Qian, L. Shang, B. Sun, J. Hu, H. Li, R. Jin: SoftTriple Loss, ICCV 2019, equation (8), and Multi Proxy Anchor Loss,
+Q. Qian, L. Shang, B. Sun, J. Hu, H. Li, R. Jin: SoftTriple Loss, ICCV 2019, and Multi Proxy Anchor Loss,
 arXiv 2110.03997, equation (3).
 """
 

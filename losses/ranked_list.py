@@ -5,7 +5,7 @@
     w_ip = e^{positive_temperature (d_ip - alpha + margin)},  w_in = e^{negative_temperature (alpha - d_in)}
 
 d is the Euclidean distance of L2-normalised embeddings. X. Wang, Y. Hua, E. Kodirov, G. Hu, R. Garnier,
-N. M. Robertson: Ranked List Loss for Deep Metric Learning, CVPR 2019, equations (4) to (8).
+N. M. Robertson: Ranked List Loss for Deep Metric Learning, CVPR 2019.
 """
 
 from optuna.distributions import FloatDistribution
@@ -39,7 +39,7 @@ def _build(
 SPEC = LossSpec(
     name="ranked_list",
     title="Ranked List",
-    source="Wang et al., CVPR 2019, eqs. 4-8",
+    source="Wang et al., CVPR 2019",
     space={
         "alpha": FloatDistribution(0.4, 2),
         "margin": FloatDistribution(0, 1),

@@ -5,7 +5,7 @@
 
 P_i are the batch's images of i's class, itself included, as in the authors' code; B is the batch. i runs over images
 that have another of their class. A. Brown, W. Xie, V. Kalogeiton, A. Zisserman: Smooth-AP: Smoothing the Path Towards
-Large-Scale Image Retrieval, ECCV 2020, equation (7). PML 2.9 wants the batch sorted by class and equally many images of
+Large-Scale Image Retrieval, ECCV 2020. PML 2.9 wants the batch sorted by class and equally many images of
 each, and groups it rightly only if there are as many classes as images of each.
 """
 
@@ -53,7 +53,7 @@ def _build(num_classes: int, embedding_size: int, *, temperature: float) -> nn.M
 SPEC = LossSpec(
     name="smooth_ap",
     title="Smooth-AP",
-    source="Brown et al., ECCV 2020, eq. 7",
+    source="Brown et al., ECCV 2020",
     space={"temperature": FloatDistribution(1e-3, 1, log=True)},
     build=_build,
     batch="pairs",

@@ -4,7 +4,7 @@
       + reg_weight R,      S_c = sum over k of softmax_k(cos(x, w_ck) / gamma) cos(x, w_ck)
 
 R is `losses.proxy_spread` with 1e-5 under its root. Q. Qian, L. Shang, B. Sun, J. Hu, H. Li, R. Jin: SoftTriple Loss,
-ICCV 2019, equations (6) to (10). As the Reality Check ran it: `gamma` is the paper's, a temperature, and PML, then and
+ICCV 2019. As the Reality Check ran it: `gamma` is the paper's, a temperature, and PML, then and
 now, keeps its inverse; the published 19 to 59 weigh the centres nearly alike. `reg_weight` was an argument of its own
 then; PML 2.9 takes a regulariser, and its own compares all centres with all. The study recorded no number of centres:
 this takes the paper's 10, and its 2 for more than 1,000 classes.
@@ -42,7 +42,7 @@ def _build(
 SPEC = LossSpec(
     name="soft_triple",
     title="SoftTriple",
-    source="Qian et al., ICCV 2019, eqs. 6-10; as in arXiv 2003.08505",
+    source="Qian et al., ICCV 2019; as in arXiv 2003.08505",
     space={
         LOSS_LR: LOSS_LR_RANGE,
         "la": FloatDistribution(0.01, 200),

@@ -3,7 +3,7 @@
     L = mean over i of -log[ e^{|x| psi(theta_y)} / (e^{|x| psi(theta_y)} + sum over c != y of e^{|x| cos theta_c}) ]
     psi(theta) = (-1)^k cos(m theta) - 2k  for theta in [k pi/m, (k + 1) pi/m]
 
-W. Liu, Y. Wen, Z. Yu, M. Li, B. Raj, L. Song: SphereFace, CVPR 2017, equation (7).
+W. Liu, Y. Wen, Z. Yu, M. Li, B. Raj, L. Song: SphereFace, CVPR 2017.
 """
 
 from optuna.distributions import IntDistribution
@@ -25,7 +25,7 @@ def _build(num_classes: int, embedding_size: int, *, margin: int) -> nn.Module:
 SPEC = LossSpec(
     name="sphereface",
     title="SphereFace",
-    source="Liu et al., CVPR 2017, eq. 7",
+    source="Liu et al., CVPR 2017",
     space={
         LOSS_LR: LOSS_LR_RANGE,
         "margin": IntDistribution(1, 4),

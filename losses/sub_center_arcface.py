@@ -2,7 +2,7 @@
 
 The loss of `losses.arcface` with cos(theta_c) = max over k of cos(x, w_ck), k = 1..3.
 J. Deng, J. Guo, T. Liu, M. Gong, S. Zafeiriou: Sub-center ArcFace: Boosting Face Recognition by Large-scale Noisy Web
-Faces, ECCV 2020, equation (3).
+Faces, ECCV 2020.
 """
 
 from optuna.distributions import FloatDistribution
@@ -26,7 +26,7 @@ def _build(num_classes: int, embedding_size: int, *, margin: float, scale: float
 SPEC = LossSpec(
     name="sub_center_arcface",
     title="Sub-center ArcFace",
-    source="Deng et al., ECCV 2020, eq. 3",
+    source="Deng et al., ECCV 2020",
     space={LOSS_LR: LOSS_LR_RANGE, "margin": FloatDistribution(0, 90), "scale": FloatDistribution(0.01, 300)},
     build=_build,
     batch="classes",

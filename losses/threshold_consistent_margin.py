@@ -5,7 +5,7 @@
 
 The margin regularises a loss of one's choice: here `losses.multi_similarity`.
 Q. Zhang, L. Xu, Q. Tang, J. Fang, Y. N. Wu, J. Tighe, Y. Xing: Threshold-Consistent Margin Loss for Open-World Deep
-Metric Learning, ICLR 2024, arXiv 2307.04047, equation (3).
+Metric Learning, ICLR 2024, arXiv 2307.04047.
 """
 
 from optuna.distributions import FloatDistribution
@@ -43,7 +43,7 @@ def _build(
 SPEC = LossSpec(
     name="threshold_consistent_margin",
     title="MS + TCM",
-    source="arXiv 2307.04047, eq. 3",
+    source="arXiv 2307.04047",
     space={
         **MULTI_SIMILARITY.space,
         "weight": FloatDistribution(0, 2),

@@ -2,7 +2,7 @@
 
     L = mean over positive pairs (a, p) of log(1 + sum over n of e^{scale (cos theta_an - cos(theta_ap - margin))})
 
-the margin in degrees. B. Yu, D. Tao: Deep Metric Learning with Tuplet Margin Loss, ICCV 2019, equation (5). PML 2.9 is
+the margin in degrees. B. Yu, D. Tao: Deep Metric Learning with Tuplet Margin Loss, ICCV 2019. PML 2.9 is
 NaN where two images of a class coincide, since the angle has no gradient there; the cosine is kept below 1 here.
 """
 
@@ -34,7 +34,7 @@ def _build(num_classes: int, embedding_size: int, *, margin: float, scale: float
 SPEC = LossSpec(
     name="tuplet_margin",
     title="Tuplet Margin",
-    source="Yu, Tao, ICCV 2019, eq. 5",
+    source="Yu, Tao, ICCV 2019",
     space={"margin": FloatDistribution(0, 30), "scale": FloatDistribution(1, 200)},
     build=_build,
     batch="pairs",

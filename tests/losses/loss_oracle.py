@@ -7,6 +7,9 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from losses import rehearsal
+from losses.spec import LOSS_LR, LossSpec
+
 
 class Problem(NamedTuple):
     """A batch: unnormalised embeddings `(batch, dim)` in float64, labels `(batch,)`, and the number of classes."""
@@ -35,6 +38,14 @@ def problems(draw: st.DrawFn, min_classes: int = 1, min_present: int = 1) -> Pro
     lengths = 10 ** draw(st.floats(-2, 2))
     embeddings = lengths * torch.randn(size, draw(st.integers(4, 6)), generator=random, dtype=torch.float64)
     return Problem(embeddings, torch.tensor(labels), num_classes, seed)
+
+
+def built(spec: LossSpec, problem: Problem, **params: Any) -> nn.Module:
+    """Build the loss of a spec for the problem, its parameters drawn from the problem's seed."""
+    everything = params | ({LOSS_LR: 1e-3} if LOSS_LR in spec.space else {})
+    size = problem.embeddings.size(1)
+    loss = rehearsal.build(spec, everything, seed=problem.seed, num_classes=problem.num_classes, embedding_size=size)
+    return rehearsal.module(loss)
 
 
 def unit(vector: Tensor) -> Tensor:

@@ -6,31 +6,28 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from losses import rehearsal
-from losses.large_margin_softmax import LargeMarginSoftmax
+from losses import large_margin_softmax, rehearsal, sphereface, sub_center_arcface
 from losses.manifold import SPEC as MANIFOLD
 from losses.manifold import Manifold
 from losses.p2s_grad import P2SGrad
-from losses.spec import LOSS_LR
-from losses.sphereface import SphereFace
-from losses.sub_center_arcface import SPEC as SUB_CENTER_ARCFACE
+from losses.spec import LOSS_LR, LossSpec
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,
+    built,
     cosine,
     mean,
     problems,
 )
 
 
-@pytest.mark.parametrize("kind", [LargeMarginSoftmax, SphereFace])
+@pytest.mark.parametrize("spec", [large_margin_softmax.SPEC, sphereface.SPEC], ids=lambda spec: spec.name)
 @given(problem=problems(), times=st.integers(1, 4))
-def test_large_margin_softmax_and_sphereface(kind: type[nn.Module], problem: Problem, times: int) -> None:
-    torch.manual_seed(problem.seed)
-    lengths_count = kind is LargeMarginSoftmax
+def test_large_margin_softmax_and_sphereface(spec: LossSpec, problem: Problem, times: int) -> None:
+    lengths_count = spec is large_margin_softmax.SPEC
 
     def equation(x: Tensor, weights: Tensor) -> Tensor:
         terms = []
@@ -44,7 +41,7 @@ def test_large_margin_softmax_and_sphereface(kind: type[nn.Module], problem: Pro
             terms.append(cross_entropy(torch.stack(logits), y))
         return mean(terms)
 
-    assert_equals_its_equation(kind(problem.num_classes, problem.embeddings.size(1), margin=times), problem, equation)
+    assert_equals_its_equation(built(spec, problem, margin=times), problem, equation)
 
 
 @given(problem=problems())
@@ -73,10 +70,8 @@ def test_sub_center_arcface_takes_the_nearest_of_three(problem: Problem, degrees
             terms.append(cross_entropy(scale * torch.cos(torch.stack(angles)), y))
         return mean(terms)
 
-    params = {"margin": degrees, "scale": scale, LOSS_LR: 1e-3}
-    size = problem.embeddings.size(1)
-    loss = rehearsal.build(SUB_CENTER_ARCFACE, params, num_classes=problem.num_classes, embedding_size=size)
-    assert_equals_its_equation(rehearsal.module(loss), problem, equation)
+    loss = built(sub_center_arcface.SPEC, problem, margin=degrees, scale=scale)
+    assert_equals_its_equation(loss, problem, equation)
 
 
 def test_the_manifolds_meta_classes_are_the_classes_up_to_128() -> None:

@@ -8,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from losses import mean_field_constraint
+from losses import (
+    classwise_multi_similarity,
+    mean_field_classwise_multi_similarity,
+    mean_field_constraint,
+    mean_field_contrastive,
+)
 from losses.classwise_multi_similarity import ClasswiseMultiSimilarityLoss
 from losses.mean_field_classwise_multi_similarity import MeanFieldClasswiseMultiSimilarityLoss
 from losses.mean_field_constraint import MeanFieldConstraint
-from losses.mean_field_contrastive import MeanFieldContrastiveLoss
-from tests.losses.loss_oracle import Problem, assert_equals_its_equation, cosine, problems, total
+from tests.losses.loss_oracle import Problem, assert_equals_its_equation, built, cosine, problems, total
 
 alphas = st.floats(0.01, 20)
 betas = st.floats(0.1, 60)
@@ -39,15 +43,8 @@ def images(embeddings: Tensor, labels: Tensor, c: int) -> list[Tensor]:
 def test_mean_field_contrastive_is_equation_8(
     problem: Problem, pos_margin: float, neg_margin: float, lambda_mf: float
 ) -> None:
-    torch.manual_seed(problem.seed)
-    loss = MeanFieldContrastiveLoss(
-        problem.num_classes,
-        problem.embeddings.size(1),
-        pos_margin,
-        neg_margin,
-        weight_regularizer=MeanFieldConstraint(neg_margin) if lambda_mf else None,
-        weight_reg_weight=lambda_mf,
-    )
+    params = {"pos_margin": pos_margin, "neg_margin": neg_margin, "lambda_mf": lambda_mf}
+    loss = built(mean_field_contrastive.SPEC, problem, **params)
 
     def equation(embeddings: Tensor, fields: Tensor) -> Tensor:
         terms = []
@@ -67,7 +64,7 @@ def test_mean_field_contrastive_is_equation_8(
 
 @given(problem=problems(), alpha=alphas, beta=betas, base=bases)
 def test_classwise_multi_similarity_is_equation_9(problem: Problem, alpha: float, beta: float, base: float) -> None:
-    loss = ClasswiseMultiSimilarityLoss(alpha, beta, base)
+    loss = built(classwise_multi_similarity.SPEC, problem, alpha=alpha, beta=beta, base=base)
     present = sorted(set(problem.labels.tolist()))
 
     def equation(embeddings: Tensor, _: Tensor) -> Tensor:
@@ -90,16 +87,8 @@ def test_classwise_multi_similarity_is_equation_9(problem: Problem, alpha: float
 def test_mean_field_classwise_multi_similarity_is_equation_10_over_all_classes(
     problem: Problem, alpha: float, beta: float, base: float, lambda_mf: float
 ) -> None:
-    torch.manual_seed(problem.seed)
-    loss = MeanFieldClasswiseMultiSimilarityLoss(
-        problem.num_classes,
-        problem.embeddings.size(1),
-        alpha,
-        beta,
-        base,
-        weight_regularizer=MeanFieldConstraint(1 - base, beta) if lambda_mf else None,
-        weight_reg_weight=lambda_mf,
-    )
+    params = {"alpha": alpha, "beta": beta, "base": base, "lambda_mf": lambda_mf}
+    loss = built(mean_field_classwise_multi_similarity.SPEC, problem, **params)
     delta = 1 - base
     present = sorted(set(problem.labels.tolist()))
 

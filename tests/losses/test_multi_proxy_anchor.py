@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pytorch_metric_learning.losses import ProxyAnchorLoss
 from torch import Tensor
 
-from losses.multi_proxy_anchor import MultiProxyAnchorLoss
+from losses.multi_proxy_anchor import SPEC, MultiProxyAnchorLoss
 from losses.proxy_spread import ProxySpreadRegularizer
-from tests.losses.loss_oracle import Problem, assert_equals_its_equation, cosine, problems, total
+from tests.losses.loss_oracle import Problem, assert_equals_its_equation, built, cosine, problems, total
 
 
 def similarity(embedding: Tensor, proxies: Tensor, gamma: float) -> Tensor:
@@ -44,17 +44,8 @@ def spread(proxies: Tensor) -> Tensor:
 def test_the_loss_is_equations_6_and_7(
     problem: Problem, proxies_per_class: int, margin: float, alpha: float, gamma: float, tau: float
 ) -> None:
-    torch.manual_seed(problem.seed)
-    loss = MultiProxyAnchorLoss(
-        problem.num_classes,
-        problem.embeddings.size(1),
-        proxies_per_class=proxies_per_class,
-        margin=margin,
-        alpha=alpha,
-        gamma=gamma,
-        weight_regularizer=ProxySpreadRegularizer(proxies_per_class),
-        weight_reg_weight=tau,
-    )
+    params = {"proxies_per_class": proxies_per_class, "margin": margin, "alpha": alpha, "gamma": gamma, "tau": tau}
+    loss = built(SPEC, problem, **params)
 
     def equation(embeddings: Tensor, proxies: Tensor) -> Tensor:
         pulls, pushes = [], []

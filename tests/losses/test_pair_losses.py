@@ -8,17 +8,22 @@ from hypothesis import strategies as st
 from pytorch_metric_learning.losses import AngularLoss, TupletMarginLoss
 from torch import Tensor, nn
 
-from losses import rehearsal
+from losses import (
+    angular,
+    circle,
+    dynamic_soft_margin,
+    generalized_lifted_structure,
+    lifted_structure,
+    rehearsal,
+    supcon,
+)
+from losses import tuplet_margin as tuplet_margin_module
 from losses.angular import Angular
-from losses.circle import Circle
 from losses.dynamic_soft_margin import DynamicSoftMargin
-from losses.generalized_lifted_structure import GeneralizedLiftedStructure
 from losses.intra_pair_variance import SPEC as INTRA_PAIR_VARIANCE
-from losses.lifted_structure import LiftedStructure
 from losses.multi_similarity import MultiSimilarity
 from losses.n_pairs import SPEC as N_PAIRS
 from losses.spec import MinedLoss
-from losses.supcon import SupCon
 from losses.threshold_consistent_margin import SPEC as THRESHOLD_CONSISTENT_MARGIN
 from losses.triplet_batch_hard import SPEC as TRIPLET_BATCH_HARD
 from losses.triplet_semi_hard import SPEC as TRIPLET_SEMI_HARD
@@ -26,6 +31,7 @@ from losses.tuplet_margin import TupletMargin
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,
+    built,
     cosine,
     euclidean,
     mean,
@@ -57,7 +63,7 @@ def test_angular_of_normalised_embeddings(problem: Problem, degrees: float) -> N
             terms.append(torch.log(1 + total([torch.exp(one) for one in exponents])))
         return mean(terms)
 
-    assert_equals_its_equation(Angular(alpha=degrees), problem, equation)
+    assert_equals_its_equation(built(angular.SPEC, problem, alpha=degrees), problem, equation)
 
 
 def test_angular_is_pmls_of_embeddings_normalised_beforehand() -> None:
@@ -80,12 +86,12 @@ def test_circle(problem: Problem, m: float, gamma: float) -> None:
                 terms.append(torch.log(1 + total(pull) * total(push)))
         return mean_of_active(terms)
 
-    assert_equals_its_equation(Circle(m=m, gamma=gamma), problem, equation)
+    assert_equals_its_equation(built(circle.SPEC, problem, m=m, gamma=gamma), problem, equation)
 
 
 @given(problem=problems(), momentum=st.floats(0.01, 1))
 def test_dynamic_soft_margin_weighs_by_the_running_distribution(problem: Problem, momentum: float) -> None:
-    loss = DynamicSoftMargin(momentum).double()
+    loss = built(dynamic_soft_margin.SPEC, problem, momentum=momentum).double()
     histogram = torch.zeros(514, dtype=torch.float64)
     for step in range(2):
         x = problem.embeddings.roll(step, dims=1)
@@ -121,7 +127,8 @@ def test_lifted_structure(problem: Problem, pos_margin: float, neg_margin: float
             terms.append((torch.log(total(push)) + euclidean(x[i], x[j]) - pos_margin).relu() ** 2 / 2)
         return mean(terms)
 
-    assert_equals_its_equation(LiftedStructure(pos_margin=pos_margin, neg_margin=neg_margin), problem, equation)
+    loss = built(lifted_structure.SPEC, problem, pos_margin=pos_margin, neg_margin=neg_margin)
+    assert_equals_its_equation(loss, problem, equation)
 
 
 @given(problem=problems(), pos_margin=margins, neg_margin=margins)
@@ -137,7 +144,7 @@ def test_generalized_lifted_structure(problem: Problem, pos_margin: float, neg_m
             terms.append((pull + push).relu())
         return mean(terms)
 
-    loss = GeneralizedLiftedStructure(pos_margin=pos_margin, neg_margin=neg_margin)
+    loss = built(generalized_lifted_structure.SPEC, problem, pos_margin=pos_margin, neg_margin=neg_margin)
     assert_equals_its_equation(loss, problem, equation)
 
 
@@ -154,7 +161,7 @@ def test_n_pairs(problem: Problem, weight: float) -> None:
             terms.append(torch.log(1 + total(push)))
         return mean(terms) + weight * mean([one @ one for one in x])
 
-    loss = rehearsal.module(rehearsal.build(N_PAIRS, {"l2_weight": weight}))
+    loss = built(N_PAIRS, problem, l2_weight=weight)
     assert_equals_its_equation(loss, problem, equation)
 
 
@@ -170,7 +177,7 @@ def test_supcon(problem: Problem, temperature: float) -> None:
             terms += [mean(mine)] if mine else []
         return mean_of_active(terms)
 
-    assert_equals_its_equation(SupCon(temperature=temperature), problem, equation)
+    assert_equals_its_equation(built(supcon.SPEC, problem, temperature=temperature), problem, equation)
 
 
 def tuplet_margin(x: Tensor, labels: Tensor, degrees: float, scale: float) -> Tensor:
@@ -189,7 +196,8 @@ def test_tuplet_margin(problem: Problem, degrees: float, scale: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
         return tuplet_margin(x, problem.labels, degrees, scale)
 
-    assert_equals_its_equation(TupletMargin(margin=degrees, scale=scale), problem, equation)
+    loss = built(tuplet_margin_module.SPEC, problem, margin=degrees, scale=scale)
+    assert_equals_its_equation(loss, problem, equation)
 
 
 def test_tuplet_margin_has_a_gradient_where_images_coincide_and_pmls_has_not() -> None:
@@ -211,7 +219,7 @@ def test_intra_pair_variance_beside_the_tuplet_margin(problem: Problem, eps: flo
         return tuplet_margin(x, problem.labels, 5.0, 20) + weight * (mean(pull) + mean(push))
 
     params = {"margin": 5.0, "scale": 20.0, "eps": eps, "weight": weight}
-    assert_equals_its_equation(rehearsal.module(rehearsal.build(INTRA_PAIR_VARIANCE, params)), problem, equation)
+    assert_equals_its_equation(built(INTRA_PAIR_VARIANCE, problem, **params), problem, equation)
 
 
 @given(problem=problems(), weight=st.floats(0, 2), plus=st.floats(0.5, 1), minus=st.floats(0, 0.9))
@@ -227,9 +235,7 @@ def test_threshold_consistent_margin_beside_multi_similarity(
         return value + weight * (mean_of_active(pull) + mean_of_active(push))
 
     params = {"alpha": 2.0, "beta": 50.0, "base": 0.5, "weight": weight, "margin_plus": plus, "margin_minus": minus}
-    assert_equals_its_equation(
-        rehearsal.module(rehearsal.build(THRESHOLD_CONSISTENT_MARGIN, params)), problem, equation
-    )
+    assert_equals_its_equation(built(THRESHOLD_CONSISTENT_MARGIN, problem, **params), problem, equation)
 
 
 def mined(made: object, x: Tensor, labels: Tensor) -> Tensor:

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from pytorch_metric_learning.losses import NCALoss, ProxyNCALoss
 from torch import Tensor
 
+from losses import proxy_nca_classic, proxy_nca_pp
 from losses.nca import NCA
 from losses.proxy_nca import ProxyNCA
 from losses.proxy_nca_classic import ProxyNCAClassicLoss
 from losses.proxy_nca_pp import ProxyNCAPlusPlusLoss
-from tests.losses.loss_oracle import Problem, assert_equals_its_equation, problems, total, unit
+from tests.losses.loss_oracle import Problem, assert_equals_its_equation, built, problems, total, unit
 
 
 def distance(first: Tensor, second: Tensor) -> Tensor:
@@ -21,8 +22,7 @@ def distance(first: Tensor, second: Tensor) -> Tensor:
 
 @given(problem=problems(min_classes=2), scale=st.floats(0.01, 10))
 def test_the_original_leaves_the_target_out_of_the_denominator(problem: Problem, scale: float) -> None:
-    torch.manual_seed(problem.seed)
-    loss = ProxyNCAClassicLoss(problem.num_classes, problem.embeddings.size(1), scale)
+    loss = built(proxy_nca_classic.SPEC, problem, scale=scale)
 
     def equation(embeddings: Tensor, proxies: Tensor) -> Tensor:
         terms = []
@@ -37,8 +37,7 @@ def test_the_original_leaves_the_target_out_of_the_denominator(problem: Problem,
 
 @given(problem=problems(), temperature=st.floats(0.05, 10))
 def test_plus_plus_is_the_probability_among_all_proxies(problem: Problem, temperature: float) -> None:
-    torch.manual_seed(problem.seed)
-    loss = ProxyNCAPlusPlusLoss(problem.num_classes, problem.embeddings.size(1), temperature)
+    loss = built(proxy_nca_pp.SPEC, problem, temperature=temperature)
 
     def equation(embeddings: Tensor, proxies: Tensor) -> Tensor:
         terms = []

@@ -6,15 +6,14 @@ from hypothesis import strategies as st
 from pytorch_metric_learning.losses import SmoothAPLoss
 from torch import Tensor
 
-from losses import rehearsal
-from losses.histogram import Histogram
-from losses.nca import NCA
+from losses import histogram, nca, rehearsal, smooth_ap
 from losses.pnp import SPEC as PNP
 from losses.ranked_list import SPEC as RANKED_LIST
 from losses.smooth_ap import SmoothAP
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,
+    built,
     cosine,
     euclidean,
     mean,
@@ -27,21 +26,21 @@ from tests.losses.loss_oracle import (
 )
 
 
-@given(problem=problems(), bins=st.integers(2, 40))
+@given(problem=problems(), bins=st.integers(10, 60))
 def test_histogram(problem: Problem, bins: int) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
-        def histogram(pairs: list[tuple[int, int]]) -> list[Tensor]:
+        def shares_of(pairs: list[tuple[int, int]]) -> list[Tensor]:
             nodes = [-1 + 2 * r / bins for r in range(bins + 1)]
             shares = [[(1 - (cosine(x[i], x[j]) - node).abs() * bins / 2).relu() for i, j in pairs] for node in nodes]
             return [total(share) / len(pairs) for share in shares]
 
         if not (positive_pairs(problem.labels) and negative_pairs(problem.labels)):
             return total([])
-        similar = histogram([(i, j) for i, j in positive_pairs(problem.labels) if i < j])
-        different = histogram([(i, j) for i, j in negative_pairs(problem.labels) if i < j])
+        similar = shares_of([(i, j) for i, j in positive_pairs(problem.labels) if i < j])
+        different = shares_of([(i, j) for i, j in negative_pairs(problem.labels) if i < j])
         return total([different[r] * total(similar[: r + 1]) for r in range(bins + 1)])
 
-    assert_equals_its_equation(Histogram(n_bins=bins), problem, equation)
+    assert_equals_its_equation(built(histogram.SPEC, problem, n_bins=bins), problem, equation)
 
 
 @given(problem=problems(), alpha=st.floats(0.1, 10), anneal=st.floats(0.01, 0.1))
@@ -86,7 +85,7 @@ def test_ranked_list(problem: Problem, alpha: float, size: float, hot: float, wa
         return mean(terms)
 
     params = {"alpha": alpha, "margin": size, "negative_temperature": hot, "positive_temperature": warm}
-    assert_equals_its_equation(rehearsal.module(rehearsal.build(RANKED_LIST, params)), problem, equation)
+    assert_equals_its_equation(built(RANKED_LIST, problem, **params), problem, equation)
 
 
 @given(problem=problems(), temperature=st.floats(0.01, 1))
@@ -105,7 +104,7 @@ def test_smooth_ap(problem: Problem, temperature: float) -> None:
                 terms.append(1 - mean([rank(p, mine) / rank(p, list(range(len(x)))) for p in mine]))
         return mean(terms)
 
-    assert_equals_its_equation(SmoothAP(temperature=temperature), problem, equation)
+    assert_equals_its_equation(built(smooth_ap.SPEC, problem, temperature=temperature), problem, equation)
 
 
 def test_smooth_ap_is_pmls_where_pml_groups_the_batch_rightly() -> None:
@@ -128,4 +127,4 @@ def test_nca(problem: Problem, scale: float) -> None:
             terms += [-torch.log(total(mine) / total(list(near.values())))] if mine else []
         return mean(terms)
 
-    assert_equals_its_equation(NCA(softmax_scale=scale), problem, equation)
+    assert_equals_its_equation(built(nca.SPEC, problem, softmax_scale=scale), problem, equation)

@@ -24,10 +24,11 @@ from losses import (
     soft_triple,
     triplet,
 )
-from losses.spec import LOSS_LR, LossSpec
+from losses.spec import LossSpec
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,
+    built,
     cosine,
     euclidean,
     mean,
@@ -42,14 +43,6 @@ from tests.losses.loss_oracle import (
 )
 
 margins = st.floats(-0.2, 2)
-
-
-def built(spec: LossSpec, problem: Problem, **params: float) -> torch.nn.Module:
-    """Build the loss of a spec for the problem."""
-    everything = params | ({LOSS_LR: 1e-3} if LOSS_LR in spec.space else {})
-    size = problem.embeddings.size(1)
-    loss = rehearsal.build(spec, everything, seed=problem.seed, num_classes=problem.num_classes, embedding_size=size)
-    return rehearsal.module(loss)
 
 
 @given(problem=problems(), pos_margin=margins, neg_margin=margins)
