@@ -166,7 +166,8 @@ def symmetric(
     tile = _Tile()
     blocks = [slice(start, start + side) for start in range(0, len(units), side)]
     locks = [threading.Lock() for _ in blocks]
-    pairs = [(i, j) for j in range(len(blocks)) for i in range(j + 1)]
+    # Along the diagonals: threads at work on neighbours in this order seldom wait for the same lists.
+    pairs = [(i, i + step) for step in range(len(blocks)) for i in range(len(blocks) - step)]
 
     def search(pair: tuple[int, int]) -> None:
         i, j = pair

@@ -152,7 +152,7 @@ def test_every_search_finds_the_best_candidates(
     random = np.random.default_rng(0)
     rows = random.standard_normal((300, 6)).astype(np.float32)
     units = directions(rows[np.argsort(rows[:, 0])]).unit()  # later rows suit the last queries better: dense tiles
-    search = Search(queries=units, gallery=None if own else units[:299].copy(), length=length)
+    search = Search(queries=units, gallery=None if own else units[:299].copy(), length=length, memory=2**20)
     for least, most in ((1, 64), (10**9, 64), (1, 1024)):
         monkeypatch.setattr(candidates, "LEAST_SIDE", least)
         monkeypatch.setattr(candidates, "MOST_SIDE", most)
