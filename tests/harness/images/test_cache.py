@@ -208,9 +208,11 @@ def test_a_chunk_that_was_spoilt_after_the_kill_is_decoded_again(
         with pytest.raises(KeyboardInterrupt):
             cache.open()
     part = tmp_path / f"{cache.path.name}.part"
-    assert (part / "pixels.bin").is_file()
-    (part / "done.txt").write_text("0 spoilt\n3 torn")
+    (part / "done.txt").write_text(f"0 {'0' * 32}\n3 torn")
+    with (part / "pixels.bin").open("r+b") as file:
+        file.write(bytes(100))
     assert_same(photos, 16, tmp_path)
+    assert cache.verify()
 
 
 def _raise_interrupt(*_: object) -> None:

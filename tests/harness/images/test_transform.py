@@ -16,7 +16,7 @@ from scipy.stats import ks_2samp
 from torch import Tensor
 from torchvision import transforms
 
-from harness.images.augmentation import augmentation, central_boxes, random_boxes
+from harness.images.augmentation import Boxes, augmentation, central_boxes, random_boxes
 from harness.images.cache import cached
 from harness.images.dataset import ArrayPixels, ImageSet
 from harness.images.device import ResidentPixels, ahead, on_device
@@ -150,6 +150,15 @@ def test_images_in_memory_give_the_same_batches_whether_sent_or_resident() -> No
         )
         assert torch.equal(one, other)
     assert torch.equal(evaluation_batch(resident, INDICES, QUICK), evaluation_batch(memory, INDICES, QUICK))
+
+
+def test_a_small_box_in_the_last_corner_of_a_resident_set_can_be_cut_beside_a_large_one() -> None:
+    array = np.arange(2 * 6 * 7 * 3, dtype=np.uint8).reshape(2, 6, 7, 3)
+    resident = ResidentPixels(ArrayPixels(array), torch.device("cpu"))
+    boxes = Boxes(*(np.array(numbers) for numbers in ([0, 4], [0, 5], [6, 2], [7, 2])))
+    cut = resident.cut([0, 1], boxes).numpy()
+    np.testing.assert_array_equal(cut[0], array[0])
+    np.testing.assert_array_equal(cut[1, :2, :2], array[1, 4:, 5:])
 
 
 @pytest.mark.gpu
