@@ -99,6 +99,16 @@ def test_ties_go_to_the_lowest_index() -> None:
         assert hits == [float(k >= positive) for k in (1, 2, 3, 4)]
 
 
+def test_neighbours_that_only_an_exact_search_can_tell_apart_are_found_at_the_end_of_a_long_gallery() -> None:
+    # The cosine of 1,490 images with the last 10 is 1 − 4.5e-8: to float32 all are equally near.
+    embeddings = np.tile(np.array([1, 3e-4], np.float32), (1500, 1))
+    embeddings[-10:, 1] = 0
+    for backend in BACKENDS:
+        found = retrieval(embeddings, np.arange(1500) // 10, backend=backend)
+        np.testing.assert_array_equal(found.per_query["RP"][-10:], 1)
+        np.testing.assert_array_equal(found.per_query["RP"][10:-10], 0)
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 700))
 @settings(max_examples=60, deadline=None)
 def test_a_float32_product_is_within_the_tolerance_of_the_exact_similarity(seed: int, dim: int) -> None:
