@@ -92,8 +92,7 @@ class StudyState:
         self._held.difference_update(run.fold_keys)
 
     def _owns(self, record: FoldRecord | RunRecord) -> bool:
-        mine = (self.study.protocol.digest, self.study.dataset, self.study.fingerprint, self.study.loss)
-        return mine == (record.digest, record.dataset, record.fingerprint, record.loss)
+        return self.study.identity == (record.digest, record.dataset, record.fingerprint, record.loss)
 
     def _recorded(self, job: FoldJob) -> bool:
         return job.key in self._records
@@ -136,14 +135,19 @@ def trial_score(folds: Iterable[FoldRecord]) -> float:
 
 
 class Frontier:
-    """The jobs of all studies that are ready now, in turn, so that no study starves another."""
+    """The jobs of all studies that are ready now, in turn.
+
+    The study with the most left comes first, so that all end at about the same time and no device idles while one
+    sequential search is waited for.
+    """
 
     def __init__(self, states: Sequence[StudyState], until: Until) -> None:
         self._states = states
         self._until = until
 
     def __iter__(self) -> Iterator[FoldJob]:
-        waiting = [state.ready(self._until) for state in self._states]
+        by_work = sorted(self._states, key=lambda state: state.left(self._until), reverse=True)
+        waiting = [state.ready(self._until) for state in by_work]
         while waiting:
             for jobs in tuple(waiting):
                 job = next(jobs, None)
@@ -176,7 +180,7 @@ def drive(
     """
     runs = ledger.path.parent
     files = EmbeddingFiles(runs)
-    by_study = {_study_key(state.study): state for state in states}
+    by_study = {state.study.identity: state for state in states}
 
     def score(state: StudyState) -> None:
         for folds in state.unscored():
@@ -200,7 +204,7 @@ def drive(
         checkpoint_path(runs, key).unlink(missing_ok=True)  # left by a driver that was killed just after recording
     for outcome in execute(Frontier(states, until)):
         job, record, embeddings = outcome.job, outcome.record, outcome.embeddings
-        state = by_study[job.protocol.digest, job.dataset, job.loss]
+        state = by_study[record.digest, record.dataset, record.fingerprint, record.loss]
         if embeddings is not None:
             files.save(job.key, embeddings)
         ledger.append([record])
@@ -215,7 +219,3 @@ def _protocol_record(protocol: Protocol) -> ProtocolRecord:
     return ProtocolRecord(
         digest=protocol.digest, name=protocol.name, fields=protocol.to_json(), changes=parent.diff(protocol)
     )
-
-
-def _study_key(study: Study) -> tuple[str, str, str]:
-    return study.protocol.digest, study.dataset, study.loss

@@ -11,7 +11,7 @@ import torch
 
 from results.record import Environment
 
-PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna", "numpy", "scipy", "mlrc")
+PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna", "greenlet", "numpy", "scipy", "mlrc")
 
 
 def resolve_device(name: str) -> torch.device:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from protocols.protocol import Protocol
@@ -38,15 +39,16 @@ class FoldJob:
     @property
     def key(self) -> str:
         """16 hexadecimal digits that name the job."""
-        return self._hash()[:16]
+        return self._hash[:16]
 
     @property
     def seed(self) -> int:
         """63 bits, the root of all randomness of the job."""
-        return int(self._hash()[16:32], 16) >> 1
+        return int(self._hash[16:32], 16) >> 1
 
+    @cached_property
     def _hash(self) -> str:
-        identity = (self.protocol.digest, self.dataset, self.fingerprint, self.loss, sorted(self.params.items()))
+        identity = (rules(self.protocol), self.dataset, self.fingerprint, self.loss, sorted(self.params.items()))
         return digest(*identity, self.stage, self.number, self.fold)
 
 
@@ -67,7 +69,12 @@ class Study:
     @property
     def seed(self) -> int:
         """63 bits, the root of the search's randomness."""
-        return int(digest(self.protocol.digest, self.dataset, self.fingerprint, self.loss)[:16], 16) >> 1
+        return int(digest(*self.identity)[:16], 16) >> 1
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """What tells the study from others: digest of the protocol, dataset, fingerprint, loss."""
+        return rules(self.protocol), self.dataset, self.fingerprint, self.loss
 
     @property
     def trials(self) -> int:
@@ -113,6 +120,12 @@ def cost(study: Study) -> Cost:
     search_jobs, final_jobs = study.trials * protocol.folds, repeats(study) * protocol.folds
     trainings = 0 if study.loss == UNTRAINED else search_jobs + final_jobs
     return Cost(search_jobs, final_jobs, trainings * protocol.max_epochs * protocol.iterations_per_epoch)
+
+
+@lru_cache(maxsize=64)
+def rules(protocol: Protocol) -> str:
+    """Give the protocol's digest, taken once: the driver asks for it at every job."""
+    return protocol.digest
 
 
 def digest(*parts: object) -> str:

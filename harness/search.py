@@ -8,10 +8,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import greenlet  # noqa: F401 without it Optuna silently searches its acquisition function another way, for other points
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy.stats import qmc
+from threadpoolctl import threadpool_limits
 
 from harness.plan import Params, Value, digest
 
@@ -52,14 +54,15 @@ def propose(
             deterministic_objective=False,
         )
     verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study(direction="maximize", sampler=sampler)
         for trial in history:
             study.add_trial(
                 optuna.trial.create_trial(params=dict(trial.params), distributions=dict(space), value=trial.score)
             )
-        proposed: dict[str, Value] = study.ask(dict(space)).params
+        with threadpool_limits(1):  # the matrices are small, and more threads wait for each other ten times as long
+            proposed: dict[str, Value] = study.ask(dict(space)).params
     finally:
         optuna.logging.set_verbosity(verbosity)
     return proposed

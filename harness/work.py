@@ -23,7 +23,7 @@ from harness import model as models
 from harness.checkpoint import Checkpoint
 from harness.images.cache import cached
 from harness.images.dataset import ImageSet, Pixels, open_dataset
-from harness.plan import FoldJob
+from harness.plan import FoldJob, rules
 from harness.plugins import LOSSES
 from harness.train import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
 from protocols.protocol import Protocol
@@ -150,7 +150,7 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
         fingerprint=job.fingerprint,
         cut=job.protocol.cut.of(job.dataset),
         protocol=job.protocol.name,
-        digest=job.protocol.digest,
+        digest=rules(job.protocol),
         loss=job.loss,
         params=dict(job.params),
         stage=job.stage,
