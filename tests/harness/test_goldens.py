@@ -1,0 +1,103 @@
+"""Formula drift: unchanged formulas are the same, and a fault in one is named."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pytorch_metric_learning.losses import TripletMarginLoss
+from torch import nn
+
+from harness import goldens, metrics
+from harness.goldens import judge, of_loss, of_metrics, of_split, to_text
+from harness.plugins import LOSSES
+from losses.proxy_anchor import SPEC as PROXY_ANCHOR
+from losses.triplet import SPEC as TRIPLET
+from protocols import splits
+from results.published import PUBLISHED
+from results.verdict import Verdicts
+
+REFERENCE = PUBLISHED / "references" / "goldens" / "values.json"
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, dict[str, float]]:
+    return goldens.goldens()
+
+
+def _moved(verdicts: Verdicts) -> set[str]:
+    return {finding.subject for finding in verdicts.findings if finding.verdict == "moved"}
+
+
+def test_every_formula_is_what_it_was(found: dict[str, dict[str, float]]) -> None:
+    verdicts = judge(REFERENCE, found)
+    assert _moved(verdicts) == set()
+    assert verdicts.status == 0
+    assert verdicts.notes == (), "store the goldens of new losses: mlrc goldens --accept REASON"
+
+
+def test_every_loss_has_finite_values_and_a_gradient(found: dict[str, dict[str, float]]) -> None:
+    assert {f"loss {name}" for name in LOSSES.names()} <= set(found)
+    for subject, values in found.items():
+        assert np.isfinite(list(values.values())).all(), subject
+        if subject.startswith("loss "):
+            assert values["centre: gradient"] > 0, subject
+
+
+def _tampered(tmp_path: Path, subject: str, right: dict[str, float], wrong: dict[str, float]) -> Verdicts:
+    path = tmp_path / "values.json"
+    path.write_text(to_text({subject: right}), encoding="utf-8")
+    assert judge(path, {subject: right}).status == 0
+    return judge(path, {subject: wrong})
+
+
+def test_a_margin_with_the_wrong_sign_is_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = of_loss(TRIPLET)
+    init = TripletMarginLoss.__init__
+
+    def flipped(self: nn.Module, margin: float = 0.05, **options: object) -> None:
+        init(self, margin=-margin, **options)
+
+    monkeypatch.setattr(TripletMarginLoss, "__init__", flipped)
+    assert _tampered(tmp_path, "loss triplet", right, of_loss(TRIPLET)).status == 1
+
+
+def test_a_reducer_that_sums_instead_of_averaging_is_moved(tmp_path: Path) -> None:
+    right = of_loss(PROXY_ANCHOR)
+    wrong = {name: 1.001 * value for name, value in right.items()}
+    assert _tampered(tmp_path, "loss proxy_anchor", right, wrong).status == 1
+
+
+def test_a_metric_that_is_off_by_one_rank_is_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = of_metrics()
+    values = metrics.values
+
+    def shifted(relevant: NDArray[np.bool_], positives: NDArray[np.int64], *names: Any) -> Any:
+        return values(np.roll(relevant, 1, axis=1), positives, *names)
+
+    monkeypatch.setattr(metrics, "values", shifted)
+    verdicts = _tampered(tmp_path, "metrics", right, of_metrics())
+    moved = {finding.measure for finding in verdicts.findings if finding.verdict == "moved"}
+    assert {"separated P@1", "concatenated MAP@R", "separated nDCG@8"} <= moved
+
+
+def test_folds_that_start_one_class_later_are_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = of_split(196)
+    class_folds = splits.class_folds
+
+    def later(num_trainval: int, **options: float) -> Iterator[splits.Fold]:
+        for fold in class_folds(num_trainval, **options):  # type: ignore[arg-type] # as it was called
+            yield splits.Fold((fold.train + 1) % num_trainval, (fold.validation + 1) % num_trainval)
+
+    monkeypatch.setattr(goldens, "class_folds", later)
+    assert _tampered(tmp_path, "split of cars196", right, of_split(196)).status == 1
+
+
+def test_missing_and_broken_goldens_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="mlrc goldens --accept REASON"):
+        judge(tmp_path / "values.json", {})
+    (tmp_path / "values.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match="must be JSON"):
+        judge(tmp_path / "values.json", {})
