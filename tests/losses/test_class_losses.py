@@ -21,6 +21,7 @@ from tests.losses.loss_oracle import (
     cosine,
     mean,
     problems,
+    total,
 )
 
 
@@ -72,6 +73,33 @@ def test_sub_center_arcface_takes_the_nearest_of_three(problem: Problem, degrees
 
     loss = built(sub_center_arcface.SPEC, problem, margin=degrees, scale=scale)
     assert_equals_its_equation(loss, problem, equation)
+
+
+@given(problem=problems(), lambda_c=st.floats(0.01, 100), alpha=st.floats(0.1, 0.9), size=st.floats(1e-5, 0.1))
+def test_manifold(problem: Problem, lambda_c: float, alpha: float, size: float) -> None:
+    loss = built(MANIFOLD, problem, lambda_c=lambda_c, alpha=alpha, margin=size).double()
+    nodes = [*problem.embeddings, *next(loss.parameters()).detach()]
+    n, count = len(problem.labels), len(nodes)
+    affinity = torch.zeros(count, count, dtype=torch.float64)
+    for i in range(count):
+        for j in range(count):
+            affinity[i, j] = torch.exp(2 * cosine(nodes[i], nodes[j]).relu()) if i != j else 0
+    degrees = affinity.sum(dim=1)
+    walk = (1 - alpha) * torch.linalg.inv(
+        torch.eye(count, dtype=torch.float64) - alpha * affinity / torch.sqrt(degrees.unsqueeze(1) * degrees)
+    )
+
+    def ranked(scores: list[Tensor], y: int) -> Tensor:
+        exponents = [s - scores[y] + size for z, s in enumerate(scores) if z != y]
+        return torch.log(1 + total([torch.exp(one) for one in exponents if one >= 0]))
+
+    intrinsic, context = [], []
+    for i, y in enumerate(problem.labels.tolist()):
+        intrinsic.append(ranked([walk[i, n + z] for z in range(problem.num_classes)], y))
+        context.append(ranked([cosine(walk[i], walk[n + z]) for z in range(problem.num_classes)], y))
+    expected = mean(intrinsic) + lambda_c * mean(context)
+    value = loss(problem.embeddings, problem.labels)
+    torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-4 * (1 + lambda_c))  # PML inverts in float32
 
 
 def test_the_manifolds_meta_classes_are_the_classes_up_to_128() -> None:

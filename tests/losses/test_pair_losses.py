@@ -118,6 +118,17 @@ def test_dynamic_soft_margin_bears_the_greatest_difference_there_is() -> None:
     assert "hist_" in loss.state_dict()
 
 
+def test_dynamic_soft_margin_bears_distances_that_rounding_takes_beyond_2() -> None:
+    beyond = 0
+    for _ in range(200):
+        one = torch.randn(1, 8)
+        images = torch.cat([one, one, -one])
+        assert DynamicSoftMargin(0.5)(images, torch.tensor([0, 0, 1])).isfinite()
+        rows = nn.functional.normalize(images)
+        beyond += bool(torch.cdist(rows, rows)[0, 2] > 2)
+    assert beyond
+
+
 @given(problem=problems(), pos_margin=margins, neg_margin=margins)
 def test_lifted_structure(problem: Problem, pos_margin: float, neg_margin: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
