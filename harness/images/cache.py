@@ -142,7 +142,7 @@ class Cache:
         except OSError as error:
             raise OSError(
                 f"The cache of {self._name} must be kept in {self._part.parent}, but it cannot be written "
-                f"({error.strerror}); give another folder or decode on the fly (--no-cache)."
+                f"({error.strerror}); give another --root or decode on the fly (--no-cache)."
             ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -168,7 +168,7 @@ class Cache:
                 raise
             raise OSError(
                 f"The cache of {self._name} filled the disk of {self._part.parent} and was removed; "
-                "make room, give another folder or decode on the fly (--no-cache)."
+                "make room, give another --root or decode on the fly (--no-cache)."
             ) from error
         except ValueError:
             shutil.rmtree(self._part, ignore_errors=True)
@@ -194,7 +194,7 @@ class Cache:
         if needed - written > free:
             raise OSError(
                 f"The cache of {self._name} at {self._side} pixels needs {needed / 1e9:.2f} GB in {self._part.parent}, "
-                f"but {free / 1e9:.2f} GB are free; make room, give another folder or decode on the fly (--no-cache)."
+                f"but {free / 1e9:.2f} GB are free; make room, give another --root or decode on the fly (--no-cache)."
             )
 
     def _fill(self, sizes: NDArray[np.int64], threads: int, on_progress: OnProgress) -> list[str]:

@@ -104,7 +104,8 @@ def build(channels: int) -> nn.Module:
 TRUNK = Trunk(
     name="bn_inception",
     title="BN-Inception",
-    source="Ioffe and Szegedy, ICML 2015 (arXiv 1502.03167); bn_inception-52deb4733.pth as published with "
+    source="Ioffe and Szegedy, ICML 2015 (arXiv 1502.03167); bn_inception-52deb4733.pth, sha256 "
+    "52deb473314542a5c2f87e9e6f26f4ca42fe863d15f986414dbae8c2dfdd2353, published with "
     "github.com/Cadene/pretrained-models.pytorch",
     build=build,
     features=1024,
