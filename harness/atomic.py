@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, also after a kill."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -18,3 +19,8 @@ def write_atomically(path: Path, *contents: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def is_full(error: BaseException) -> bool:
+    """Say whether the disk, or the user's part of it, is full."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

@@ -30,13 +30,14 @@ class Comparison:
         studies: the untrained trunk first, then the losses.
         images: the opened dataset.
         test: indices of its test images.
-        workplace: where the jobs are done.
+        workplace: where the jobs are done, on the first of the `devices`.
     """
 
     studies: tuple[Study, ...]
     images: ImageSet
     test: NDArray[np.int64]
     workplace: Workplace
+    devices: tuple[str, ...]
 
 
 def prepare(
@@ -60,7 +61,7 @@ def prepare(
     if not specs:
         raise ValueError("At least one loss must be given; see them all with: mlrc list losses")
     model.build(protocol, seed=0, weights=weights)
-    resolved = environment.resolve_device(device)
+    devices = environment.resolve_devices(device)
     published = {}
     if protocol.trials == 0:
         for spec in specs:
@@ -85,11 +86,12 @@ def prepare(
         test=classes.test,
         workplace=Workplace(
             roots={name: (dataset, root)},
-            device=str(resolved),
+            device=str(devices[0]),
             weights=weights,
             cache=cache,
-            environment=environment.current(resolved),
+            environment=environment.current(devices[0]),
         ),
+        devices=tuple(map(str, devices)),
     )
 
 

@@ -19,16 +19,28 @@ class Means:
     """What a run is done with.
 
     Attributes:
-        workers: number of worker processes in all.
-        devices: that they are spread over.
+        workers: number of worker processes in all, spread over the comparison's devices.
         stop: ends the run before its work is done.
         save_models: keep the weights of the final stage's models.
     """
 
     workers: int
-    devices: tuple[str, ...]
     stop: Stop = field(default_factory=Stop)
     save_models: bool = False
+
+
+def number_of_workers(workers: int | None, per_device: int | None, devices: int) -> int:
+    """Give the number of worker processes: as many as asked for, or so many per device, or one on each.
+
+    Raises:
+        ValueError: both were asked for.
+    """
+    if workers is not None and per_device is not None:
+        raise ValueError(
+            f"--workers counts all processes and --per-device those of each device, so only one can hold, but got "
+            f"{workers} and {per_device}."
+        )
+    return workers or (per_device or 1) * devices
 
 
 def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) -> int:
@@ -46,7 +58,7 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
     with means.stop.on_signals(), Display(states, until) as display:
         drive(
             states,
-            in_processes(workplace, means.workers, display.told, devices=means.devices, stop=means.stop),
+            in_processes(workplace, means.workers, display.told, devices=comparison.devices, stop=means.stop),
             ledger,
             test_labels=comparison.images.labels[comparison.test],
             environment=comparison.workplace.environment,

@@ -13,6 +13,7 @@ from harness.execute import Execute
 from harness.final import EmbeddingFiles, score_run, write_per_class
 from harness.plan import FoldJob, Params, Study, repeats
 from harness.plugins import LOSSES
+from harness.saved_model import ModelFiles
 from harness.search import DIVERGED_SCORE, Trial, best, propose
 from harness.work import checkpoint_path
 from protocols.catalogue import PROTOCOLS
@@ -179,7 +180,7 @@ def drive(
         on_record: told every record after it was written.
     """
     runs = ledger.path.parent
-    files = EmbeddingFiles(runs)
+    files, models = EmbeddingFiles(runs), ModelFiles(runs)
     by_study = {state.study.identity: state for state in states}
 
     def score(state: StudyState) -> None:
@@ -189,6 +190,7 @@ def drive(
             scored = score_run(state.study, folds, embeddings, test_labels, environment)
             write_per_class(runs, scored)
             ledger.append([scored.record])
+            models.add_scores(scored.record)
             state.scored(scored.record)
             files.remove(keys)
             on_record(state, scored.record)
@@ -207,6 +209,8 @@ def drive(
         state = by_study[record.digest, record.dataset, record.fingerprint, record.loss]
         if embeddings is not None:
             files.save(job.key, embeddings)
+        if outcome.weights is not None:
+            models.save(job, record, outcome.weights)
         ledger.append([record])
         checkpoint_path(runs, job.key).unlink(missing_ok=True)
         state.take(record, held=embeddings is not None)

@@ -30,6 +30,25 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def resolve_devices(names: str) -> tuple[torch.device, ...]:
+    """Turn `auto`, `cuda` (all there are) or names separated by commas into devices that are there.
+
+    Raises:
+        ValueError: one is not, or is named twice.
+    """
+    if names in {"auto", "cuda"} and torch.cuda.is_available():
+        return tuple(torch.device("cuda", number) for number in range(torch.cuda.device_count()))
+    found = tuple(resolve_device(name.strip()) for name in names.split(","))
+    if len(set(found)) < len(found):
+        raise ValueError(f"Each device must be named once, but got {names!r}; several jobs share one by --per-device.")
+    return found
+
+
+def device_name(device: torch.device) -> str:
+    """Give the name that records carry."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 @cache
 def current(device: torch.device) -> Environment:
     """Describe this process's surroundings."""
@@ -37,7 +56,7 @@ def current(device: torch.device) -> Environment:
     return Environment(
         commit=_commit() or f"v{versions['mlrc']}",
         versions={"python": platform.python_version(), **versions},
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        device=device_name(device),
         host=socket.gethostname(),
     )
 

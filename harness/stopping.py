@@ -12,6 +12,8 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 + SIGINT, as shells have it."""
 WORK_LEFT = 75
 """Exit status after SIGTERM or the time limit: EX_TEMPFAIL of sysexits.h, by which a batch system knows to requeue."""
+DISK_FULL = 74
+"""Exit status when the disk is full: EX_IOERR, which no batch system should requeue on."""
 
 
 class Stop:

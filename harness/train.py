@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from harness import model as models
 from harness.batches import batches
 from harness.checkpoint import Checkpoint, Course, Stateful
 from harness.images.dataset import Pixels
+from harness.images.device import ahead
 from harness.images.transform import evaluation_batch, training_batch
 from harness.metrics import retrieval
 from harness.plan import FoldJob, digest
@@ -22,6 +24,9 @@ from results.record import Outcome
 
 EVALUATION_BATCH = 256
 """Images per forward pass outside training; no score depends on it beyond rounding."""
+
+FEEDERS = 2
+"""Threads that prepare batches ahead of an accelerator; a processor core that trains has no time for any."""
 
 OnValidation = Callable[[int, float, float], None]
 """Told (epoch, validation score in percent, mean training loss over the epoch; not a number before training)."""
@@ -129,16 +134,21 @@ def train_fold(  # noqa: C901, PLR0912, PLR0915 the training reads top to bottom
         start=course.iteration,
     )
     augmentation = stream(job, "augmentation")
+
+    def prepared(iteration: int, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        batch = training_batch(
+            train.pixels, train.indices[rows], protocol, seed=augmentation, iteration=iteration, device=device
+        )
+        return batch, torch.from_numpy(train_labels[rows]).to(device)
+
+    work = (partial(prepared, *numbered) for numbered in enumerate(stream_of_batches, start=course.iteration))
+    feed = ahead(work, threads=FEEDERS if device.type == "cuda" else 0)
     model.train()
     while not course.ended:
         if stop():
             checkpoint.save(course, parts, device)
             raise StoppedError
-        rows = next(stream_of_batches)
-        batch = training_batch(
-            train.pixels, train.indices[rows], protocol, seed=augmentation, iteration=course.iteration
-        )
-        batch_labels = torch.from_numpy(train_labels[rows]).to(device)
+        batch, batch_labels = next(feed)
         embeddings = _forward(model, batch, protocol, device)
         value = loss(embeddings, batch_labels, miner(embeddings, batch_labels) if miner else None)
         for optimizer in optimizers:
@@ -192,7 +202,8 @@ def embed(
     model.eval()
     parts = []
     for start in range(0, len(images.indices), EVALUATION_BATCH):
-        batch = evaluation_batch(images.pixels, images.indices[start : start + EVALUATION_BATCH], protocol)
+        rows = images.indices[start : start + EVALUATION_BATCH]
+        batch = evaluation_batch(images.pixels, rows, protocol, device=device)
         parts.append(_forward(model.features if features else model, batch, protocol, device).cpu().numpy())
     return np.concatenate(parts)
 
@@ -204,7 +215,7 @@ def stream(job: FoldJob, purpose: str) -> int:
 
 def _forward(network: Callable[[Tensor], Tensor], batch: Tensor, protocol: Protocol, device: torch.device) -> Tensor:
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=protocol.precision == "bfloat16"):
-        return network(batch.to(device, non_blocking=True)).float()
+        return network(batch).float()
 
 
 def _diverged(course: Course, message: str) -> Trained:

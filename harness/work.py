@@ -3,7 +3,6 @@
 Test images are read here and nowhere else, after training, and in no job of the search.
 """
 
-import errno
 import json
 import random
 import time
@@ -20,9 +19,11 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from harness import model as models
+from harness.atomic import is_full
 from harness.checkpoint import Checkpoint
 from harness.images.cache import cached
 from harness.images.dataset import ImageSet, Pixels, open_dataset
+from harness.images.device import on_device
 from harness.plan import FoldJob, rules
 from harness.plugins import LOSSES
 from harness.train import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
@@ -122,13 +123,13 @@ def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation, sto
     try:
         trained, embeddings = _train_and_embed(job, workplace, on_validation, stop)
         if workplace.save_models and job.stage == "final" and trained.model is not None:
-            weights = save(trained.model.state_dict())
+            weights = save({name: tensor.contiguous() for name, tensor in trained.model.state_dict().items()})
     except StoppedError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 the job border: a failure is a record
         where = traceback.extract_tb(error.__traceback__)[-1]
         message = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
-        trained, shortage = Trained("failed", None, (), None, None, message), _shortage(error)
+        trained, shortage, embeddings = Trained("failed", None, (), None, None, message), _shortage(error), None
     seconds = trained.earlier_seconds + time.perf_counter() - started
     return FoldOutcome(job, record_of(job, trained, workplace, seconds), embeddings, weights, shortage)
 
@@ -136,9 +137,7 @@ def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation, sto
 def _shortage(error: BaseException) -> Shortage:
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
         return "memory"  # torch has no class of its own for the processor's memory
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "disk"
-    return ""
+    return "disk" if is_full(error) else ""
 
 
 def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: float) -> FoldRecord:
@@ -171,7 +170,7 @@ def _train_and_embed(
     job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]
 ) -> tuple[Trained, NDArray[np.float32] | None]:
     device = _prepared(workplace.device)
-    images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize, workplace.cache)
+    images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize, workplace.cache, device)
     if images.fingerprint != job.fingerprint:
         raise ValueError(f"the images have fingerprint {images.fingerprint}, the job is for {job.fingerprint}")
     folds, test = split(images, job.protocol)
@@ -217,9 +216,9 @@ def _origin(job: FoldJob, environment: Environment) -> str:
 
 
 @lru_cache(maxsize=2)
-def _opened(name: str, root: Path, side: int, cache: Path | None) -> tuple[ImageSet, Pixels]:
+def _opened(name: str, root: Path, side: int, cache: Path | None, device: torch.device) -> tuple[ImageSet, Pixels]:
     images = open_dataset(name, root)
-    return images, cached(images, side, folder=cache)
+    return images, on_device(cached(images, side, folder=cache), device)
 
 
 def _seed_global_generators(seed: int) -> None:

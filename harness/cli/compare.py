@@ -14,9 +14,12 @@ from harness.cli.options import (
     Losses,
     NoCache,
     Out,
+    PerDevice,
     ProtocolName,
     Root,
     Runs,
+    SaveModels,
+    StopAfter,
     Trunk,
     Weights,
     Workers,
@@ -43,17 +46,21 @@ def plan(
     no_cache: NoCache = False,
     root: Root = Path("data"),
     device: Device = "auto",
-    workers: Workers = 1,
+    workers: Workers = None,
+    per_device: PerDevice = None,
 ) -> None:
     """Say which trainings a run would do and what they cost at most; runs none of them.
 
     Example: mlrc plan --dataset glyphs --losses contrastive,proxy_anchor --protocol quick
     """
+    from harness.conduct import number_of_workers
     from harness.estimate import estimate
 
     comparison = _prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device)
     table = Table("loss", "search trainings", "final trainings", "iterations at most", "hours at most", box=None)
-    for line in estimate(comparison, workers):
+    with user_errors():
+        places = number_of_workers(workers, per_device, len(comparison.devices))
+    for line in estimate(comparison, places):
         table.add_row(*line)
     CONSOLE.print(table)
 
@@ -69,15 +76,19 @@ def run(
     no_cache: NoCache = False,
     root: Root = Path("data"),
     runs: Runs = Path("runs"),
-    workers: Workers = 1,
+    workers: Workers = None,
+    per_device: PerDevice = None,
     device: Device = "auto",
+    stop_after: StopAfter = None,
+    save_models: SaveModels = False,
     out: Out = None,
 ) -> None:
     """Do the whole protocol: search, final repeats, table. Goes on with whatever it finds in --runs.
 
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
-    _run(_prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device), runs, workers, "final")
+    comparison = _prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device)
+    _run(comparison, runs, workers, "final", per_device=per_device, stop_after=stop_after, save_models=save_models)
     write(runs, out)
 
 
@@ -92,14 +103,17 @@ def search(
     no_cache: NoCache = False,
     root: Root = Path("data"),
     runs: Runs = Path("runs"),
-    workers: Workers = 1,
+    workers: Workers = None,
+    per_device: PerDevice = None,
     device: Device = "auto",
+    stop_after: StopAfter = None,
 ) -> None:
     """Do the search alone: no test image is embedded.
 
     Example: mlrc search --dataset glyphs --losses contrastive --protocol quick
     """
-    _run(_prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device), runs, workers, "search")
+    comparison = _prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device)
+    _run(comparison, runs, workers, "search", per_device=per_device, stop_after=stop_after)
 
 
 @app.command()
@@ -113,8 +127,11 @@ def final(
     no_cache: NoCache = False,
     root: Root = Path("data"),
     runs: Runs = Path("runs"),
-    workers: Workers = 1,
+    workers: Workers = None,
+    per_device: PerDevice = None,
     device: Device = "auto",
+    stop_after: StopAfter = None,
+    save_models: SaveModels = False,
     out: Out = None,
     published: Annotated[
         bool, typer.Option("--published", help="Take the parameters that the losses' papers report; no search.")
@@ -130,7 +147,7 @@ def final(
     comparison = _prepare(dataset, losses, protocol, chosen, trunk, weights, no_cache, root, device)
     with user_errors():
         require_searched(comparison, runs)
-    _run(comparison, runs, workers, "final")
+    _run(comparison, runs, workers, "final", per_device=per_device, stop_after=stop_after, save_models=save_models)
     write(runs, out)
 
 
@@ -165,21 +182,40 @@ def _prepare(
         )
 
 
-def _run(comparison: "Comparison", runs: Path, workers: int, until: "Until", stop_after: str | None = None) -> None:
-    from harness.conduct import Means, conduct
-    from harness.stopping import INTERRUPTED, Stop, seconds
+def _run(
+    comparison: "Comparison",
+    runs: Path,
+    workers: int | None,
+    until: "Until",
+    *,
+    per_device: int | None = None,
+    stop_after: str | None = None,
+    save_models: bool = False,
+) -> None:
+    from harness.atomic import is_full
+    from harness.conduct import Means, conduct, number_of_workers
+    from harness.disk import shortage
+    from harness.stopping import DISK_FULL, INTERRUPTED, Stop, seconds
     from results.ledger import Ledger
 
     with user_errors():
-        stop = Stop(seconds(stop_after) if stop_after else None)
+        means = Means(
+            workers=number_of_workers(workers, per_device, len(comparison.devices)),
+            stop=Stop(seconds(stop_after) if stop_after else None),
+            save_models=save_models,
+        )
         ledger = Ledger(runs)
-    means = Means(workers=workers, devices=(comparison.workplace.device,), stop=stop)
     with ledger:
         try:
             left = conduct(comparison, ledger, means, until)
         except KeyboardInterrupt:
             typer.echo("Stopped at once; what is recorded stays recorded.", err=True)
             raise typer.Exit(INTERRUPTED) from None
+        except OSError as error:
+            if not is_full(error):
+                raise
+            typer.echo(f"Error: {shortage(comparison, runs, means.workers, models=save_models)}", err=True)
+            raise typer.Exit(DISK_FULL) from None
     if left:
-        typer.echo(f"Stopped ({stop.reason}) with {left} trainings left; the same command goes on.", err=True)
-        raise typer.Exit(stop.status)
+        typer.echo(f"Stopped ({means.stop.reason}) with {left} trainings left; the same command goes on.", err=True)
+        raise typer.Exit(means.stop.status)

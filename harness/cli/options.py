@@ -30,8 +30,27 @@ NoCache = Annotated[
 ]
 Root = Annotated[Path, typer.Option(help="Folder that holds the dataset; glyphs is made there.")]
 Runs = Annotated[Path, typer.Option(help="Folder of the ledger; what it records is not done again.")]
-Workers = Annotated[int, typer.Option(min=1, help="Number of worker processes; no result depends on it.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of worker processes, spread over the devices; no result depends on it."),
+]
+PerDevice = Annotated[
+    int | None, typer.Option(metavar="K", min=1, help="In place of --workers: K worker processes on each device.")
+]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda (all of them) or devices such as cuda:0,cuda:2, separated by commas.")
+]
+StopAfter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Stop after 90s, 30m, 3h, 1d or 2h30m: trainings save where they are, and the exit status is 75 if any "
+        "are left, as after SIGTERM.",
+    ),
+]
+SaveModels = Annotated[
+    bool, typer.Option("--save-models", help="Keep the models of the final repeats in RUNS/models, with their cards.")
+]
 Out = Annotated[Path | None, typer.Option(help="Folder for the report; the runs folder by default.")]
 
 
