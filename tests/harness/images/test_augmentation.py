@@ -1,0 +1,109 @@
+"""The draws of a batch against torchvision's, and the resizing of many boxes at once against PIL's of one."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.stats import ks_2samp
+from torchvision import transforms
+
+from harness.images.augmentation import augmentation, central_boxes, random_boxes
+from harness.images.resample import crop_and_resize
+from protocols.reality_check import REALITY_CHECK
+
+
+def test_the_draws_are_what_they_were() -> None:
+    # Other draws are other scores: raise the protocols' version before you change these numbers.
+    boxes, flips = augmentation([(256, 341), (384, 256)], REALITY_CHECK, seed=1, iteration=2)
+    drawn = [[int(number) for number in numbers] for numbers in zip(*boxes, strict=True)]
+    assert drawn == [[11, 9, 207, 226], [22, 72, 238, 181]]
+    assert flips.tolist() == [False, True]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 600), st.integers(1, 600)), min_size=1, max_size=20),
+    st.integers(0, 2**40),
+    st.sampled_from([(0.16, 1.0), (0.5, 1.0), (1.0, 1.0), (0.01, 0.02)]),
+)
+def test_boxes_lie_within_their_images(sizes: list[tuple[int, int]], seed: int, scale: tuple[float, float]) -> None:
+    protocol = REALITY_CHECK.vary({"crop_scale": scale})
+    boxes = random_boxes(sizes, protocol, np.random.default_rng(seed))
+    heights, widths = np.array(sizes).T
+    assert (boxes.height > 0).all()
+    assert (boxes.width > 0).all()
+    assert (boxes.top >= 0).all()
+    assert (boxes.left >= 0).all()
+    assert (boxes.top + boxes.height <= heights).all()
+    assert (boxes.left + boxes.width <= widths).all()
+
+
+def test_boxes_are_distributed_as_torchvisions() -> None:
+    size, count = (256, 341), 4000
+    ours = random_boxes([size] * count, REALITY_CHECK, np.random.default_rng(0))
+    torch.manual_seed(0)
+    crop = transforms.RandomResizedCrop(227, REALITY_CHECK.crop_scale, REALITY_CHECK.crop_ratio)
+    image = torch.empty(3, *size)
+    theirs = np.array([crop.get_params(image, crop.scale, crop.ratio) for _ in range(count)]).T
+    for mine, other in zip(ours, theirs, strict=True):
+        assert ks_2samp(mine, other).pvalue > 1e-3
+    share = ours.height * ours.width / (size[0] * size[1])
+    ratio = ours.width / ours.height
+    assert 0.155 < share.min() < share.max() <= 1
+    assert 0.74 < ratio.min() < ratio.max() < 1.345
+
+
+@pytest.mark.parametrize(("size", "expected"), [((10, 1000), (10, 13)), ((1000, 10), (13, 10))])
+def test_where_no_draw_fits_the_box_is_central_and_of_the_nearest_ratio(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    protocol = REALITY_CHECK.vary({"crop_scale": (1.0, 1.0), "crop_ratio": (0.75, 1.33)})
+    highest = SimpleNamespace(random=np.ones)
+    box = random_boxes([size], protocol, highest)  # type: ignore[arg-type]
+    assert (box.height[0], box.width[0]) == expected
+    assert box.top[0] == (size[0] - expected[0]) // 2
+    assert box.left[0] == (size[1] - expected[1]) // 2
+
+
+@given(st.integers(8, 400), st.integers(8, 400), st.integers(1, 8))
+def test_the_central_box_is_torchvisions(height: int, width: int, side: int) -> None:
+    image = np.arange(height * width, dtype=np.int64).reshape(height, width)
+    boxes = central_boxes([(height, width)], side)
+    expected = transforms.CenterCrop(side)(torch.from_numpy(image))
+    np.testing.assert_array_equal(boxes.cut(image, 0), expected.numpy())  # type: ignore[arg-type]
+
+
+# Resizing at once
+
+
+@given(st.integers(0, 10_000), st.integers(1, 40), st.sampled_from([1, 3]))
+def test_resizing_at_once_is_pils_within_a_level(seed: int, side: int, channels: int) -> None:
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (3, 30, 37, channels), dtype=np.uint8)
+    height, width = generator.integers(1, 31, 3), generator.integers(1, 38, 3)
+    top, left = generator.integers(0, 31 - height), generator.integers(0, 38 - width)
+    flips = generator.random(3) < 0.5
+    found = crop_and_resize(
+        torch.from_numpy(images), top=top, left=left, height=height, width=width, flips=flips, side=side
+    )
+    assert found.shape == (3, channels, side, side)
+    for row in range(3):
+        cut = images[row, top[row] : top[row] + height[row], left[row] : left[row] + width[row]]
+        for channel in range(channels):
+            picture = Image.fromarray(np.ascontiguousarray(cut[:, :, channel]))
+            expected = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR), dtype=np.float32)
+            expected = expected[:, ::-1] if flips[row] else expected
+            assert np.abs(found[row, channel].numpy() - expected).max() <= 1
+
+
+def test_nothing_outside_the_box_is_read() -> None:
+    images = torch.randint(0, 256, (1, 20, 20, 3), dtype=torch.uint8)
+    box = {"top": [4], "left": [5], "height": [9], "width": [8], "flips": [False], "side": 12}
+    before = crop_and_resize(images, **box)  # type: ignore[arg-type]
+    kept = images[:, 4:13, 5:13].clone()
+    images[:] = 255 - images
+    images[:, 4:13, 5:13] = kept
+    assert torch.equal(crop_and_resize(images, **box), before)  # type: ignore[arg-type]
