@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count())")
 
-.PHONY: demo test lint typecheck imports pytest setup clean
+.PHONY: demo test lint typecheck imports guard pytest setup clean
 
 # Three losses through search, repeats and report, on letters made from matplotlib's fonts.
 demo: setup
@@ -12,7 +12,7 @@ demo: setup
 		--root data --runs runs/demo --workers $(WORKERS)
 
 # Everything that must hold.
-test: setup lint typecheck imports pytest
+test: setup lint typecheck imports guard pytest
 
 lint:
 	$(BIN)/ruff check
@@ -23,6 +23,11 @@ typecheck:
 
 imports:
 	$(BIN)/lint-imports
+
+# What is published is what its evidence gives, and no formula has drifted.
+guard:
+	$(BIN)/mlrc leaderboard --check
+	$(BIN)/mlrc goldens
 
 pytest:
 	$(BIN)/pytest -n $(WORKERS)
