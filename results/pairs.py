@@ -5,14 +5,18 @@ classes. The interval takes the bootstrap's standard error and the Student-t qua
 because percentiles of a bootstrap over three repeats are too narrow.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from results.statistics import SEED, Difference, class_draws, holm, satterthwaite
+
+Values = NDArray[np.float64]
 
 ALPHA = 0.05
 """The error rate of a whole table: the chance that any two equal losses in one column are told apart."""
@@ -67,7 +71,7 @@ class Contest:
     best: frozenset[str]
 
 
-def contest(sums: Mapping[str, NDArray[np.float64]], counts: NDArray[np.int64]) -> Contest | None:
+def contest(sums: Mapping[str, Values], counts: NDArray[np.int64]) -> Contest | None:
     """Compare all losses on one metric.
 
     Args:
@@ -84,7 +88,12 @@ def contest(sums: Mapping[str, NDArray[np.float64]], counts: NDArray[np.int64]) 
     draws = {loss: class_draws(sums[loss], counts) for loss in losses}
     means = {loss: 100 * sums[loss].sum(axis=1) / counts.sum() for loss in losses}
     names = list(combinations(losses, 2))
-    found = [_difference(means[a], means[b], draws[a], draws[b], len(counts)) for a, b in names]
+    first, second = ({loss: _draw_repeats(draws[loss], side) for loss in losses} for side in (1, 2))
+    over_classes = {loss: draws[loss].mean(axis=1) for loss in losses}
+    found = [
+        _difference(means[a], means[b], first[a] - second[b], over_classes[a] - over_classes[b], len(counts))
+        for a, b in names
+    ]
     adjusted = holm([difference.p_value for difference in found])
     pairs: dict[tuple[str, str], Pair] = {}
     for (a, b), difference, p_value in zip(names, found, adjusted, strict=True):
@@ -100,38 +109,46 @@ def contest(sums: Mapping[str, NDArray[np.float64]], counts: NDArray[np.int64]) 
     )
 
 
-def _difference(
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
-    draws_a: NDArray[np.float64],
-    draws_b: NDArray[np.float64],
-    classes: int,
-) -> Difference:
-    """Bootstrap repeats and classes at once; `a`, `b` are `(repeats,)`, `draws_*` `(resamples, repeats)`."""
-    generator = np.random.default_rng([SEED, 1])
-    drawn = _draw_repeats(draws_a, generator) - _draw_repeats(draws_b, generator)
-    means = (a, b, draws_a.mean(axis=1) - draws_b.mean(axis=1))
-    variances = [float(np.var(values, ddof=1)) / n for values, n in zip(means, (len(a), len(b), 1), strict=True)]
+def _difference(a: Values, b: Values, drawn: Values, of_classes: Values, classes: int) -> Difference:
+    """Give the difference of two losses with the error of the bootstrap over repeats and classes at once.
+
+    Args:
+        a: `(repeats,)`, means of the first loss.
+        b: likewise, of the second.
+        drawn: `(resamples,)`, the difference with repeats and classes drawn.
+        of_classes: `(resamples,)`, the difference with classes drawn alone.
+        classes: number of test classes.
+    """
+    variances = (_variance(a) / len(a), _variance(b) / len(b), _variance(of_classes))
     return Difference(
         mean=float(a.mean() - b.mean()),
-        error=float(np.std(drawn, ddof=1)),
+        error=math.sqrt(_variance(drawn)),
         freedom=satterthwaite(variances, (len(a) - 1, len(b) - 1, classes - 1)),
     )
 
 
-def _draw_repeats(draws: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
-    """Give the mean over drawn repeats, `(resamples,)`.
+def _draw_repeats(draws: Values, side: int) -> Values:
+    """Give the mean over drawn repeats, `(resamples,)`, of draws `(resamples, repeats)`; each side draws its own.
 
     Of n repeats n − 1 are drawn: the bootstrap's variance is then that of the mean with ddof 1, also for few repeats
     (J. N. K. Rao, C. F. J. Wu, Journal of the American Statistical Association 83, 1988).
     """
-    repeats = draws.shape[1]
-    weights = generator.multinomial(repeats - 1, np.full(repeats, 1 / repeats), size=len(draws))
-    return np.asarray((draws * weights).sum(axis=1) / (repeats - 1))
+    return np.asarray(np.einsum("br,br->b", draws, _repeat_weights(len(draws), draws.shape[1], side)))
 
 
-def _outperforming(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    wins = sum(
-        np.count_nonzero(mine > theirs) + 0.5 * np.count_nonzero(mine == theirs) for mine in a.T for theirs in b.T
-    )
-    return float(wins / (a.size * b.shape[1]))
+@lru_cache(maxsize=8)
+def _repeat_weights(resamples: int, repeats: int, side: int) -> Values:
+    generator = np.random.default_rng([SEED, side])
+    weights = generator.multinomial(repeats - 1, np.full(repeats, 1 / repeats), size=resamples)
+    return np.asarray(weights / (repeats - 1))
+
+
+def _outperforming(a: Values, b: Values) -> float:
+    """Compare each repeat of `a` `(resamples, repeats)` with each of `b` on the same draw of classes."""
+    first, second = a[:, :, None], b[:, None, :]
+    ahead, behind = np.count_nonzero(first > second), np.count_nonzero(first < second)
+    return float(0.5 + (ahead - behind) / (2 * a.size * b.shape[1]))
+
+
+def _variance(values: Values) -> float:
+    return float(np.var(values, ddof=1))

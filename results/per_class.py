@@ -37,6 +37,10 @@ class PerClassFiles(Mapping[str, PerClass]):
                 "copy or delete it, and the report goes without them."
             ) from error
 
+    def __contains__(self, key: object) -> bool:
+        """Tell whether the file is there, without reading it."""
+        return key in self._keys
+
     def path(self, key: str) -> Path:
         """Give the file of a run."""
         return self._folder / f"{key}.npz"
