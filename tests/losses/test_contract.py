@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from harness.plugins import LOSSES
-from losses import contract
+from losses import contract, rehearsal
 from losses.left_out import LEFT_OUT
 from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
@@ -59,6 +59,13 @@ def spec_of(loss: type[nn.Module], space: Mapping[str, BaseDistribution] | None 
 class ParameterCast(Sound):
     def terms(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         return super().terms(embeddings, labels) / (self.temperature - 0.05)
+
+
+class BadAtAHalf(Sound):
+    """Fails inside the space, at a value that neither its centre nor its corners have."""
+
+    def reduce(self, embeddings: Tensor, terms: Tensor) -> Tensor:
+        return terms.mean() / (self.temperature - 0.5)
 
 
 class Untrained(Sound):
@@ -182,6 +189,11 @@ BROKEN = [
     ),
     (contract.value_and_gradients_are_finite_in_all_of_the_space, spec_of(ParameterCast), "temperature"),
     (contract.value_and_gradients_are_finite_in_all_of_the_space, spec_of(HalfProne), "float16"),
+    (
+        contract.value_and_gradients_are_finite_in_all_of_the_space,
+        spec_of(BadAtAHalf, published={"cub200": {LOSS_LR: 1e-3, "temperature": 0.5}}),
+        "0.5",
+    ),
     (contract.gradients_reach_the_embeddings_and_every_parameter, spec_of(Untrained), "forgotten"),
     (contract.the_order_of_the_batch_does_not_matter, spec_of(FirstImageCountsDouble), "order"),
     (contract.the_same_seed_gives_the_same_training, spec_of(Moody), "One seed"),
@@ -213,6 +225,18 @@ def test_a_broken_promise_is_found_and_named(
     found = findings[contract.title(promise)]
     assert not found.ok
     assert sentence in found.sentence
+
+
+def test_the_rehearsal_trains_embeddings_and_parameters() -> None:
+    spec = spec_of(Sound)
+    params = {LOSS_LR: 0.1, "temperature": 0.5}
+    slow, fast = (rehearsal.module(rehearsal.build(spec, params)) for _ in range(2))
+    start = next(fast.parameters()).detach().clone()
+    with_parameters = rehearsal.train(spec, fast, params, steps=10)
+    without = rehearsal.train(spec, slow, {"temperature": 0.5}, steps=10)
+    assert with_parameters[-1] < without[-1] < without[0] == with_parameters[0]
+    assert torch.equal(next(slow.parameters()), start)
+    assert not torch.equal(next(fast.parameters()), start)
 
 
 def test_every_promise_is_seen_broken() -> None:
