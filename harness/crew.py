@@ -126,6 +126,7 @@ class Crew:
 
     def _came_to_an_end(self, number: int, worker: Worker, outcome: FoldOutcome) -> Iterator[FoldOutcome]:
         if outcome.shortage == "disk":
+            worker.dismiss()
             raise OSError(errno.ENOSPC, outcome.record.message)
         if outcome.shortage == "memory":
             worker.dismiss()  # what its process holds of the device's memory is free then
@@ -142,6 +143,7 @@ class Crew:
         yield outcome
 
     def _died(self, worker: Worker, death: Death) -> Iterator[FoldOutcome]:
+        worker.dismiss()
         job, trouble = worker.job, self._trouble(worker.job)
         trouble.seconds += time.monotonic() - worker.started_at
         trouble.deaths = trouble.deaths + 1 if trouble.furthest <= trouble.furthest_at_death else 1

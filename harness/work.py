@@ -5,10 +5,11 @@ Test images are read here and nowhere else, after training, and in no job of the
 
 import json
 import random
+import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,6 +22,7 @@ from safetensors.torch import save
 from harness import model as models
 from harness.atomic import is_full
 from harness.checkpoint import Checkpoint
+from harness.environment import device_name
 from harness.images.cache import cached
 from harness.images.dataset import ImageSet, Pixels, open_dataset
 from harness.images.device import on_device
@@ -59,6 +61,11 @@ class Workplace:
     runs: Path | None = None
     share: float = 1.0
     save_models: bool = False
+
+    def found_here(self) -> "Workplace":
+        """Give the workplace with this machine and its device in the environment, which the driver can't know."""
+        here = replace(self.environment, device=device_name(torch.device(self.device)), host=socket.gethostname())
+        return replace(self, environment=here)
 
     def checkpoint(self, job: FoldJob) -> Path | None:
         """Where the job's checkpoint is kept."""

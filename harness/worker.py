@@ -20,7 +20,8 @@ from harness.train import StoppedError
 from harness.work import FoldOutcome, Workplace, perform
 
 LAST_LINES = 5
-"""Of a dead worker's log, for the record."""
+"""Of a dead worker's log, for the record; looked for in its last `LOG_TAIL` bytes."""
+LOG_TAIL = 20_000
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -113,9 +114,11 @@ class Worker:
         if self._log is None or not self._log.exists():
             return ""
         with self._log.open("rb") as file:
-            file.seek(max(self._log_begins, self._log.stat().st_size - 4096))
-            lines = file.read().decode(errors="replace").split("\n")
-        return " | ".join([line.strip() for line in lines if line.strip()][-LAST_LINES:])
+            file.seek(max(self._log_begins, self._log.stat().st_size - LOG_TAIL))
+            lines = [line.strip() for line in file.read().decode(errors="replace").split("\n") if line.strip()]
+        fatal = next((number for number, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
+        told = lines[-LAST_LINES:] if fatal is None else lines[fatal : fatal + LAST_LINES]  # then frames, newest first
+        return " | ".join(told)
 
 
 @contextmanager
@@ -131,7 +134,7 @@ def serve(workplace: Workplace, connection: Connection, log: Path | None) -> Non
     """Do jobs as they come until the driver is gone or a SIGTERM asks to stop; what the process runs."""
     if log is not None:
         _write_output_to(log)
-    faulthandler.enable()
+    faulthandler.enable(all_threads=False)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     stop = Stop()
     idle = True
@@ -145,6 +148,7 @@ def serve(workplace: Workplace, connection: Connection, log: Path | None) -> Non
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the driver's to handle
     signal.signal(signal.SIGTERM, asked)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    here = workplace.found_here()
     while not stop():
         idle = True
         try:
@@ -153,7 +157,7 @@ def serve(workplace: Workplace, connection: Connection, log: Path | None) -> Non
             return
         idle = False
         try:
-            connection.send(perform(job, workplace, lambda *told: connection.send(Told(*told)), stop))
+            connection.send(perform(job, here, lambda *told: connection.send(Told(*told)), stop))
         except StoppedError:
             connection.send(STOPPED)
             return

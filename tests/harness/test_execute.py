@@ -2,15 +2,18 @@
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.events import Event, Started, Validated
-from harness.execute import Execute, in_processes, in_this_process
+from harness.events import Event, Started, Stopping, Validated
+from harness.execute import in_processes, in_this_process
 from harness.images.glyphs import DATASET
 from harness.plan import FoldJob, Study
+from harness.stopping import Stop
 from harness.work import FoldOutcome, Workplace
 from harness.worker import Worker
 from protocols.protocol import PerDataset
@@ -32,73 +35,58 @@ def glyphs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, list[Fo
     return place, study.jobs("search", 0, {"pos_margin": 0.0, "neg_margin": 0.5})
 
 
-def _executors(workplace: Workplace) -> dict[str, Execute]:
-    return {
-        "here": in_this_process(workplace, lambda *_: None),
-        "one": in_processes(workplace, 1, lambda *_: None),
-        "two": in_processes(workplace, 2, lambda *_: None),
-    }
-
-
 def _content(outcome: FoldOutcome) -> dict[str, object]:
     return {name: value for name, value in vars(outcome.record).items() if name != "seconds"}
 
 
-def test_every_executor_gives_the_same_outcomes(glyphs: tuple[Workplace, list[FoldJob]]) -> None:
+def test_processes_give_the_outcomes_of_this_process_and_tell_of_every_validation(
+    glyphs: tuple[Workplace, list[FoldJob]],
+) -> None:
     workplace, jobs = glyphs
-    results = {}
-    for name, execute in _executors(workplace).items():
-        outcomes = list(execute(jobs))
+    results, told = [], []
+    for make in (in_this_process, lambda place, tell: in_processes(place, 2, tell)):
+        events: list[Event] = []
+        outcomes = list(make(workplace, events.append)(jobs))
         assert sorted(outcome.job.key for outcome in outcomes) == sorted(job.key for job in jobs)
-        results[name] = {outcome.job.key: _content(outcome) for outcome in outcomes}
-    assert results["here"] == results["one"] == results["two"]
-    assert all(content["outcome"] == "done" for content in results["here"].values())
+        results.append({outcome.job.key: _content(outcome) for outcome in outcomes})
+        told.append(sorted((event.job.key, event.epoch) for event in events if isinstance(event, Validated)))
+        assert {event.job.key for event in events if isinstance(event, Started)} == {job.key for job in jobs}
+    here, there = results
+    assert all(content["outcome"] == "done" for content in here.values())
+    host = {"environment": replace(ENVIRONMENT, host=socket.gethostname())}
+    assert {key: content | host for key, content in here.items()} == there
+    assert told[0] == told[1] == sorted((job.key, epoch) for job in jobs for epoch in (0, 1))
 
 
 def test_jobs_that_become_ready_later_are_done_too(glyphs: tuple[Workplace, list[FoldJob]]) -> None:
     workplace, (first, second, *_) = glyphs
+    done: list[str] = []
 
-    for name, execute in _executors(workplace).items():
-        done: list[str] = []
+    class Chain:
+        """Offers the second job only when the first is done."""
 
-        class Chain:
-            """Offers the second job only when the first is done."""
+        def __iter__(self) -> Iterator[FoldJob]:
+            yield first
+            if first.key in done:
+                yield second
 
-            def __iter__(self, done: list[str] = done) -> Iterator[FoldJob]:
-                yield first
-                if first.key in done:
-                    yield second
-
-        for outcome in execute(Chain()):
-            done.append(outcome.job.key)  # noqa: PERF401 the chain reads it meanwhile
-        assert done == [first.key, second.key], name
-
-
-def test_progress_is_told_while_a_job_is_at_work(glyphs: tuple[Workplace, list[FoldJob]]) -> None:
-    workplace, (job, *_) = glyphs
-    for make in (in_this_process, lambda place, tell: in_processes(place, 1, tell)):
-        told: list[Event] = []
-        list(make(workplace, told.append)([job]))
-        assert isinstance(told[0], Started)
-        assert [(event.job.key, event.epoch) for event in told if isinstance(event, Validated)] == [
-            (job.key, 0),
-            (job.key, 1),
-        ]
+    for outcome in in_this_process(workplace, lambda event: None)(Chain()):
+        done.append(outcome.job.key)  # noqa: PERF401 the chain reads it meanwhile
+    assert done == [first.key, second.key]
 
 
 def test_an_exception_in_a_job_becomes_a_record_that_tells_it(glyphs: tuple[Workplace, list[FoldJob]]) -> None:
     job = glyphs[1][0]
     wrong = Workplace(roots={"glyphs": ("no_such_set", Path())}, device="cpu", environment=ENVIRONMENT)
-    for execute in _executors(wrong).values():
-        (outcome,) = execute([job])
-        assert outcome.record.outcome == "failed"
-        assert "No dataset named 'no_such_set'" in outcome.record.message
-        assert outcome.record.key == job.key
+    (outcome,) = in_this_process(wrong, lambda event: None)([job])
+    assert outcome.record.outcome == "failed"
+    assert "No dataset named 'no_such_set'" in outcome.record.message
+    assert outcome.record.key == job.key
 
 
-def _kill(pids: Iterable[int]) -> None:
+def _kill(pids: Iterable[int], how: signal.Signals = signal.SIGKILL) -> None:
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, how)
 
 
 @pytest.fixture
@@ -116,45 +104,57 @@ def pids(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def test_a_worker_that_is_killed_costs_one_attempt_of_its_own_job(
-    glyphs: tuple[Workplace, list[FoldJob]], pids: list[int]
-) -> None:
-    workplace, jobs = glyphs
-    killed: list[str] = []
-
-    def kill_once(event: Event) -> None:
-        if isinstance(event, Validated) and not killed:
-            killed.append(event.job.key)
-            _kill(pids[:1])
-
-    outcomes = list(in_processes(workplace, 1, kill_once)(jobs))
-    assert len(pids) == 2
-    assert {outcome.job.key: outcome.record.outcome for outcome in outcomes} == dict.fromkeys(
-        (job.key for job in jobs), "done"
-    )
-
-
 def test_a_job_whose_workers_die_again_and_again_is_recorded_as_failed_and_the_others_are_done(
-    glyphs: tuple[Workplace, list[FoldJob]], pids: list[int]
+    glyphs: tuple[Workplace, list[FoldJob]], pids: list[int], tmp_path: Path
 ) -> None:
     workplace, jobs = glyphs
     victim = jobs[1].key
 
     def kill_always(event: Event) -> None:
         if isinstance(event, Validated) and event.job.key == victim:
-            _kill(pids[-1:])
+            _kill(pids[-1:], signal.SIGSEGV)
 
-    outcomes = {outcome.job.key: outcome.record for outcome in in_processes(workplace, 1, kill_always)(jobs)}
-    assert outcomes.pop(victim).message == "its process died 3 times, at last with exit code -9 (SIGKILL)"
+    place = replace(workplace, runs=tmp_path)
+    outcomes = {outcome.job.key: outcome.record for outcome in in_processes(place, 1, kill_always)(jobs)}
+    message = outcomes.pop(victim).message
+    assert message.startswith("its process died 3 times, at last with exit code -11 (SIGSEGV); it said last: ")
+    assert "Fatal Python error: Segmentation fault" in message
+    assert "most recent call first" in message
     assert {record.outcome for record in outcomes.values()} == {"done"}
 
 
 def test_leaving_early_ends_the_workers(glyphs: tuple[Workplace, list[FoldJob]], pids: list[int]) -> None:
     workplace, jobs = glyphs
-    outcomes = in_processes(workplace, 2, lambda *_: None)(jobs)
+    outcomes = in_processes(workplace, 1, lambda *_: None)(jobs)
     next(outcomes)
     close: Callable[[], None] = outcomes.close  # type: ignore[attr-defined]
     close()
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("whom", ["the driver's wish", "a SIGTERM to the worker"])
+def test_a_job_that_is_stopped_leaves_a_checkpoint_and_goes_on_from_it(
+    glyphs: tuple[Workplace, list[FoldJob]], pids: list[int], tmp_path: Path, whom: str
+) -> None:
+    workplace, (job, *_) = glyphs
+    long = replace(job, protocol=SMALL.vary({"max_epochs": 20, "iterations_per_epoch": 20}))
+    place, stop, told = replace(workplace, runs=tmp_path), Stop(), []
+
+    def stop_once(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, Validated) and len(told) == 2:  # begun, then validated before training
+            if whom == "the driver's wish":
+                stop.signal = signal.SIGINT
+            else:
+                _kill(pids[:1], signal.SIGTERM)
+
+    outcomes = list(in_processes(place, 1, stop_once, stop=stop)([long]))
+    if whom == "the driver's wish":
+        assert not outcomes
+        assert isinstance(told[-1], Stopping)
+        assert (tmp_path / "checkpoints" / f"{long.key}.pt").exists()
+        outcomes = list(in_processes(place, 1, told.append)([long]))
+    assert [event.epoch for event in told if isinstance(event, Validated)] == [0, 4, 8, 12, 16, 20]
+    assert [outcome.record.outcome for outcome in outcomes] == ["done"]

@@ -1,6 +1,7 @@
 """A kept model embeds as the one that was scored, and its card says where it comes from."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from PIL import Image
 from harness.drive import StudyState, drive
 from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
-from harness.plan import Study
+from harness.plan import FoldJob, Study
 from harness.saved_model import load
-from harness.work import Workplace, split
+from harness.work import FoldOutcome, Workplace, split
 from protocols.protocol import PerDataset
 from results.ledger import Ledger
 from tests.harness.conftest import ENVIRONMENT, any_params
@@ -26,8 +27,9 @@ def kept(tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workpla
     study = replace(study, protocol=protocol, params=any_params(study.loss))
     honest = in_this_process(replace(workplace, save_models=True), lambda *_: None)
 
-    def noting(jobs):  # type: ignore[no-untyped-def] # passes through
+    def noting(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
         for outcome in honest(jobs):
+            assert outcome.embeddings is not None
             np.save(tmp_path / f"{outcome.job.key}.npy", outcome.embeddings)
             yield outcome
 
