@@ -23,9 +23,6 @@ T = TypeVar("T")
 LEAST_MEMORY = 2**20
 """Bytes below which tiles are too small to be worth the name."""
 
-LEAST_SIDE = 256
-"""Rows of a tile below which the halves of the symmetric search cost more than they save."""
-
 MOST_SIDE = 1024
 """Rows and columns of a tile beyond which it only leaves the caches."""
 
@@ -80,7 +77,7 @@ class Search:
         return self.queries if self.gallery is None else self.gallery
 
     def _default_memory(self) -> int:
-        return max(4 * LEAST_MEMORY * torch.get_num_threads(), self.queries.nbytes // 2)
+        return max(8 * LEAST_MEMORY, 4 * LEAST_MEMORY * torch.get_num_threads(), self.queries.nbytes // 2)
 
     def _cores(self, use: Callable[[Candidates], T]) -> Iterator[T]:
         threads = torch.get_num_threads()
@@ -88,7 +85,7 @@ class Search:
         left = memory - len(self.queries) * self.length * tiles.BYTES_PER_PLACE
         side = min(MOST_SIDE, int((max(0, left) / threads / tiles.BYTES_PER_CELL) ** 0.5), -(-len(self.queries) // 2))
         with full_precision():
-            if self.gallery is None and side >= LEAST_SIDE:
+            if self.gallery is None and symmetry_pays(side, self.length):
                 yield from tiles.symmetric(self.queries, self.length, side=side, use=use, progress=self._report)
                 return
             width = min(MOST_SIDE, len(self._within()))
@@ -125,6 +122,11 @@ class Search:
                 similarities, indices = _without_itself(similarities, indices, start)
             yield use(Candidates(start, similarities, indices))
             self._report(start + len(mine), len(self.queries))
+
+
+def symmetry_pays(side: int, length: int) -> bool:
+    """Say whether tiles are so large that sorting candidates in twice costs less than half a product saves."""
+    return side >= max(256, 4 * length)
 
 
 def _faiss_search(device: str, length: int) -> Callable[[Floats, Floats, int], tuple[Floats, NDArray[np.int64]]]:

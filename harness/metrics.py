@@ -109,8 +109,8 @@ def retrieval(
         backend: what searches, torch or faiss.
         device: where it searches.
         memory: cap in bytes, at least 1 MiB, on what the search takes beyond the embeddings and, where these are not
-            float32 rows of length 1, such a copy of them. By default half as much as the embeddings, at least 4 MiB
-            per thread.
+            float32 rows of length 1, such a copy of them. By default half as much as the embeddings, but at least
+            8 MiB and 4 MiB per thread.
         progress: called with (done, of how many).
 
     Raises:

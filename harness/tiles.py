@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ LOWEST = np.iinfo(np.int64).min
 """Key of no candidate."""
 
 DENSE = 8
-"""A tile with a candidate in more than one of so many places is taken in halves, so that memory stays bounded."""
+"""A tile with a candidate in more than one of so many places is taken in parts, so that memory stays bounded."""
 
 BYTES_PER_CELL = 4 + 1 + 48 // DENSE
 """Of a tile: similarity, comparison, and what a candidate takes while it is sorted in."""
@@ -75,12 +76,12 @@ class Lists:
         if np.isneginf(floor).any():
             floor = np.maximum(floor, self._seed(tile.T if transposed else tile))
         better = tile > (floor if transposed else floor[:, None])
-        if rows > 1 and np.count_nonzero(better) > tile.size // DENSE:
-            half = rows // 2
-            first, second = (tile[:, :half], tile[:, half:]) if transposed else (tile[:half], tile[half:])
-            self.offer(first_row, first, first_index, transposed=transposed)
-            self.offer(first_row + half, second, first_index, transposed=transposed)
-            return
+        parts = min(rows, max(1, -(-int(np.count_nonzero(better)) * DENSE // tile.size)))
+        for low, high in pairwise(np.linspace(0, rows, parts + 1).astype(int).tolist()):
+            some = (slice(None), slice(low, high)) if transposed else slice(low, high)
+            self._accept(first_row + low, tile[some], better[some], first_index, transposed=transposed)
+
+    def _accept(self, first_row: int, tile: Floats, better: Bools, first_index: int, *, transposed: bool) -> None:
         places = np.flatnonzero(better)
         row, column = np.divmod(places, tile.shape[1])
         similarities = tile.ravel()[places] if tile.flags.c_contiguous else tile[row, column]
@@ -88,7 +89,7 @@ class Lists:
             row, column = column, row
             order = np.argsort(row.astype(np.uint16), kind="stable")
             row, column, similarities = row[order], column[order], similarities[order]
-        self._merge(first_row, rows, row, to_keys(similarities, column + first_index))
+        self._merge(first_row, tile.shape[1 if transposed else 0], row, to_keys(similarities, column + first_index))
 
     def _seed(self, tile: Floats) -> Floats | np.float32:
         """Bound from below what `length` places of each row reach, from the larger of every few similarities."""

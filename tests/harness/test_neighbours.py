@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from harness import candidates, tiles
 from harness.candidates import Backend, Search
 from harness.metrics import Retrieval, retrieval
 from harness.similarity import directions, full_precision
-from harness.tiles import Candidates, from_keys, to_keys
+from harness.tiles import Candidates, Lists, from_keys, to_keys
 from tests.harness.slow_retrieval import on_grid
 
 BACKENDS: tuple[Backend, ...] = ("torch", "faiss")
@@ -58,11 +59,11 @@ def test_backend_memory_and_threads_do_not_change_a_bit(images: int, monkeypatch
     for threads in (1, 2, 5):
         torch.set_num_threads(threads)
         assert_same(retrieval(embeddings, labels, **CUTS), expected)
-    monkeypatch.setattr(candidates, "LEAST_SIDE", 1)
+    monkeypatch.setattr(candidates, "symmetry_pays", lambda *_: True)
     for side in (7, 64) if images == 50 else (333, 1000):
         monkeypatch.setattr(candidates, "MOST_SIDE", side)
         assert_same(retrieval(embeddings, labels, memory=2**30, **CUTS), expected)
-    monkeypatch.setattr(candidates, "LEAST_SIDE", 10**9)
+    monkeypatch.setattr(candidates, "symmetry_pays", lambda *_: False)
     for side in (7, 64) if images == 50 else (333, 1000):
         monkeypatch.setattr(candidates, "MOST_SIDE", side)
         assert_same(retrieval(embeddings, labels, **CUTS), expected)
@@ -163,9 +164,9 @@ def test_every_search_finds_the_best_candidates(
     rows = random.standard_normal((300, 6)).astype(np.float32)
     units = directions(rows[np.argsort(rows[:, 0])]).unit()  # later rows suit the last queries better: dense tiles
     search = Search(queries=units, gallery=None if own else units[:299].copy(), length=length, memory=2**20)
-    for least, most in ((1, 64), (10**9, 64), (1, 1024)):
-        monkeypatch.setattr(candidates, "LEAST_SIDE", least)
-        monkeypatch.setattr(candidates, "MOST_SIDE", most)
+    for symmetric, side in ((True, 64), (False, 64), (True, 1024)):
+        monkeypatch.setattr(candidates, "symmetry_pays", lambda *_, pays=symmetric: pays)
+        monkeypatch.setattr(candidates, "MOST_SIDE", side)
         found = _found(search, how)
         similarity = units @ (units if own else units[:299]).T
         if own:
@@ -175,6 +176,14 @@ def test_every_search_finds_the_best_candidates(
         np.testing.assert_allclose(found.similarities, expected, atol=1e-6)
         np.testing.assert_allclose(np.take_along_axis(similarity, found.indices, 1), found.similarities, atol=1e-6)
         assert all(len(set(row)) == length for row in found.indices.tolist())
+
+
+def test_a_dense_tile_is_taken_in_a_bounded_number_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    merged = Mock(side_effect=Lists._merge, autospec=True)
+    monkeypatch.setattr(Lists, "_merge", lambda *arguments: merged(*arguments))
+    lists = Lists(200, 90)
+    lists.offer(0, np.random.default_rng(0).standard_normal((200, 100)).astype(np.float32), 0)
+    assert tiles.DENSE // 2 < merged.call_count <= tiles.DENSE
 
 
 def test_settings_that_shorten_products_are_overruled_and_restored() -> None:
