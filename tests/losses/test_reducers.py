@@ -56,6 +56,12 @@ def test_every_reducer_reduces_the_loss_dictionary(kind: type[nn.Module], reduce
 
 
 @pytest.mark.parametrize("kind", OURS)
+def test_the_divisors_make_the_papers_mean(kind: type[nn.Module]) -> None:
+    leaf = embeddings()
+    torch.testing.assert_close(made(kind, reducer=reducers.DivisorReducer())(leaf, LABELS), made(kind)(leaf, LABELS))
+
+
+@pytest.mark.parametrize("kind", OURS)
 def test_a_class_weight_acts_on_the_images_of_its_class(kind: type[nn.Module]) -> None:
     weights = torch.zeros(CLASSES)
     weights[17] = 1
