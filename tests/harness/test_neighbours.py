@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -178,12 +178,12 @@ def test_every_search_finds_the_best_candidates(
         assert all(len(set(row)) == length for row in found.indices.tolist())
 
 
-def test_a_dense_tile_is_taken_in_a_bounded_number_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    merged = Mock(side_effect=Lists._merge, autospec=True)
-    monkeypatch.setattr(Lists, "_merge", lambda *arguments: merged(*arguments))
+def test_a_dense_tile_is_taken_in_a_bounded_number_of_parts() -> None:
     lists = Lists(200, 90)
-    lists.offer(0, np.random.default_rng(0).standard_normal((200, 100)).astype(np.float32), 0)
-    assert tiles.DENSE // 2 < merged.call_count <= tiles.DENSE
+    tile = np.random.default_rng(0).standard_normal((200, 100)).astype(np.float32)
+    with patch.object(Lists, "_merge", autospec=True, side_effect=Lists._merge) as merge:
+        lists.offer(0, tile, 0)
+    assert tiles.DENSE // 2 < merge.call_count <= tiles.DENSE
 
 
 def test_settings_that_shorten_products_are_overruled_and_restored() -> None:
