@@ -1,0 +1,41 @@
+"""Training drift: the canary's scores stay where they were, and a wrong optimizer setting moves them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.canary import canary
+from harness.cli.compare import _run
+from harness.comparison import Comparison
+from results.drift import drift
+from results.ledger import LEDGER
+from results.published import PUBLISHED
+from results.references import open_side
+from results.verdict import Verdicts
+
+
+def _sung(comparison: Comparison, runs: Path, *, called: Comparison) -> Verdicts:
+    """Run a comparison, say that it was run under the protocol of another, and judge it."""
+    _run(comparison, runs, 2, "final")
+    mine, theirs = (one.studies[0].protocol for one in (comparison, called))
+    ledger = runs / LEDGER
+    text = ledger.read_text(encoding="utf-8").replace(mine.digest, theirs.digest).replace(mine.name, theirs.name)
+    ledger.write_text(text, encoding="utf-8")
+    return drift(open_side("canary", PUBLISHED), open_side(str(runs), PUBLISHED))
+
+
+@pytest.mark.slow
+def test_unchanged_training_has_not_moved(tmp_path: Path) -> None:
+    comparison = canary(tmp_path)
+    assert _sung(comparison, tmp_path / "runs", called=comparison).verdict != "moved"
+
+
+@pytest.mark.slow
+def test_a_learning_rate_times_ten_is_moved(tmp_path: Path) -> None:
+    comparison = canary(tmp_path)
+    wrong = comparison.studies[0].protocol.vary({"lr": 10 * comparison.studies[0].protocol.lr, "repeats": 3})
+    studies = tuple(replace(study, protocol=wrong) for study in comparison.studies)
+    verdicts = _sung(replace(comparison, studies=studies), tmp_path / "runs", called=comparison)
+    assert "proxy_anchor" in {one.subject.split()[0] for one in verdicts.findings if one.verdict == "moved"}
+    assert verdicts.status == 1
