@@ -4,14 +4,30 @@ No result depends on anything here.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from harness.comparison import Comparison
 from harness.drive import StudyState, Until, drive
+from harness.events import Event
 from harness.execute import in_processes
 from harness.final import EmbeddingFiles
 from harness.progress import Display
+from harness.run_log import RunLog
 from harness.stopping import Stop
 from results.ledger import Ledger
+from results.record import FoldRecord, RunRecord
+
+
+class Listener(Protocol):
+    """Who shows or writes down what happens."""
+
+    def told(self, event: Event, /) -> None:
+        """Hear what happens at a job at work."""
+        ...
+
+    def recorded(self, state: StudyState, record: FoldRecord | RunRecord, /) -> None:
+        """Hear that a record was written, and where its study stands."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +71,24 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
     folds, scored = ledger.records.folds.values(), ledger.records.runs.values()
     states = [StudyState(study, folds, scored, held) for study in comparison.studies]
     workplace = replace(comparison.workplace, runs=runs.resolve(), save_models=means.save_models)
-    with means.stop.on_signals(), Display(states, until) as display:
+    with means.stop.on_signals(), RunLog(runs, states) as log, Display(states, until) as display:
+        listeners: tuple[Listener, ...] = (log, display)
+
+        def told(event: Event) -> None:
+            for listener in listeners:
+                listener.told(event)
+
+        def recorded(state: StudyState, record: FoldRecord | RunRecord) -> None:
+            for listener in listeners:
+                listener.recorded(state, record)
+
         drive(
             states,
-            in_processes(workplace, means.workers, display.told, devices=comparison.devices, stop=means.stop),
+            in_processes(workplace, means.workers, told, devices=comparison.devices, stop=means.stop),
             ledger,
             test_labels=comparison.images.labels[comparison.test],
             environment=comparison.workplace.environment,
             until=until,
-            on_record=display.recorded,
+            on_record=recorded,
         )
     return sum(state.left(until) for state in states)

@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from results.record import FoldRecord, ProtocolRecord, Record, RunRecord, from_line, to_line
+from results.record import FoldRecord, ProtocolRecord, Record, RetryRecord, RunRecord, from_line, to_line
 
 LEDGER = "ledger.jsonl"
+_LOCK = "ledger.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,9 @@ class Records:
                 self.folds[record.key] = record
             case RunRecord():
                 self.runs[record.key] = record
+            case RetryRecord():
+                for key in record.keys:
+                    self.folds.pop(key, None)
 
 
 def read(path: Path) -> Records:
@@ -58,6 +62,19 @@ def read(path: Path) -> Records:
     return records
 
 
+def writer(runs: Path) -> str | None:
+    """Say which process writes to a runs folder now; `None` if there is none."""
+    try:
+        with (runs / _LOCK).open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read().strip() or "another process"
+    except FileNotFoundError:
+        pass  # no driver was ever there
+    return None
+
+
 class Ledger:
     """The one writer of a runs folder, for as long as the `with` block lasts.
 
@@ -70,7 +87,7 @@ class Ledger:
         self.path = runs / LEDGER
         try:
             runs.mkdir(parents=True, exist_ok=True)
-            self._lock = (runs / "ledger.lock").open("a+")
+            self._lock = (runs / _LOCK).open("a+")
         except OSError as error:
             raise OSError(
                 f"The runs folder {runs} must be writable, but it is not ({error.strerror}); give another with --runs."

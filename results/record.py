@@ -128,8 +128,21 @@ class RunRecord:
     schema: int = SCHEMA
 
 
-Record = ProtocolRecord | FoldRecord | RunRecord
-_KINDS: dict[str, type[Record]] = {"protocol": ProtocolRecord, "fold": FoldRecord, "run": RunRecord}
+@dataclass(frozen=True, kw_only=True)
+class RetryRecord:
+    """The wish that failed trainings be done again: what is recorded of these keys before this line counts no more."""
+
+    keys: tuple[str, ...]
+    schema: int = SCHEMA
+
+
+Record = ProtocolRecord | FoldRecord | RunRecord | RetryRecord
+_KINDS: dict[str, type[Record]] = {
+    "protocol": ProtocolRecord,
+    "fold": FoldRecord,
+    "run": RunRecord,
+    "retry": RetryRecord,
+}
 R = TypeVar("R")
 
 
@@ -155,8 +168,9 @@ def from_line(line: str) -> Record:
         content["environment"] = _build(Environment, content["environment"])
     if cls is FoldRecord and "history" in content:
         content["history"] = tuple((int(epoch), float(score)) for epoch, score in content["history"])
-    if cls is RunRecord and "fold_keys" in content:
-        content["fold_keys"] = tuple(content["fold_keys"])
+    for name in ("fold_keys", "keys"):
+        if name in content:
+            content[name] = tuple(content[name])
     return _build(cls, content)
 
 

@@ -1,0 +1,72 @@
+"""The commands on a run in its folder: status, retry, export-optuna."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from harness.cli.options import CONSOLE, Runs, user_errors
+
+app = typer.Typer()
+
+
+@app.command()
+def status(
+    runs: Runs = Path("runs"), as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """Say what is done, at work, left and failed in a run, its rate and the time left; from any terminal.
+
+    Example: mlrc status --runs runs
+    """
+    from harness.status import status as find
+
+    with user_errors():
+        found = find(runs)
+    if as_json:
+        studies = [study._asdict() for study in found.studies]
+        left = None if found.time_left is None else round(found.time_left.total_seconds())
+        content = {**found._asdict(), "studies": studies, "time_left": left}
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    table = Table("dataset", "loss", "done", "diverged", "failed", "at work", "left", box=None, pad_edge=False)
+    for study in found.studies:
+        numbers = (study.done, study.diverged, study.failed, study.at_work, study.left)
+        table.add_row(study.dataset, study.loss, *map(str, numbers))
+    CONSOLE.print(table)
+    for job in found.at_work:
+        where = f"{job['dataset']} {job['loss']}, {job['stage']} {job['number']}, fold {job['fold']}"
+        course = f"epoch {job['epoch']}, {job['score']:.2f}" if "epoch" in job else "begun"
+        CONSOLE.print(
+            f"{job['place']}: {where}: {course}, attempt {job['attempt']}, since {job['since']}", markup=False
+        )
+    rate = ""
+    if found.per_hour is not None and found.time_left is not None:
+        time_left = timedelta(seconds=round(found.time_left.total_seconds()))
+        rate = f", {found.per_hour:.1f} trainings an hour, {time_left} left"
+    CONSOLE.print(f"At work: {found.writer}{rate}." if found.writer else "No driver is at work.", markup=False)
+
+
+@app.command()
+def retry(runs: Runs = Path("runs")) -> None:
+    """Plan the failed trainings of a run again: a line in the ledger says that their records count no more.
+
+    A search goes on from what it is told then; what it tried after a failed trial, it tried without knowing that score.
+
+    Example: mlrc retry --runs runs
+    """
+    from harness import status as statuses
+    from results.ledger import Ledger
+
+    with user_errors():
+        ledger = Ledger(runs)
+    with ledger:
+        failed = statuses.failed(ledger.records)
+        if failed:
+            ledger.append([statuses.retry(ledger.records)])
+    for record in failed:
+        what = f"{record.dataset} {record.loss}, {record.stage} {record.number}, fold {record.fold}"
+        typer.echo(f"{what}: {record.message}")
+    typer.echo(f"{len(failed)} trainings are planned again; the command that began the run does them.")
