@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from harness.candidates import Backend
 from harness.clustering import clustering_scores
+from harness.environment import resolve_device
 from harness.metrics import retrieval
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -83,13 +84,13 @@ def evaluate(
         cuts: the k of nDCG@k, R@k, MAP@k and P@k.
         clustering: whether to add NMI and AMI of the queries.
         backend: torch or faiss; the numbers are the same.
-        device: where to search.
+        device: where to search: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         memory: cap on the memory of the search, such as `512M` or `2G`.
         progress: called with (done, of how many).
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is no array, or what `harness.metrics.retrieval` refuses.
+        ValueError: a file is no array, a device is not there, or what `harness.metrics.retrieval` refuses.
         TypeError: embeddings or labels of another type.
     """
     cap = None if memory is None else bytes_of(memory)
@@ -105,7 +106,7 @@ def evaluate(
         map_at=cuts,
         precision_at=cuts,
         backend=backend,
-        device=device,
+        device=str(resolve_device(device)),
         memory=cap,
         progress=progress,
     )

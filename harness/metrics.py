@@ -107,7 +107,7 @@ def retrieval(
         map_at: the k of MAP@k.
         precision_at: the k of P@k.
         backend: what searches, torch or faiss.
-        device: where it searches.
+        device: a torch device that is there, on which it searches.
         memory: cap in bytes, at least 1 MiB, on what the search takes beyond the embeddings and, where these are not
             float32 rows of length 1, such a copy of them. By default half as much as the embeddings, but at least
             8 MiB and 4 MiB per thread.
@@ -115,7 +115,7 @@ def retrieval(
 
     Raises:
         ValueError: shapes that do not match, values that are not finite, a k below 1, no query with a positive, or a
-            backend or device that is not there.
+            backend that is not there or does not know the device.
         TypeError: embeddings or labels of another type.
     """
     cuts = {"nDCG": ndcg_at, "R": recall_at, "MAP": map_at, "P": precision_at}

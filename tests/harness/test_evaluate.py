@@ -139,3 +139,10 @@ def test_the_cap_reaches_the_search(tmp_path: Path, embeddings: NDArray[Any], la
     assert evaluate(*files, memory="1M").metrics == evaluate(*files).metrics
     with pytest.raises(ValueError, match="at least 1048576 bytes"):
         evaluate(*files, memory="1K")
+
+
+def test_a_device_that_is_not_there_is_named(tmp_path: Path, embeddings: NDArray[Any], labels: NDArray[Any]) -> None:
+    files = saved(tmp_path, E=embeddings, L=labels)
+    assert evaluate(*files, device="auto").metrics == evaluate(*files).metrics
+    with pytest.raises(ValueError, match="The device 'abacus' cannot be used here"):
+        evaluate(*files, device="abacus")
