@@ -197,6 +197,21 @@ def test_a_half_written_last_line_is_passed_over(tmp_path: Path) -> None:
     assert read_boards(runs)[0].rows == whole
 
 
+def test_a_ledger_of_the_first_schema_stays_readable(tmp_path: Path) -> None:
+    """The file is as it was written then, and must never be written anew."""
+    (tmp_path / LEDGER).write_bytes((Path(__file__).parent / "golden" / "schema_1.jsonl").read_bytes())
+    (board,) = read_boards(tmp_path)
+    assert board.losses == (UNTRAINED, "triplet")
+    means = {(row.loss, row.setting): round(row.mean, 2) for row in board.rows if row.metric == "MAP@R"}
+    assert means == {
+        (UNTRAINED, "separated"): 5.54,
+        (UNTRAINED, "concatenated"): 7.39,
+        ("triplet", "separated"): 14.28,
+        ("triplet", "concatenated"): 19.04,
+    }
+    assert len(board.evidence[1].folds) == 12
+
+
 def test_a_broken_per_class_file_is_named(tmp_path: Path) -> None:
     runs = make(MEANS).write(tmp_path / "runs")
     path = next((runs / "per_class").iterdir())
