@@ -135,7 +135,9 @@ def load(path: Path) -> NDArray[Any]:
     if not path.is_file():
         raise FileNotFoundError(f"The file {path} must be there, but is not; check the path.")
     try:
-        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        array: NDArray[Any] = np.lib.format.open_memmap(
+            path, mode="c"
+        )  # writable in memory alone: nothing need be copied
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(
             f"{path} must be a .npy file of numbers or strings, but cannot be read ({error}); "
