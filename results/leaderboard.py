@@ -12,7 +12,7 @@ from results.invariants import require_sound
 from results.ledger import Records
 from results.metric_names import SETTINGS, metric_order, table_metrics
 from results.pairs import Contest, contest
-from results.record import UNTRAINED, Environment, ProtocolRecord, RunRecord
+from results.record import UNTRAINED, Environment, FoldRecord, ProtocolRecord, RunRecord
 from results.statistics import Interval, class_intervals, half_width
 
 Name = tuple[str, str]
@@ -138,13 +138,18 @@ def costs(board: Board) -> list[CostRow]:
             digest=one.digest,
             loss=one.loss,
             jobs=len(one.folds),
-            search_hours=sum(record.seconds for record in one.search) / 3600,
-            final_hours=sum(record.seconds for record in one.final) / 3600,
+            search_hours=_hours(one.search),
+            final_hours=_hours(one.final),
             devices=" ".join(sorted({record.environment.device for record in one.folds})),
         )
         for one in board.evidence
         if one.folds
     ]
+
+
+def _hours(folds: Sequence[FoldRecord]) -> float:
+    """Give device hours; of several trainings at once on one device each had a share."""
+    return sum(record.seconds * record.share for record in folds) / 3600
 
 
 def _board(evidence: tuple[Evidence, ...], record: ProtocolRecord | None, per_class: Mapping[str, PerClass]) -> Board:

@@ -161,6 +161,14 @@ def test_costs_are_the_hours_of_search_and_repeats() -> None:
     assert (row.search_hours, row.final_hours) == pytest.approx((0.2, 0.12))
 
 
+def test_trainings_that_shared_a_device_cost_their_share_of_it() -> None:
+    made = make({"triplet": 60.0})
+    for record in list(made.records.folds.values()):
+        made.records.add(replace(record, share=0.25))
+    (board,) = boards(made.records, {})
+    assert costs(board)[0].final_hours == pytest.approx(0.03)
+
+
 def test_the_csv_has_the_promised_columns_and_comes_back_as_it_was() -> None:
     made = make(MEANS, repeats=2)
     (board,) = boards(made.records, made.per_class)
