@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from protocols.catalogue import PROTOCOLS
-from results import published
+from results import published, report
 from results.audit import KnownSplit, audit, digest_of, read_splits
 from results.ledger import LEDGER, Records, read
 from results.papers import papers_markdown, read_papers, references
+from results.plots import Plot
 from results.published import PUBLISHED, add, check, regenerate
 from results.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
 from tests.results.studies import CLASSES, QUERIES, Made, make
@@ -57,13 +58,22 @@ def rendered_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     leaderboard = _empty(home / "published")
     add(leaderboard, _sound().write(home / "runs"), "first")
-    regenerate(leaderboard, _nothing)
+    with pytest.MonkeyPatch.context() as patch:
+        _draw_little(patch)
+        regenerate(leaderboard, _nothing)
     return home
 
 
+def _draw_little(patch: pytest.MonkeyPatch) -> None:
+    """Pictures take seconds; that they are the same every time is tested with the page."""
+    picture = Plot("scores", "Scores", "told", b"<svg/>", b"png")
+    patch.setattr(report, "plots", lambda board, importances: [picture])
+
+
 @pytest.fixture
-def filled(rendered_once: Path, tmp_path: Path) -> Path:
+def filled(rendered_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A leaderboard with one piece of evidence; the run it came from lies beside it."""
+    _draw_little(monkeypatch)
     shutil.copytree(rendered_once, tmp_path, dirs_exist_ok=True)
     return tmp_path / "published"
 
