@@ -72,6 +72,11 @@ def prepare(
                 )
             published[spec.name] = dict(spec.published[dataset])
     images = open_dataset(dataset, root)
+    if images.queries is not None:
+        raise ValueError(
+            f"Dataset {dataset!r} is scored from queries to a gallery, and a run can only score test images among "
+            "themselves so far; embed it elsewhere and use mlrc evaluate --gallery-embeddings."
+        )
     classes = split(images, protocol)
     with progress.steps() as on_progress:
         cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)
