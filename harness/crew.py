@@ -11,7 +11,7 @@ from harness.events import Lost, OnEvent, Started, Validated
 from harness.plan import FoldJob
 from harness.train import Trained
 from harness.work import FoldOutcome, Workplace, record_of
-from harness.worker import STOPPED, Death, Told, Worker
+from harness.worker import STOPPED, Death, Ready, Told, Worker
 
 DEATHS = 3
 """How many workers may die over a job without its getting further, before it is recorded as failed."""
@@ -91,6 +91,8 @@ class Crew:
             if worker.connection not in ready:
                 continue
             message = worker.receive()
+            if isinstance(message, Ready):
+                continue
             if isinstance(message, Told):
                 self._trouble(worker.job).furthest = max(self._trouble(worker.job).furthest, message.epoch)
                 self._on_event(Validated(worker.job, *message))

@@ -33,6 +33,10 @@ class Told(NamedTuple):
     loss: float
 
 
+class Ready(NamedTuple):
+    """The process has imported what it needs and hears signals; its first job begins."""
+
+
 class Death(NamedTuple):
     """How a process ended, and what it said last."""
 
@@ -66,6 +70,7 @@ class Worker:
         self.job: FoldJob
         self.alone = False
         self.started_at = 0.0
+        self._ready = False
         self._log = workplace.runs / "logs" / f"worker-{number}.log" if workplace.runs else None
         self._log_begins = 0
         context = multiprocessing.get_context("spawn")  # a forked torch would share its parent's threads and locks
@@ -91,18 +96,22 @@ class Worker:
             return False
         return True
 
-    def receive(self) -> FoldOutcome | Told | Death:
+    def receive(self) -> FoldOutcome | Told | Ready | Death:
         """Give the next message."""
         try:
-            message: FoldOutcome | Told | Death = self.connection.recv()
+            message: FoldOutcome | Told | Ready | Death = self.connection.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
             return Death(self._process.exitcode, self._last_lines())
+        self._ready = self._ready or isinstance(message, Ready)
         return message
 
     def ask_to_stop(self) -> None:
-        """Have the job leave a checkpoint and end."""
-        self._process.terminate()
+        """Have the job leave a checkpoint and end; a process that is still being set up has nothing to leave."""
+        if self._ready:
+            self._process.terminate()
+        else:
+            self._process.kill()
 
     def dismiss(self) -> None:
         """End the process at once."""
@@ -149,6 +158,7 @@ def serve(workplace: Workplace, connection: Connection, log: Path | None) -> Non
     signal.signal(signal.SIGTERM, asked)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     here = workplace.found_here()
+    connection.send(Ready())
     while not stop():
         idle = True
         try:

@@ -15,7 +15,7 @@ from harness.images.glyphs import DATASET
 from harness.plan import FoldJob, Study
 from harness.stopping import Stop
 from harness.work import FoldOutcome, Workplace
-from harness.worker import Worker
+from harness.worker import Death, Worker
 from protocols.protocol import PerDataset
 from protocols.quick import QUICK
 from tests.harness.conftest import ENVIRONMENT
@@ -158,3 +158,25 @@ def test_a_job_that_is_stopped_leaves_a_checkpoint_and_goes_on_from_it(
         outcomes = list(in_processes(place, 1, told.append)([long]))
     assert [event.epoch for event in told if isinstance(event, Validated)] == [0, 4, 8, 12, 16, 20]
     assert [outcome.record.outcome for outcome in outcomes] == ["done"]
+
+
+def test_a_stop_does_not_wait_for_a_worker_that_is_still_being_set_up(
+    glyphs: tuple[Workplace, list[FoldJob]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace, (job, *_) = glyphs
+    stop = Stop()
+
+    def stop_at_once(event: Event) -> None:
+        if isinstance(event, Started):
+            stop.signal = signal.SIGTERM
+
+    heard: list[object] = []
+    receive = Worker.receive
+
+    def noted(self: Worker) -> object:
+        heard.append(receive(self))
+        return heard[-1]
+
+    monkeypatch.setattr(Worker, "receive", noted)
+    assert not list(in_processes(workplace, 1, stop_at_once, stop=stop)([job]))
+    assert [message.exitcode for message in heard if isinstance(message, Death)] == [-signal.SIGKILL]
