@@ -38,11 +38,13 @@ class Means:
         workers: number of worker processes in all, spread over the comparison's devices.
         stop: ends the run before its work is done.
         save_models: keep the weights of the final stage's models.
+        listeners: hear of everything, beside the display and the log.
     """
 
     workers: int
     stop: Stop = field(default_factory=Stop)
     save_models: bool = False
+    listeners: tuple[Listener, ...] = ()
 
 
 def number_of_workers(workers: int | None, per_device: int | None, devices: int) -> int:
@@ -72,7 +74,7 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
     states = [StudyState(study, folds, scored, held) for study in comparison.studies]
     workplace = replace(comparison.workplace, runs=runs.resolve(), save_models=means.save_models)
     with means.stop.on_signals(), RunLog(runs, states) as log, Display(states, until) as display:
-        listeners: tuple[Listener, ...] = (log, display)
+        listeners: tuple[Listener, ...] = (log, display, *means.listeners)
 
         def told(event: Event) -> None:
             for listener in listeners:

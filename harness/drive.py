@@ -56,6 +56,11 @@ class StudyState:
         """Whether the search has had its whole budget."""
         return len(self.history) >= self.study.trials
 
+    @property
+    def search_records(self) -> list[FoldRecord]:
+        """What is recorded of the search."""
+        return [record for record in self._records.values() if record.stage == "search"]
+
     def left(self, until: Until) -> int:
         """Give the number of trainings up to a stage that are planned and not recorded."""
         folds = self.study.protocol.folds

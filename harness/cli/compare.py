@@ -1,5 +1,6 @@
 """The commands that do the protocol: plan, run, search, final."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from harness.cli.options import (
     Runs,
     SaveModels,
     StopAfter,
+    Storage,
     Trunk,
     Weights,
     Workers,
@@ -80,6 +82,7 @@ def run(
     per_device: PerDevice = None,
     device: Device = "auto",
     stop_after: StopAfter = None,
+    storage: Storage = None,
     save_models: SaveModels = False,
     out: Out = None,
 ) -> None:
@@ -88,7 +91,16 @@ def run(
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
     comparison = _prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device)
-    _run(comparison, runs, workers, "final", per_device=per_device, stop_after=stop_after, save_models=save_models)
+    _run(
+        comparison,
+        runs,
+        workers,
+        "final",
+        per_device=per_device,
+        stop_after=stop_after,
+        storage=storage,
+        save_models=save_models,
+    )
     write(runs, out)
 
 
@@ -107,13 +119,14 @@ def search(
     per_device: PerDevice = None,
     device: Device = "auto",
     stop_after: StopAfter = None,
+    storage: Storage = None,
 ) -> None:
     """Do the search alone: no test image is embedded.
 
     Example: mlrc search --dataset glyphs --losses contrastive --protocol quick
     """
     comparison = _prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device)
-    _run(comparison, runs, workers, "search", per_device=per_device, stop_after=stop_after)
+    _run(comparison, runs, workers, "search", per_device=per_device, stop_after=stop_after, storage=storage)
 
 
 @app.command()
@@ -131,6 +144,7 @@ def final(
     per_device: PerDevice = None,
     device: Device = "auto",
     stop_after: StopAfter = None,
+    storage: Storage = None,
     save_models: SaveModels = False,
     out: Out = None,
     published: Annotated[
@@ -147,7 +161,16 @@ def final(
     comparison = _prepare(dataset, losses, protocol, chosen, trunk, weights, no_cache, root, device)
     with user_errors():
         require_searched(comparison, runs)
-    _run(comparison, runs, workers, "final", per_device=per_device, stop_after=stop_after, save_models=save_models)
+    _run(
+        comparison,
+        runs,
+        workers,
+        "final",
+        per_device=per_device,
+        stop_after=stop_after,
+        storage=storage,
+        save_models=save_models,
+    )
     write(runs, out)
 
 
@@ -190,22 +213,26 @@ def _run(
     *,
     per_device: int | None = None,
     stop_after: str | None = None,
+    storage: str | None = None,
     save_models: bool = False,
 ) -> None:
     from harness.atomic import is_full
     from harness.conduct import Means, conduct, number_of_workers
     from harness.disk import shortage
+    from harness.optuna_export import Mirror, open_storage
     from harness.stopping import DISK_FULL, INTERRUPTED, Stop, seconds
     from results.ledger import Ledger
 
-    with user_errors():
-        means = Means(
-            workers=number_of_workers(workers, per_device, len(comparison.devices)),
-            stop=Stop(seconds(stop_after) if stop_after else None),
-            save_models=save_models,
-        )
-        ledger = Ledger(runs)
-    with ledger:
+    with ExitStack() as stack:
+        with user_errors():
+            mirror = Mirror(stack.enter_context(open_storage(storage))) if storage else None
+            means = Means(
+                workers=number_of_workers(workers, per_device, len(comparison.devices)),
+                stop=Stop(seconds(stop_after) if stop_after else None),
+                save_models=save_models,
+                listeners=(mirror,) if mirror else (),
+            )
+            ledger = stack.enter_context(Ledger(runs))
         try:
             left = conduct(comparison, ledger, means, until)
         except KeyboardInterrupt:
@@ -216,6 +243,8 @@ def _run(
                 raise
             typer.echo(f"Error: {shortage(comparison, runs, means.workers, models=save_models)}", err=True)
             raise typer.Exit(DISK_FULL) from None
+    if mirror and mirror.failure:
+        typer.echo(f"The storage broke ({mirror.failure}); catch up with: mlrc export-optuna --runs {runs}", err=True)
     if left:
         typer.echo(f"Stopped ({means.stop.reason}) with {left} trainings left; the same command goes on.", err=True)
         raise typer.Exit(means.stop.status)

@@ -48,6 +48,9 @@ StopAfter = Annotated[
         "are left, as after SIGTERM.",
     ),
 ]
+Storage = Annotated[
+    str | None, typer.Option(metavar="URL", help="Mirror the searches there live, see `mlrc export-optuna --help`.")
+]
 SaveModels = Annotated[
     bool, typer.Option("--save-models", help="Keep the models of the final repeats in RUNS/models, with their cards.")
 ]

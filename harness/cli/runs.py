@@ -70,3 +70,26 @@ def retry(runs: Runs = Path("runs")) -> None:
         what = f"{record.dataset} {record.loss}, {record.stage} {record.number}, fold {record.fold}"
         typer.echo(f"{what}: {record.message}")
     typer.echo(f"{len(failed)} trainings are planned again; the command that began the run does them.")
+
+
+@app.command("export-optuna")
+def export_optuna(
+    storage: Annotated[
+        str, typer.Option(metavar="URL", help="sqlite:///FILE, postgresql+psycopg://…, mysql+pymysql://…, or a path.")
+    ],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Write every search of a run as an Optuna study, for optuna-dashboard; a path alone is a journal file.
+
+    Example: mlrc export-optuna --runs runs --storage sqlite:///searches.db
+    """
+    from harness.optuna_export import export, open_storage
+    from results.ledger import LEDGER, read
+
+    with user_errors():
+        if not (runs / LEDGER).exists():
+            raise FileNotFoundError(f"There is no {LEDGER} in {runs}; give the folder of a run with --runs.")
+        with open_storage(storage) as opened:
+            written = export(read(runs / LEDGER), opened)
+    for name, trials in written.items():
+        typer.echo(f"{name}: {trials} trials written")
