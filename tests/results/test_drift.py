@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -41,6 +42,7 @@ def test_a_run_against_itself_is_the_same_whatever_its_noise() -> None:
     side = _side(make(MEANS, noise=8.0, repeats=2))
     verdicts = drift(side, side)
     assert _verdicts(verdicts) == {"same"}
+    assert {finding.why for finding in verdicts.findings} == {"identical"}
     assert verdicts.status == 0
     assert len(verdicts.findings) == len(side.rows)
 
@@ -140,8 +142,11 @@ def test_another_protocol_or_a_missing_row_cannot_be_told() -> None:
 
 def test_an_honest_re_run_is_one_whose_protocol_differs_in_the_seed_alone() -> None:
     reference = _side(make({"triplet": 50.0}, repeats=10, noise=0.2))
-    again = make({"triplet": 50.0}, repeats=10, noise=0.2, seed=1, protocol="quick+seed=1", digest="eeeeeeeeeeee")
+    renamed: dict[str, Any] = {"repeats": 10, "noise": 0.2, "seed": 1, "protocol": "quick+seed=1", "digest": "e" * 12}
+    again = make({"triplet": 50.0}, **renamed, fields={"seed": 1})
     assert drift(reference, _side(again), margin=1.0).status == 0
+    other = make({"triplet": 50.0}, **renamed, fields={"seed": 1, "lr": 0.1})
+    assert drift(reference, _side(other), margin=1.0).status == 3
 
 
 def test_rows_without_a_reference_are_said_and_judge_nothing() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from results.pairs import Contest, contest
 from results.statistics import RESAMPLES
@@ -95,6 +96,24 @@ def test_without_seed_noise_the_error_is_that_of_the_paired_class_bootstrap() ->
         ((of_a - of_b) / COUNTS * 100,), np.mean, n_resamples=20000, rng=generator
     ).standard_error
     assert found.pairs["a", "b"].difference.error == pytest.approx(expected, rel=4 / np.sqrt(2 * RESAMPLES))
+    assert found.pairs["a", "b"].difference.freedom == pytest.approx(len(COUNTS) - 1)
+
+
+def test_repeats_of_the_two_losses_are_drawn_independently() -> None:
+    """The same values on both sides cancel if the draws are the same."""
+    values = np.random.default_rng(5).normal(0.5, 0.02, size=(8, 1))
+    found = contest({"a": COUNTS * values, "b": COUNTS * values}, COUNTS)
+    assert found is not None
+    expected = np.sqrt(2) * stats.sem(100 * values[:, 0])
+    assert found.pairs["a", "b"].difference.error == pytest.approx(expected, rel=4 / np.sqrt(2 * RESAMPLES))
+
+
+def test_p_values_are_corrected_for_all_pairs_of_the_column() -> None:
+    found = _simulate(6, difference=0.02, losses=5)
+    names = [("a", "b"), ("a", "c"), ("a", "d"), ("a", "e"), ("b", "c"), ("b", "d"), ("b", "e"), ("c", "d"), ("c", "e")]
+    pairs = [found.pairs[name] for name in (*names, ("d", "e"))]
+    expected = multipletests([pair.difference.p_value for pair in pairs], method="holm")[1]
+    np.testing.assert_allclose([pair.adjusted for pair in pairs], expected)
 
 
 def test_the_probability_of_outperforming_counts_repeats_and_ties() -> None:

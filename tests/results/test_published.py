@@ -211,6 +211,10 @@ FAULTS: dict[str, tuple[Callable[[Made], Made], str]] = {
         lambda m: _change(m, RunRecord, lambda r: replace(r, fold_keys=r.fold_keys[:3]), number=1),
         "a concatenation of 4 × 128 dimensions needs 4 folds, but it has 3",
     ),
+    "folds in another order": (
+        lambda m: _change(m, RunRecord, lambda r: replace(r, fold_keys=r.fold_keys[::-1]), loss="triplet", number=1),
+        "the record of fold 0 is of another job, or not done",
+    ),
     "missing fold record": (
         lambda m: _without(m, "folds", loss="triplet", stage="final", number=1, fold=2),
         "1 of its fold records are missing",
