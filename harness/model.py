@@ -110,4 +110,5 @@ def build(protocol: Protocol, *, seed: int, weights: Path | None = None) -> Embe
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Embedder(protocol, weights)
+        embedder = Embedder(protocol, weights)
+    return embedder.to(memory_format=torch.channels_last) if protocol.channels_last else embedder

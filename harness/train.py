@@ -214,6 +214,8 @@ def stream(job: FoldJob, purpose: str) -> int:
 
 
 def _forward(network: Callable[[Tensor], Tensor], batch: Tensor, protocol: Protocol, device: torch.device) -> Tensor:
+    if protocol.channels_last:
+        batch = batch.contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=protocol.precision == "bfloat16"):
         return network(batch).float()
 

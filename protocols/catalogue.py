@@ -5,8 +5,11 @@ from difflib import get_close_matches
 from protocols.protocol import Protocol
 from protocols.quick import QUICK
 from protocols.reality_check import REALITY_CHECK
+from protocols.reality_check_small import REALITY_CHECK_SMALL
 
-PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (REALITY_CHECK, QUICK)}
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol for protocol in (REALITY_CHECK, REALITY_CHECK_SMALL, QUICK)
+}
 
 
 def find(name: str) -> Protocol:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
@@ -29,6 +29,8 @@ class PerDataset(Generic[V]):
 class Protocol:
     """Every number two runs must share to stand in one table.
 
+    A default is what held before its field was there, so that new fields leave old digests, seeds and scores as they were.
+
     Attributes:
         name: `lower_case`; a variant's name is `parent+field=value`.
         version: raised whenever the same fields would give another score.
@@ -49,6 +51,8 @@ class Protocol:
         loss_optimizer: of the loss's own parameters, with `loss_momentum`, `loss_weight_decay`; its learning rate is
             searched.
         precision: `float32`, or `bfloat16` for autocast of the trunk and head.
+        channels_last: lay out images and weights with the channels innermost; convolutions round otherwise in it, and on
+            most devices are faster.
         iterations_per_epoch: what counts as an epoch, whatever the dataset.
         max_epochs: the end of a training that patience did not stop.
         validation_interval: in epochs.
@@ -108,6 +112,7 @@ class Protocol:
     recall_at: PerDataset[tuple[int, ...]]
     seed: int = 0
     layer_norm: bool = False
+    channels_last: bool = False
 
     def __post_init__(self) -> None:
         for name in _AT_LEAST_ONE:
@@ -131,8 +136,9 @@ class Protocol:
 
     @property
     def digest(self) -> str:
-        """12 hexadecimal digits over all fields."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+        """12 hexadecimal digits over all fields that have no default or differ from it."""
+        told = {name: value for name, value in self.to_json().items() if value != _DEFAULTS.get(name, _REQUIRED)}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def parent(self) -> str:
@@ -215,6 +221,8 @@ def _parse(name: str, current: object, text: str, dataset: str) -> object:
 
 
 _FIELDS = frozenset(field.name for field in fields(Protocol))
+_REQUIRED = object()
+_DEFAULTS = {field.name: field.default for field in fields(Protocol) if field.default is not MISSING}
 _AT_LEAST_ONE = (
     "embedding_size",
     "resize",

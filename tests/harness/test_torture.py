@@ -242,6 +242,7 @@ def test_a_tortured_study_gives_the_bytes_of_an_undisturbed_one(folder: Path) ->
     assert injections == 6 + 6 + 4
     rows = list(csv.DictReader(undisturbed.decode().splitlines()))
     assert {row["diverged"] for row in rows if row["loss"] == "proxy_anchor"} == {"1"}
+    assert {fold.outcome for fold in read(study.runs / LEDGER).folds.values()} == {"done", "diverged"}
     assert not list((study.runs / "checkpoints").iterdir())
     assert not list((study.runs / "embeddings").iterdir())
 
