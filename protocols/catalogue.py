@@ -7,9 +7,7 @@ from protocols.quick import QUICK
 from protocols.reality_check import REALITY_CHECK
 from protocols.reality_check_small import REALITY_CHECK_SMALL
 
-PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol for protocol in (REALITY_CHECK, REALITY_CHECK_SMALL, QUICK)
-}
+PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (REALITY_CHECK, REALITY_CHECK_SMALL, QUICK)}
 
 
 def find(name: str) -> Protocol:

@@ -29,7 +29,7 @@ class PerDataset(Generic[V]):
 class Protocol:
     """Every number two runs must share to stand in one table.
 
-    A default is what held before its field was there, so that new fields leave old digests, seeds and scores as they were.
+    A default is what held before its field was there, so that new fields leave old digests, seeds and scores alone.
 
     Attributes:
         name: `lower_case`; a variant's name is `parent+field=value`.
@@ -51,8 +51,8 @@ class Protocol:
         loss_optimizer: of the loss's own parameters, with `loss_momentum`, `loss_weight_decay`; its learning rate is
             searched.
         precision: `float32`, or `bfloat16` for autocast of the trunk and head.
-        channels_last: lay out images and weights with the channels innermost; convolutions round otherwise in it, and on
-            most devices are faster.
+        channels_last: lay out images and weights with the channels innermost; convolutions round otherwise in it, and
+            are faster on most devices.
         iterations_per_epoch: what counts as an epoch, whatever the dataset.
         max_epochs: the end of a training that patience did not stop.
         validation_interval: in epochs.

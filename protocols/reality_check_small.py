@@ -1,4 +1,4 @@
-"""`reality_check_small`: the Reality Check's rules at a budget of processor hours, for small photographs and handwriting.
+"""`reality_check_small`: the Reality Check's rules at a budget of processor hours, for photographs and handwriting.
 
 The rules are the study's: four class-disjoint folds, one search budget for every loss, selection on validation classes
 only, fresh repeats, separated and concatenated scores. What is cut, and why:
@@ -11,7 +11,6 @@ only, fresh repeats, separated and concatenated scores. What is cut, and why:
 from dataclasses import replace
 
 from protocols.protocol import PerDataset
-from protocols.quick import QUICK
 from protocols.reality_check import REALITY_CHECK
 
 REALITY_CHECK_SMALL = replace(
