@@ -17,7 +17,8 @@ from harness.images.cache import cached
 from harness.images.dataset import ImageSet, open_dataset
 from harness.plan import Study, untrained
 from harness.plugins import LOSSES
-from harness.work import Workplace, split
+from harness.score import Task
+from harness.work import Workplace, split, task
 from protocols.protocol import Protocol
 from results.ledger import LEDGER, read
 
@@ -38,6 +39,11 @@ class Comparison:
     test: NDArray[np.int64]
     workplace: Workplace
     devices: tuple[str, ...]
+
+    @property
+    def task(self) -> Task:
+        """What the test images are asked."""
+        return task(self.images, self.test)
 
 
 def prepare(
@@ -72,11 +78,6 @@ def prepare(
                 )
             published[spec.name] = dict(spec.published[dataset])
     images = open_dataset(dataset, root)
-    if images.queries is not None:
-        raise ValueError(
-            f"Dataset {dataset!r} is scored from queries to a gallery, and a run can only score test images among "
-            "themselves so far; embed it elsewhere and use mlrc evaluate --gallery-embeddings."
-        )
     classes = split(images, protocol)
     with progress.steps() as on_progress:
         cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)

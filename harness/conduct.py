@@ -88,7 +88,7 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
             states,
             in_processes(workplace, means.workers, told, devices=comparison.devices, stop=means.stop),
             ledger,
-            test_labels=comparison.images.labels[comparison.test],
+            task=comparison.task,
             environment=comparison.workplace.environment,
             until=until,
             on_record=recorded,

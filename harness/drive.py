@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.execute import Execute
 from harness.final import EmbeddingFiles, score_run, write_per_class
 from harness.plan import FoldJob, Params, Study, repeats
 from harness.plugins import LOSSES
 from harness.saved_model import ModelFiles
+from harness.score import Task
 from harness.search import DIVERGED_SCORE, Trial, best, propose
 from harness.work import checkpoint_path
 from protocols.catalogue import PROTOCOLS
@@ -168,7 +168,7 @@ def drive(
     execute: Execute,
     ledger: Ledger,
     *,
-    test_labels: NDArray[np.int64],
+    task: Task,
     environment: Environment,
     until: Until,
     on_record: Callable[[StudyState, FoldRecord | RunRecord], None],
@@ -179,7 +179,7 @@ def drive(
         states: of the studies, from the ledger.
         execute: does the jobs.
         ledger: of the runs folder; every outcome is on the disk before what follows from it is begun.
-        test_labels: of the test images of the one dataset of all studies, in order.
+        task: of the test images of the one dataset of all studies.
         environment: of this process, for the `RunRecord`s.
         until: the last stage to do.
         on_record: told every record after it was written.
@@ -192,7 +192,7 @@ def drive(
         for folds in state.unscored():
             keys = [fold.key for fold in folds]
             embeddings = [files.load(key) for key in keys]
-            scored = score_run(state.study, folds, embeddings, test_labels, environment)
+            scored = score_run(state.study, folds, embeddings, task, environment)
             write_per_class(runs, scored)
             ledger.append([scored.record])
             models.add_scores(scored.record)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harness.atomic import write_atomically
 from harness.plan import Study, digest
-from harness.score import separated_and_concatenated
+from harness.score import Task, separated_and_concatenated
 from results.record import Environment, FoldRecord, RunRecord
 
 
@@ -52,7 +52,7 @@ def score_run(
     study: Study,
     folds: Sequence[FoldRecord],
     embeddings: Sequence[NDArray[np.float32]],
-    labels: NDArray[np.int64],
+    task: Task,
     environment: Environment,
 ) -> ScoredRun:
     """Score one repeat on the test classes.
@@ -61,13 +61,13 @@ def score_run(
         study: of the repeat.
         folds: its records, in fold order.
         embeddings: of each fold model, `(test images, dim)`.
-        labels: of the test images.
+        task: of the test images.
         environment: of the scoring process.
     """
     protocol = study.protocol
     scores = separated_and_concatenated(
         embeddings,
-        labels,
+        task,
         ndcg_at=protocol.ndcg_at,
         recall_at=protocol.recall_at.of(study.dataset),
     )
@@ -82,8 +82,9 @@ def score_run(
         params=folds[0].params,
         number=folds[0].number,
         fold_keys=tuple(fold.key for fold in folds),
-        test_classes=len(np.unique(labels)),
-        test_images=len(labels),
+        test_classes=len(np.unique(task.labels)),
+        test_images=len(task.labels),
+        queries=None if task.queries is None else int(task.queries.sum()),
         left_out=scores.left_out,
         embedding_size=embeddings[0].shape[1],
         separated=scores.separated,

@@ -1,18 +1,24 @@
-"""The retrieval gallery: which queries are shown, what they found, and their pictures as the report embeds them."""
+"""The retrieval gallery: which queries are shown, what they found, and their pictures as the report embeds them.
+
+Its embeddings are made anew from the models of one repeat, which `mlrc run --save-models` keeps.
+"""
 
 import base64
 from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.final import EmbeddingFiles
+from harness.images.cache import OnProgress, cached
 from harness.images.dataset import ImageSet
 from harness.metrics import retrieval
+from harness.saved_model import load
 from harness.score import concatenate
+from harness.train import Subset, embed
 from protocols.splits import images_of, trainval_classes
 from results.evidence import Evidence
 from results.gallery import Gallery, Kind, Picture, Query
@@ -30,14 +36,48 @@ class Chosen(NamedTuple):
     place: int
 
 
-def galleries(evidence: Evidence, files: EmbeddingFiles, images: ImageSet) -> list[Gallery]:
-    """Give the galleries of a loss, of the first repeat whose test embeddings are still there; else none."""
-    held = files.held()
-    for run in evidence.runs:
-        if held.issuperset(run.fold_keys):
-            folds = [files.load(key) for key in run.fold_keys]
-            return of_run(run, folds, images, dataset=evidence.dataset)
-    return []
+class Studio(NamedTuple):
+    """Where the embeddings of a gallery are made.
+
+    Attributes:
+        models: the folder `models` of the run.
+        images: the dataset.
+        cache: folder of its decode-once cache, if it has one.
+        device: to embed on.
+    """
+
+    models: Path
+    images: ImageSet
+    cache: Path | None = None
+    device: str = "cpu"
+
+    def file(self, key: str) -> Path:
+        """Give where the model of a job lies if it was kept."""
+        return self.models / f"{key}.safetensors"
+
+
+def repeat_with_models(evidence: Evidence, models: Path) -> RunRecord | None:
+    """Give the first repeat whose models were all kept."""
+    there = {path.stem for path in models.glob("*.safetensors")}
+    return next((run for run in evidence.runs if there.issuperset(run.fold_keys)), None)
+
+
+def galleries(run: RunRecord, studio: Studio, *, dataset: str, on_progress: OnProgress) -> list[Gallery]:
+    """Give the galleries of a repeat whose models were kept; see `of_run`.
+
+    Raises:
+        OSError: a model or an image cannot be read.
+        ValueError: a model does not fit its card.
+    """
+    test = _test_images(studio.images, run.cut)
+    folds = []
+    for place, key in enumerate(run.fold_keys):
+        on_progress(f"{run.loss}: embedding test images for the gallery", place, len(run.fold_keys))
+        model = load(studio.file(key), studio.device)
+        pixels = cached(studio.images, model.protocol.resize, folder=studio.cache)
+        subset = Subset(pixels, studio.images.labels, test)
+        folds.append(embed(model.network, subset, model.protocol, next(model.network.parameters()).device))
+    return of_run(run, folds, studio.images, dataset=dataset)
 
 
 def of_run(

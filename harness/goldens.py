@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from harness.plugins import LOSSES
-from harness.score import separated_and_concatenated
+from harness.score import Task, separated_and_concatenated
 from losses import rehearsal
 from losses.space import centre
 from losses.spec import LossSpec, Value
@@ -69,7 +69,7 @@ def of_metrics() -> dict[str, float]:
     centres = generator.normal(size=(12, 16))
     folds = [(centres[labels] + 1.6 * generator.normal(size=(len(labels), 16))).astype(np.float32) for _ in range(2)]
     scores = separated_and_concatenated(
-        folds, labels.astype(np.int64), ndcg_at=NDCG_AT, recall_at=RECALL_AT, map_at=MAP_AT, precision_at=(5,)
+        folds, Task(labels.astype(np.int64)), ndcg_at=NDCG_AT, recall_at=RECALL_AT, map_at=MAP_AT, precision_at=(5,)
     )
     return {
         **{f"separated {name}": value for name, value in scores.separated.items()},

@@ -2,48 +2,83 @@
 
 from pathlib import Path
 
-from harness.final import EmbeddingFiles
-from harness.gallery import galleries
+from harness.gallery import Studio, galleries, repeat_with_models
+from harness.images.cache import OnProgress
 from harness.images.dataset import ImageSet, open_dataset
 from harness.importance import importances
 from results.evidence import gather
 from results.gallery import Gallery
 from results.ledger import LEDGER, Records, read
+from results.pairs import MARGIN
 from results.record import UNTRAINED
 from results.report import write_report
 
 
-def write_full_report(runs: Path, out: Path, *, root: Path | None = None) -> list[Path]:
+def write_full_report(
+    runs: Path,
+    out: Path,
+    *,
+    root: Path | None = None,
+    device: str = "cpu",
+    margin: float = MARGIN,
+    on_progress: OnProgress = lambda _what, _done, _total: None,
+) -> list[Path]:
     """Write the report of a runs folder and give the paths of its files.
 
     Args:
         runs: folder of a ledger.
         out: folder to write to.
-        root: folder that holds the datasets; with it, losses whose test embeddings were kept get a gallery.
+        root: folder that holds the datasets; with it, losses whose models were kept get a gallery.
+        device: to embed the gallery's images on.
+        margin: percent points within which a difference of two losses is of no interest.
+        on_progress: told of the embedding.
 
     Raises:
         LookupError: a dataset of the gallery is not installed.
-        ValueError: the ledger is broken, holds no finished repeat, or its numbers contradict each other.
+        ValueError: the ledger is broken, holds no finished repeat, or its numbers contradict each other; or a gallery
+            is asked for and there are no models or other images.
         OSError: there is no ledger, a dataset cannot be read, or `out` cannot be written.
     """
     records = read(runs / LEDGER)
-    pictures = galleries_of(records, EmbeddingFiles(runs), root) if root is not None else []
-    return write_report(runs, out, importances=importances(records), galleries=pictures)
+    pictures = galleries_of(records, runs, root, device=device, on_progress=on_progress) if root is not None else []
+    return write_report(runs, out, importances=importances(records), galleries=pictures, margin=margin)
 
 
-def galleries_of(records: Records, files: EmbeddingFiles, root: Path) -> list[Gallery]:
-    """Give the galleries of all losses whose test embeddings are there."""
-    held = files.held()
+def galleries_of(
+    records: Records, runs: Path, root: Path, *, device: str = "cpu", on_progress: OnProgress
+) -> list[Gallery]:
+    """Give the galleries of all losses whose models were kept.
+
+    Raises:
+        ValueError: there are none, or the images below `root` are not those of the run.
+    """
+    models = runs / "models"
     opened: dict[str, ImageSet] = {}
     found: list[Gallery] = []
     for evidence in gather(records):
-        there = any(held.issuperset(run.fold_keys) for run in evidence.runs)
-        if not there or evidence.loss == UNTRAINED:
+        run = repeat_with_models(evidence, models)
+        if run is None or run.loss == UNTRAINED:
             continue
-        name = evidence.runs[0].dataset
-        if name not in opened:
-            opened[name] = open_dataset(name, root)
-        images = opened[name]
-        if images.fingerprint == evidence.fingerprint:
-            found += galleries(evidence, files, images)
+        if run.dataset not in opened:
+            opened[run.dataset] = _opened(run.dataset, root)
+        images = opened[run.dataset]
+        if images.fingerprint != run.fingerprint:
+            raise ValueError(
+                f"The gallery of {run.dataset} needs its images with fingerprint {run.fingerprint}, but those below "
+                f"{root} have {images.fingerprint}; give the folder that the run used with --root, or leave it out."
+            )
+        studio = Studio(models, images, root / "cache", device)
+        found += galleries(run, studio, dataset=evidence.dataset, on_progress=on_progress)
+    if not found:
+        raise ValueError(
+            f"A gallery needs the models of a repeat, but there are none in {models}; keep them with mlrc run "
+            "--save-models, or leave out --root."
+        )
     return found
+
+
+def _opened(name: str, root: Path) -> ImageSet:
+    """Open a dataset by its name in the records; `folder:NAME` is `root` itself or the folder of that name in it."""
+    plugin, _, folder = name.partition(":")
+    place = root.resolve()
+    return open_dataset(plugin, place / folder if folder not in ("", place.name, place.stem) else place)

@@ -23,6 +23,19 @@ class Options(TypedDict, total=False):
     progress: Callable[[int, int], None] | None
 
 
+class Task(NamedTuple):
+    """What the test embeddings are asked.
+
+    Attributes:
+        labels: `(test images,)`.
+        queries: `(test images,)`, true for those that ask while the others are their gallery, as in In-Shop; `None`
+            where every test image asks all others.
+    """
+
+    labels: NDArray[np.int64]
+    queries: NDArray[np.bool_] | None = None
+
+
 class Scores(NamedTuple):
     """The test scores of one run.
 
@@ -59,37 +72,20 @@ def concatenate(folds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return _unit_rows(np.concatenate([_unit_rows(fold) for fold in folds], axis=1))
 
 
-def separated_and_concatenated(
-    folds: Sequence[NDArray[np.float32]],
-    labels: NDArray[np.int64],
-    *,
-    gallery_folds: Sequence[NDArray[np.float32]] | None = None,
-    gallery_labels: NDArray[np.int64] | None = None,
-    **options: Unpack[Options],
-) -> Scores:
+def separated_and_concatenated(folds: Sequence[NDArray[np.float32]], task: Task, **options: Unpack[Options]) -> Scores:
     """Score the fold models one by one and as one embedding.
 
     Args:
         folds: the test embeddings of each fold model, in fold order, `(images, dim)`.
-        labels: `(images,)`.
-        gallery_folds: those of the gallery, where the images are not their own.
-        gallery_labels: `(gallery,)`.
+        task: which images ask which.
         options: see `harness.metrics.retrieval`.
 
     Raises:
         ValueError: as `concatenate` and `harness.metrics.retrieval`.
     """
-
-    def measure(embeddings: NDArray[np.float32], gallery: NDArray[np.float32] | None) -> Retrieval:
-        return retrieval(embeddings, labels, gallery_embeddings=gallery, gallery_labels=gallery_labels, **options)
-
-    together = measure(concatenate(folds), None if gallery_folds is None else concatenate(gallery_folds))
-    galleries = [None] * len(folds) if gallery_folds is None else gallery_folds
+    together = ask(concatenate(folds), task, **options)
     # One by one, so that the per-query values of a fold are gone before the next is measured.
-    each = [
-        (found.means(), found.per_class())
-        for found in (measure(fold, gallery) for fold, gallery in zip(folds, galleries, strict=True))
-    ]
+    each = [(found.means(), found.per_class()) for found in (ask(fold, task, **options) for fold in folds)]
     concatenated_sums = together.per_class()
     return Scores(
         separated={name: float(np.mean([means[name] for means, _ in each])) for name in each[0][0]},
@@ -101,6 +97,20 @@ def separated_and_concatenated(
         ),
         concatenated_sums=concatenated_sums,
         left_out=together.left_out,
+    )
+
+
+def ask(embeddings: NDArray[np.float32], task: Task, **options: Unpack[Options]) -> Retrieval:
+    """Measure embeddings `(test images, dim)` by a task; raises what `harness.metrics.retrieval` raises."""
+    labels, queries = task
+    if queries is None:
+        return retrieval(embeddings, labels, **options)
+    return retrieval(
+        embeddings[queries],
+        labels[queries],
+        gallery_embeddings=embeddings[~queries],
+        gallery_labels=labels[~queries],
+        **options,
     )
 
 

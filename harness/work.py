@@ -28,6 +28,7 @@ from harness.images.dataset import ImageSet, Pixels, open_dataset
 from harness.images.device import on_device
 from harness.plan import FoldJob, rules
 from harness.plugins import LOSSES
+from harness.score import Task
 from harness.train import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
 from protocols.protocol import Protocol
 from protocols.splits import FoldImages, class_folds, fold_images, images_of, trainval_classes
@@ -116,6 +117,11 @@ def split(images: ImageSet, protocol: Protocol) -> ClassSplit:
     folds = class_folds(boundary, folds=protocol.folds, validation_fraction=protocol.validation_fraction)
     test = images_of(images.labels, np.arange(boundary, num_classes))
     return ClassSplit(tuple(fold_images(images.labels, fold) for fold in folds), test)
+
+
+def task(images: ImageSet, test: NDArray[np.int64]) -> Task:
+    """Give what the test images are asked: the dataset's queries its gallery, or each of them all others."""
+    return Task(images.labels[test], None if images.queries is None else images.queries[test])
 
 
 def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]) -> FoldOutcome:

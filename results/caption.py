@@ -57,10 +57,14 @@ def _numbers(board: Board) -> Iterable[str]:
 
 
 def _split(board: Board) -> Iterable[str]:
-    for cut, fingerprint, classes, images, left_out in sorted(
-        {(run.cut, run.fingerprint, run.test_classes, run.test_images, run.left_out) for run in board.runs}
+    for cut, fingerprint, classes, images, left_out, queries in sorted(
+        {
+            (run.cut, run.fingerprint, run.test_classes, run.test_images, run.left_out, run.queries or 0)
+            for run in board.runs
+        }
     ):
-        without = f", of which {left_out} without a positive ask nothing" if left_out else ""
+        asking = f", of which {queries} ask and the others are their gallery" if queries else ""
+        without = asking + (f", of which {left_out} without a positive ask nothing" if left_out else "")
         yield (
             f"Split: {cut}, {classes} test classes with {images} images{without}; "
             f"images with fingerprint {fingerprint}."

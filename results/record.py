@@ -104,6 +104,7 @@ class RunRecord:
         number: the repeat.
         fold_keys: of its `FoldRecord`s, in fold order.
         test_classes: number of test classes, with `test_images` and `left_out`, the queries without a positive.
+        queries: number of test images that ask while the others are their gallery; `None` where each asks all others.
         embedding_size: of one fold model; the concatenation has `folds` times as many.
         separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
     """
@@ -125,6 +126,7 @@ class RunRecord:
     separated: Mapping[str, float]
     concatenated: Mapping[str, float]
     environment: Environment
+    queries: int | None = None
     schema: int = SCHEMA
 
 

@@ -10,6 +10,7 @@ from harness.cli.options import CONSOLE, Device, Root, Runs, Workers, user_error
 from harness.cli.publish import Published
 from results import drift as drifts
 from results import verdict as verdicts
+from results.pairs import MARGIN
 from results.published import PUBLISHED
 from results.references import ACCEPTED, REFERENCES, add_reason, open_side
 from results.verdict import Verdicts
@@ -27,7 +28,7 @@ def drift(
     candidate: Annotated[str, typer.Argument(help="Likewise.")],
     margin: Annotated[
         float, typer.Option(help="Percent points within which a difference counts as none.")
-    ] = drifts.MARGIN,
+    ] = MARGIN,
     alpha: Annotated[float, typer.Option(help="Chance of calling anything moved when nothing did.")] = drifts.ALPHA,
     junit: Junit = None,
     json: Json = None,

@@ -1,29 +1,59 @@
 """The commands on what happened: report."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.markdown import Markdown
 
-from harness.cli.options import CONSOLE, Out, Runs, user_errors
-from results.report import write_report
+from harness.cli.options import CONSOLE, Device, Out, Runs, user_errors
+from results.pairs import MARGIN
 
 app = typer.Typer()
 
+GalleryRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--root",
+        help="Folder that holds the dataset: shows what losses retrieved whose models --save-models kept.",
+    ),
+]
+Margin = Annotated[float, typer.Option(help="Percent points within which two losses count as equivalent.")]
+
 
 @app.command()
-def report(runs: Runs = Path("runs"), out: Out = None) -> None:
-    """Write leaderboard.csv, cost.csv and table.md from a runs folder.
+def report(
+    runs: Runs = Path("runs"),
+    out: Out = None,
+    root: GalleryRoot = None,
+    device: Device = "auto",
+    margin: Margin = MARGIN,
+) -> None:
+    """Write tables (CSV, Markdown, LaTeX), plots and report.html from a runs folder.
 
-    Example: mlrc report --runs runs --out report
+    Example: mlrc report --runs runs --out report --root data
     """
-    write(runs, out)
+    write(runs, out, root=root, device=device, margin=margin)
 
 
-def write(runs: Path, out: Path | None) -> None:
+def write(
+    runs: Path, out: Path | None, *, root: Path | None = None, device: str = "cpu", margin: float = MARGIN
+) -> None:
     """Write the report of a runs folder and print its table."""
     with user_errors():
-        paths = write_report(runs, out or runs)
+        from harness.environment import resolve_devices
+        from harness.progress import steps
+        from harness.reporting import write_full_report
+
+        with steps() as on_progress:
+            paths = write_full_report(
+                runs,
+                out or runs,
+                root=root,
+                device=str(resolve_devices(device)[0]),
+                margin=margin,
+                on_progress=on_progress,
+            )
     table = next(path for path in paths if path.name == "table.md").read_text(encoding="utf-8")
     CONSOLE.print(Markdown(table) if CONSOLE.is_terminal else table, soft_wrap=not CONSOLE.is_terminal)
     typer.echo("Written: " + ", ".join(str(path) for path in paths))

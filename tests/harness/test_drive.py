@@ -12,8 +12,10 @@ from harness.drive import Frontier, StudyState, Until, drive, trial_score
 from harness.execute import Execute, in_this_process
 from harness.final import EmbeddingFiles
 from harness.images.dataset import ImageSet
+from harness.metrics import retrieval
 from harness.plan import FoldJob, Study, untrained
-from harness.work import FoldOutcome, Workplace, split
+from harness.score import concatenate
+from harness.work import FoldOutcome, Workplace, split, task
 from protocols.protocol import Protocol
 from results.ledger import LEDGER, Ledger, read
 from results.record import FoldRecord, Outcome, RunRecord
@@ -38,7 +40,7 @@ def _drive(runs: Path, studies: list[Study], images: ImageSet, execute: Execute,
             _states(studies, ledger),
             execute,
             ledger,
-            test_labels=images.labels[test],
+            task=task(images, test),
             environment=ENVIRONMENT,
             until=until,
             on_record=lambda state, record: None,
@@ -48,6 +50,25 @@ def _drive(runs: Path, studies: list[Study], images: ImageSet, execute: Execute,
 @pytest.fixture
 def studies(tiny_protocol: Protocol, tiny_images: ImageSet, study: Study) -> list[Study]:
     return [untrained(tiny_protocol, "tiny", tiny_images.fingerprint), study, replace(study, loss="multi_similarity")]
+
+
+def test_a_set_with_queries_is_scored_from_them_to_the_other_test_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Study, tiny_images: ImageSet, workplace: Workplace
+) -> None:
+    monkeypatch.setattr(EmbeddingFiles, "remove", lambda self, keys: None)
+    images = replace(tiny_images, queries=np.arange(len(tiny_images.labels)) % 3 == 0)
+    _drive(tmp_path, [study], images, in_this_process(workplace, lambda *_: None))
+    labels, queries = task(images, split(images, study.protocol).test)
+    assert queries is not None
+    run = next(iter(read(tmp_path / LEDGER).runs.values()))
+    model = concatenate([EmbeddingFiles(tmp_path).load(key) for key in run.fold_keys])
+    found = retrieval(
+        model[queries], labels[queries], gallery_embeddings=model[~queries], gallery_labels=labels[~queries]
+    )
+    assert run.concatenated["MAP@R"] == found.means()["MAP@R"]
+    assert (run.test_images, run.queries) == (len(labels), queries.sum())
+    write_report(tmp_path, tmp_path)
+    assert f"{len(labels)} images, of which {queries.sum()} ask and the others" in (tmp_path / "table.md").read_text()
 
 
 def _leaderboard(runs: Path) -> bytes:

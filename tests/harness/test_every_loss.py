@@ -7,7 +7,7 @@ from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.plan import Study
 from harness.plugins import LOSSES
-from harness.work import Workplace, split
+from harness.work import Workplace, split, task
 from protocols.protocol import Protocol
 from results.ledger import LEDGER, Ledger, read
 from tests.harness.conftest import ENVIRONMENT
@@ -33,7 +33,7 @@ def test_every_registered_loss_gets_a_row_or_a_recorded_reason(
             states,
             in_this_process(workplace, lambda *_: None),
             ledger,
-            test_labels=tiny_images.labels[split(tiny_images, protocol).test],
+            task=task(tiny_images, split(tiny_images, protocol).test),
             environment=ENVIRONMENT,
             until="final",
             on_record=lambda state, record: None,

@@ -17,7 +17,7 @@ from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.run_log import LOG, RunLog
 from harness.status import status
-from harness.work import FoldOutcome, Workplace, split
+from harness.work import FoldOutcome, Workplace, split, task
 from results.ledger import LEDGER, Ledger, read
 from results.record import Outcome, RetryRecord
 from tests.harness.conftest import ENVIRONMENT
@@ -36,7 +36,7 @@ def _drive(runs: Path, study: Study, images: ImageSet, execute: Execute) -> None
                 [state],
                 execute,
                 ledger,
-                test_labels=images.labels[split(images, study.protocol).test],
+                task=task(images, split(images, study.protocol).test),
                 environment=ENVIRONMENT,
                 until="final",
                 on_record=log.recorded,

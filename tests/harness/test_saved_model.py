@@ -14,7 +14,7 @@ from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.saved_model import load
-from harness.work import FoldOutcome, Workplace, split
+from harness.work import FoldOutcome, Workplace, split, task
 from protocols.protocol import PerDataset
 from results.ledger import Ledger
 from tests.harness.conftest import ENVIRONMENT, any_params
@@ -38,7 +38,7 @@ def kept(tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workpla
             [StudyState(study, (), (), set())],
             noting,
             ledger,
-            test_labels=tiny_images.labels[split(tiny_images, protocol).test],
+            task=task(tiny_images, split(tiny_images, protocol).test),
             environment=ENVIRONMENT,
             until="final",
             on_record=lambda state, record: None,

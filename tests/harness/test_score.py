@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from harness.metrics import retrieval
-from harness.score import concatenate, separated_and_concatenated
+from harness.score import Task, concatenate, separated_and_concatenated
 
 CUTS: dict[str, Any] = {"ndcg_at": (5,), "recall_at": (1, 2)}
 
@@ -44,7 +44,7 @@ def test_concatenation_keeps_the_order_of_the_folds(folds: list[NDArray[np.float
 def test_separated_is_the_mean_over_folds_and_concatenated_is_of_the_ensemble(
     folds: list[NDArray[np.float32]], labels: NDArray[np.int64]
 ) -> None:
-    scores = separated_and_concatenated(folds, labels, **CUTS)
+    scores = separated_and_concatenated(folds, Task(labels), **CUTS)
     means = [retrieval(fold, labels, **CUTS).means() for fold in folds]
     for name, value in scores.separated.items():
         assert value == pytest.approx(sum(mean[name] for mean in means) / 4, abs=1e-9)
@@ -56,7 +56,7 @@ def test_separated_is_the_mean_over_folds_and_concatenated_is_of_the_ensemble(
 def test_per_class_sums_of_both_settings_give_their_scores(
     folds: list[NDArray[np.float32]], labels: NDArray[np.int64]
 ) -> None:
-    scores = separated_and_concatenated(folds, labels, **CUTS)
+    scores = separated_and_concatenated(folds, Task(labels), **CUTS)
     for means, sums in (
         (scores.separated, scores.separated_sums),
         (scores.concatenated, scores.concatenated_sums),
@@ -68,16 +68,11 @@ def test_per_class_sums_of_both_settings_give_their_scores(
             assert 100 * of_class.sum() / sums.counts.sum() == pytest.approx(means[name], abs=1e-9)
 
 
-def test_a_gallery_is_concatenated_like_the_queries(
+def test_queries_ask_the_gallery_and_not_each_other(
     folds: list[NDArray[np.float32]], labels: NDArray[np.int64]
 ) -> None:
     query = np.arange(len(labels)) % 2 == 0
-    scores = separated_and_concatenated(
-        [fold[query] for fold in folds],
-        labels[query],
-        gallery_folds=[fold[~query] for fold in folds],
-        gallery_labels=labels[~query],
-    )
+    scores = separated_and_concatenated(folds, Task(labels, query))
     joined = concatenate(folds)
     expected = retrieval(joined[query], labels[query], gallery_embeddings=joined[~query], gallery_labels=labels[~query])
     assert scores.concatenated == expected.means()
