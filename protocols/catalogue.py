@@ -5,9 +5,11 @@ from difflib import get_close_matches
 from protocols.protocol import Protocol
 from protocols.quick import QUICK
 from protocols.reality_check import REALITY_CHECK
-from protocols.reality_check_small import REALITY_CHECK_SMALL
+from protocols.reality_check_small import REALITY_CHECK_SMALL, REALITY_CHECK_SMALL_HANDWRITING
 
-PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in (REALITY_CHECK, REALITY_CHECK_SMALL, QUICK)}
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol for protocol in (REALITY_CHECK, REALITY_CHECK_SMALL, REALITY_CHECK_SMALL_HANDWRITING, QUICK)
+}
 
 
 def find(name: str) -> Protocol:
