@@ -2,6 +2,7 @@
 
 import errno
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -32,14 +33,48 @@ class Place(NamedTuple):
 
 
 @dataclass
-class _Trouble:
-    """What a job has been through."""
+class Trouble:
+    """What a job has been through.
+
+    Attributes:
+        memory: how often it ran out of memory.
+        deaths: how many processes died over it since it last got further.
+        seconds: that those processes spent on it.
+        furthest: epoch of its last validation.
+    """
 
     memory: int = 0
     deaths: int = 0
     seconds: float = 0.0
     furthest: int = -1
     furthest_at_death: int = -1
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt that comes next, 1 for the first."""
+        return 1 + self.memory + self.deaths
+
+    def got_to(self, epoch: int) -> None:
+        """Take in a validation."""
+        self.furthest = max(self.furthest, epoch)
+
+    def out_of_memory(self) -> bool:
+        """Take in that it ran out of memory; say whether it is worth another attempt."""
+        self.memory += 1
+        return self.memory < MEMORY_ATTEMPTS
+
+    def died(self, seconds: float) -> bool:
+        """Take in that its process died after `seconds`; say whether it is worth another attempt."""
+        self.seconds += seconds
+        self.deaths = self.deaths + 1 if self.furthest <= self.furthest_at_death else 1
+        self.furthest_at_death = self.furthest
+        return self.deaths < DEATHS
+
+
+def failed(job: FoldJob, workplace: Workplace, trouble: Trouble, message: str) -> FoldOutcome:
+    """Give the outcome of a job that is not worth another attempt."""
+    trained = Trained("failed", None, (), None, None, message)
+    return FoldOutcome(job, record_of(job, trained, workplace, trouble.seconds), None)
 
 
 class Crew:
@@ -51,7 +86,7 @@ class Crew:
         self._at_work: dict[int, Worker] = {}
         self._idle: dict[int, Worker] = {}
         self._started: set[str] = set()
-        self._troubles: dict[str, _Trouble] = {}
+        self._troubles: defaultdict[str, Trouble] = defaultdict(Trouble)
         self._alone: dict[str, list[FoldJob]] = {place.device: [] for place in places}
         self._stopping = False
 
@@ -94,7 +129,7 @@ class Crew:
             if isinstance(message, Ready):
                 continue
             if isinstance(message, Told):
-                self._trouble(worker.job).furthest = max(self._trouble(worker.job).furthest, message.epoch)
+                self._troubles[worker.job.key].got_to(message.epoch)
                 self._on_event(Validated(worker.job, *message))
                 continue
             del self._at_work[number]
@@ -118,13 +153,13 @@ class Crew:
             worker.dismiss()
 
     def _start(self, place: Place, job: FoldJob, *, alone: bool) -> None:
-        trouble = self._troubles.get(job.key, _Trouble())
         worker = self._idle.pop(place.number, None)
         if worker is None or not worker.start(job, alone=alone):
             worker = Worker(place.number, place.workplace)
             worker.start(job, alone=alone)
         self._at_work[place.number] = worker
-        self._on_event(Started(job, f"worker {place.number} on {place.device}", 1 + trouble.memory + trouble.deaths))
+        attempt = self._troubles[job.key].attempt
+        self._on_event(Started(job, f"worker {place.number} on {place.device}", attempt))
 
     def _came_to_an_end(self, number: int, worker: Worker, outcome: FoldOutcome) -> Iterator[FoldOutcome]:
         if outcome.shortage == "disk":
@@ -132,9 +167,7 @@ class Crew:
             raise OSError(errno.ENOSPC, outcome.record.message)
         if outcome.shortage == "memory":
             worker.dismiss()  # what its process holds of the device's memory is free then
-            trouble = self._trouble(outcome.job)
-            trouble.memory += 1
-            if trouble.memory < MEMORY_ATTEMPTS:
+            if self._troubles[outcome.job.key].out_of_memory():
                 self._again(worker, outcome.record.message)
                 return
         elif self._stopping:
@@ -146,23 +179,17 @@ class Crew:
 
     def _died(self, worker: Worker, death: Death) -> Iterator[FoldOutcome]:
         worker.dismiss()
-        job, trouble = worker.job, self._trouble(worker.job)
-        trouble.seconds += time.monotonic() - worker.started_at
-        trouble.deaths = trouble.deaths + 1 if trouble.furthest <= trouble.furthest_at_death else 1
-        trouble.furthest_at_death = trouble.furthest
+        trouble = self._troubles[worker.job.key]
+        worth_another = trouble.died(time.monotonic() - worker.started_at)
         message = f"its process died {trouble.deaths} times, at last with {death}"
-        if trouble.deaths < DEATHS:
+        if worth_another:
             self._again(worker, message)
-            return
-        trained = Trained("failed", None, (), None, None, message)
-        yield FoldOutcome(job, record_of(job, trained, worker.workplace, trouble.seconds), None)
+        else:
+            yield failed(worker.job, worker.workplace, trouble, message)
 
     def _again(self, worker: Worker, message: str) -> None:
         self._alone[worker.place_device].append(worker.job)
         self._on_event(Lost(worker.job, message))
-
-    def _trouble(self, job: FoldJob) -> _Trouble:
-        return self._troubles.setdefault(job.key, _Trouble())
 
     def _dismiss_idle(self, device: str) -> None:
         for number, worker in list(self._idle.items()):
