@@ -52,7 +52,7 @@ def galleries_of(
     Raises:
         ValueError: there are none, or the images below `root` are not those of the run.
     """
-    models = runs / "models"
+    models, cache = runs / "models", root / "cache"
     opened: dict[str, ImageSet] = {}
     found: list[Gallery] = []
     for evidence in gather(records):
@@ -67,7 +67,7 @@ def galleries_of(
                 f"The gallery of {run.dataset} needs its images with fingerprint {run.fingerprint}, but those below "
                 f"{root} have {images.fingerprint}; give the folder that the run used with --root, or leave it out."
             )
-        studio = Studio(models, images, root / "cache", device)
+        studio = Studio(models, images, cache if cache.is_dir() else None, device)  # none is begun beside one's images
         found += galleries(run, studio, dataset=evidence.dataset, on_progress=on_progress)
     if not found:
         raise ValueError(

@@ -3,18 +3,24 @@
 from collections.abc import Iterable
 
 from results.leaderboard import Board, costs
+from results.metric_names import RANKED_BY
 from results.pairs import ALPHA
 from results.record import UNTRAINED
 
 _PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna")
 
 
-def caption(board: Board) -> list[str]:
-    """Give the sentences below the table of a board; its notes on single losses are not among them."""
+def caption(board: Board, *, ranks: bool = True) -> list[str]:
+    """Give the sentences below the table of a board; its notes on single losses are not among them.
+
+    Args:
+        board: of the table.
+        ranks: whether the table shows them.
+    """
     return [
         f"{board.dataset}, protocol {board.protocol} (digest {board.digest}); percent.",
         *_rules(board),
-        *_numbers(board),
+        *_numbers(board, ranks=ranks),
         *_split(board),
         _search(board),
         *_making(board),
@@ -32,7 +38,7 @@ def _rules(board: Board) -> Iterable[str]:
         yield "The epoch was chosen on the test set, so these numbers are no estimate of performance on new classes."
 
 
-def _numbers(board: Board) -> Iterable[str]:
+def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
     repeats = sorted({row.n for row in board.rows})
     if repeats == [1]:
         yield "One repeat, so no number has an interval over seeds."
@@ -47,9 +53,11 @@ def _numbers(board: Board) -> Iterable[str]:
     yield f"Concatenated is an ensemble of the {folds} fold models; separated is the mean over them."
     if board.contests:
         yield (
-            "Bold: the best mean and all that cannot be told apart from it; losses that cannot be told apart share a "
-            f"rank (hierarchical bootstrap over repeats and test classes, Holm over all pairs, α = {ALPHA})."
+            "Bold: the best mean and all that cannot be told apart from it (hierarchical bootstrap over repeats and "
+            f"test classes, Holm over all pairs, α = {ALPHA})."
         )
+        if ranks:
+            yield f"Rank: one more than the number of losses that are surely better in {RANKED_BY}; ties share it."
     elif len({*board.losses} - {UNTRAINED}) > 1:
         yield "Bold: the highest mean; nothing is known of how surely it is the best."
     if UNTRAINED in board.losses:

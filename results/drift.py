@@ -15,12 +15,11 @@ from typing import Any
 
 from results.leaderboard import Row
 from results.metric_names import metric_order
+from results.pairs import MARGIN
 from results.record import UNTRAINED, ProtocolRecord
 from results.statistics import Difference, error_of, holm, welch
 from results.verdict import Finding, Verdict, Verdicts
 
-MARGIN = 1.0
-"""Percent points within which a difference is of no interest, unless another margin is given."""
 ALPHA = 0.05
 SMALL = 0.01
 """Golden values below it are sums of larger ones that cancel, and are judged by their absolute difference."""

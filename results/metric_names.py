@@ -5,6 +5,7 @@ from collections.abc import Iterable
 SETTINGS = ("separated", "concatenated")
 PAPER_METRICS = ("P@1", "RP", "MAP@R")
 """The columns of the Reality Check's tables, in their order."""
+RANKED_BY = "MAP@R"
 _FAMILIES = ("nDCG", "R", "P", "MAP")
 
 

@@ -4,11 +4,13 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from itertools import groupby
 
 from results.caption import caption
 from results.gallery import Gallery, Picture, Query
 from results.leaderboard import Board
 from results.page_tables import all_metrics, comparisons, cost, scores
+from results.pairs import MARGIN
 from results.plots import Plot
 from results.table import Reference
 
@@ -20,6 +22,8 @@ def page(
     plots: Mapping[str, Sequence[Plot]],
     galleries: Sequence[Gallery] = (),
     references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
+    *,
+    margin: float = MARGIN,
 ) -> str:
     """Give the page.
 
@@ -28,6 +32,7 @@ def page(
         plots: anchor of a board (see `anchor`) to its plots.
         galleries: of any loss of any board.
         references: (dataset, protocol) to the rows of papers beside ours.
+        margin: percent points within which a difference is of no interest.
     """
     assets = files("results") / "assets"
     links = "".join(f'<li><a href="#{anchor(board)}">{_title(board)}</a></li>' for board in boards)
@@ -37,6 +42,7 @@ def page(
             plots.get(anchor(board), ()),
             [one for one in galleries if (one.dataset, one.digest) == (board.dataset, board.digest)],
             (references or {}).get((board.dataset, board.protocol), ()),
+            margin,
         )
         for board in boards
     )
@@ -71,7 +77,13 @@ def anchor(board: Board) -> str:
     return "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in f"{board.dataset}-{board.digest}")
 
 
-def _section(board: Board, plots: Sequence[Plot], galleries: Sequence[Gallery], references: Sequence[Reference]) -> str:
+def _section(
+    board: Board,
+    plots: Sequence[Plot],
+    galleries: Sequence[Gallery],
+    references: Sequence[Reference],
+    margin: float,
+) -> str:
     sources = [f"{reference.title}: {reference.source}." for reference in references]
     told = "".join(f"<li>{escape(sentence)}</li>" for sentence in [*caption(board), *sources])
     parts = [
@@ -79,7 +91,7 @@ def _section(board: Board, plots: Sequence[Plot], galleries: Sequence[Gallery], 
         _notes(board.notes),
         scores(board, references),
         f'<ul class="caption">{told}</ul>',
-        comparisons(board),
+        comparisons(board, margin),
         *(_figure(plot) for plot in plots),
         _galleries(galleries),
         all_metrics(board.rows),
@@ -114,11 +126,16 @@ def _galleries(galleries: Sequence[Gallery]) -> str:
         "Test queries with the highest, the median and the lowest average precision in the concatenation, and their "
         "nearest neighbours. Solid frame and ✓: of the query's class; dashed frame and ✗: of another."
     )
-    blocks = "".join(
-        f"<h4>{escape(gallery.loss)}, {escape(gallery.model)}</h4>" + "".join(map(_query, gallery.queries))
-        for gallery in galleries
+    by_loss = groupby(galleries, key=lambda gallery: gallery.loss)
+    blocks = (
+        f"<details{' open' * (number == 0)}><summary>{escape(loss)}</summary>{''.join(map(_gallery, mine))}</details>"
+        for number, (loss, mine) in enumerate(by_loss)
     )
-    return f'<h3>What was retrieved</h3><p class="told">{told}</p>{blocks}'
+    return f'<h3>What was retrieved</h3><p class="told">{told}</p>{"".join(blocks)}'
+
+
+def _gallery(gallery: Gallery) -> str:
+    return f"<h4>{escape(gallery.loss)}, {escape(gallery.model)}</h4>" + "".join(map(_query, gallery.queries))
 
 
 def _query(query: Query) -> str:

@@ -4,9 +4,14 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from results.leaderboard import Board, Row, costs
-from results.metric_names import SETTINGS
-from results.pairs import Contest
-from results.table import ABSENT, RANKED_BY, Cell, Reference, layout
+from results.metric_names import RANKED_BY, SETTINGS
+from results.pairs import ALPHA, Contest, Pair
+from results.table import ABSENT, Cell, Reference, layout
+
+FULL_CELLS = 6
+"""With more losses, the cells of a comparison show the difference alone, so that the matrix fits a screen."""
+_IN_FULL = ", with the 95 % interval; below it how often one repeat of the row wins on another draw of classes"
+_IN_BRIEF = "; the 95 % interval and how often the row wins are in comparisons.csv, and shown under the pointer"
 
 
 def scores(board: Board, references: Sequence[Reference]) -> str:
@@ -25,34 +30,42 @@ def scores(board: Board, references: Sequence[Reference]) -> str:
             cells += [_score(cell) for cell in line.cells[number * (per - 1) : (number + 1) * (per - 1)]]
             cells.append(_value(rank, ABSENT if rank is None else str(rank)))
         kind = ' class="paper"' if line.is_reference else ""
-        lines.append(f'<tr{kind}><th scope="row">{escape(line.title)}</th>{"".join(cells)}</tr>')
+        lines.append(f'<tr{kind}><th scope="row">{_breakable(line.title)}</th>{"".join(cells)}</tr>')
     return _scroll(f'<tr class="groups"><td></td>{groups}</tr><tr>{heads}</tr>', lines, "sortable", "scores")
 
 
-def comparisons(board: Board) -> str:
-    """Give a matrix of all pairs of losses per setting and metric; empty where nothing can be compared."""
+def comparisons(board: Board, margin: float) -> str:
+    """Give a matrix of all pairs of losses per setting and metric; empty where nothing can be compared.
+
+    Args:
+        board: with the losses.
+        margin: percent points within which a difference is of no interest.
+    """
     shown: list[str] = []
     others: list[str] = []
     for setting in reversed(SETTINGS):
         for metric in board.metrics:
             contest = board.contests.get((setting, metric))
             if contest:
-                block = f"<h4>{escape(metric)}, {setting}</h4>{_matrix(contest)}"
+                block = f"<h4>{escape(metric)}, {setting}</h4>{_matrix(contest, margin)}"
                 (shown if metric == RANKED_BY else others).append(block)
     if not shown:
         return ""
+    small = all(len(contest.losses) <= FULL_CELLS for contest in board.contests.values())
     told = (
-        "Row minus column in percent points with the 95 % interval, over repeats and test classes; below it how often "
-        "one repeat of the row beats one of the column on another draw of classes. Blue: surely better, orange: surely "
-        "worse (after correction for all pairs), white: cannot be told apart."
+        f"Row minus column in percent points over repeats and test classes{_IN_FULL if small else _IN_BRIEF}. "
+        "Blue: surely better, orange: surely worse (after correction for all pairs), white: cannot be told apart. "
+        f"≈: surely within ± {margin:g} points of each other (two one-sided tests, corrected likewise)."
     )
     more = f"<details><summary>The other metrics</summary>{''.join(others)}</details>" if others else ""
     return f'<h3>Comparison</h3><p class="told">{told}</p>{"".join(shown)}{more}'
 
 
-def _matrix(contest: Contest) -> str:
+def _matrix(contest: Contest, margin: float) -> str:
+    equivalence = contest.equivalence(margin)
     order = sorted(contest.losses, key=lambda loss: (contest.ranks[loss], loss))
-    heads = "".join(f'<th scope="col">{escape(loss)}</th>' for loss in order)
+    full = len(order) <= FULL_CELLS
+    heads = "".join(f'<th scope="col"><span>{escape(loss)}</span></th>' for loss in order)
     lines = []
     for loss in order:
         cells = []
@@ -60,15 +73,21 @@ def _matrix(contest: Contest) -> str:
             if loss == other:
                 cells.append('<td class="self"></td>')
                 continue
-            pair = contest.pairs[loss, other]
-            low, high = pair.difference.interval()
-            kind = ("better" if pair.difference.mean > 0 else "worse") if pair.told_apart else "level"
-            cells.append(
-                f'<td class="{kind}">{_signed(pair.difference.mean)}<small>{_signed(low)} to {_signed(high)}</small>'
-                f"<small>wins {pair.probability:.0%}</small></td>"
-            )
-        lines.append(f'<tr><th scope="row">{escape(loss)}</th>{"".join(cells)}</tr>')
-    return _scroll(f"<tr><td></td>{heads}</tr>", lines, "matrix", "comparison")
+            alike = "≈" * (equivalence[loss, other] <= ALPHA)
+            cells.append(_pair(contest.pairs[loss, other], f"{loss} − {other}", alike, full=full))
+        lines.append(f'<tr><th scope="row">{_breakable(loss)}</th>{"".join(cells)}</tr>')
+    return _scroll(f"<tr><td></td>{heads}</tr>", lines, "matrix full" if full else "matrix brief", "comparison")
+
+
+def _pair(pair: Pair, name: str, alike: str, *, full: bool) -> str:
+    low, high = pair.difference.interval()
+    kind = ("better" if pair.difference.mean > 0 else "worse") if pair.told_apart else "level"
+    interval, wins = f"{_signed(low)} to {_signed(high)}", f"wins {pair.probability:.0%}"
+    if full:
+        shown = f"{_signed(pair.difference.mean)}<small>{interval}</small><small>{wins} {alike}</small>"
+        return f'<td class="{kind}">{shown}</td>'
+    told = escape(f"{name}: {_signed(pair.difference.mean)} ({interval}), {wins}")
+    return f'<td class="{kind}" title="{told}">{_signed(pair.difference.mean, 1)}<small>{alike}</small></td>'
 
 
 def all_metrics(rows: Sequence[Row]) -> str:
@@ -81,7 +100,7 @@ def all_metrics(rows: Sequence[Row]) -> str:
         half = ABSENT if row.ci95 is None else f"{row.ci95:.2f}"
         classes = f"{row.classes.low:.2f} to {row.classes.high:.2f}" if row.classes else ABSENT
         lines.append(
-            f'<tr><th scope="row">{escape(row.loss)}</th><td class="text">{row.setting}</td>'
+            f'<tr><th scope="row">{_breakable(row.loss)}</th><td class="text">{row.setting}</td>'
             f'<td class="text">{escape(row.metric)}</td>{_value(row.mean, f"{row.mean:.2f}")}{_value(row.ci95, half)}'
             f"{_value(row.n, str(row.n))}{_value(row.classes.low if row.classes else None, classes)}"
             f"{_value(row.diverged, f'{row.diverged} of {row.trials}')}</tr>"
@@ -96,7 +115,7 @@ def cost(board: Board) -> str:
     heads += "".join(_heading(name, "descending") for name in ("trainings", "search hours", "repeat hours"))
     heads += _heading("device", "ascending", "text")
     lines = [
-        f'<tr><th scope="row">{escape(row.loss)}</th>{_value(row.jobs, str(row.jobs))}'
+        f'<tr><th scope="row">{_breakable(row.loss)}</th>{_value(row.jobs, str(row.jobs))}'
         f"{_value(row.search_hours, f'{row.search_hours:.2f}')}{_value(row.final_hours, f'{row.final_hours:.2f}')}"
         f'<td class="text">{escape(row.devices)}</td></tr>'
         for row in costs(board)
@@ -111,8 +130,13 @@ def _scroll(head: str, lines: Iterable[str], kind: str, label: str) -> str:
     )
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
+def _signed(value: float, decimals: int = 2) -> str:
+    return f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def _breakable(name: str) -> str:
+    """Give a name that a narrow column may break after its underscores."""
+    return escape(name).replace("_", "_<wbr>")
 
 
 def _heading(name: str, first: str, kind: str = "number") -> str:

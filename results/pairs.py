@@ -20,6 +20,8 @@ Values = NDArray[np.float64]
 
 ALPHA = 0.05
 """The error rate of a whole table: the chance that any two equal losses in one column are told apart."""
+MARGIN = 1.0
+"""Percent points within which a difference is of no interest, unless another margin is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,16 @@ class Contest:
     pairs: Mapping[tuple[str, str], Pair]
     ranks: Mapping[str, int]
     best: frozenset[str]
+
+    def equivalence(self, margin: float) -> dict[tuple[str, str], float]:
+        """Give for each pair, in both orders, the p-value that it differs by less than `margin` percent points.
+
+        Two one-sided tests, corrected for the number of pairs in the column (Holm).
+        """
+        names = list(combinations(self.losses, 2))
+        p_values = holm([self.pairs[name].difference.equivalence(margin) for name in names])
+        found = dict(zip(names, p_values, strict=True))
+        return found | {(second, first): p_value for (first, second), p_value in found.items()}
 
 
 def contest(sums: Mapping[str, Values], counts: NDArray[np.int64]) -> Contest | None:

@@ -1,7 +1,8 @@
 """The plots of a board: values in, matplotlib figures out, and figures to bytes that are the same every time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from io import BytesIO
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import matplotlib.style
@@ -12,16 +13,14 @@ from matplotlib.ticker import MaxNLocator
 
 from results.curves import Curve, best_so_far, convergence, validation
 from results.leaderboard import Board, Row
-from results.metric_names import SETTINGS
+from results.metric_names import RANKED_BY, SETTINGS
 from results.record import UNTRAINED
-from results.table import RANKED_BY
 
 Importances = Mapping[str, Mapping[str, float]]
 """Loss to parameter to its share of importance, 0 … 1."""
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """M. Okabe, K. Ito: colours that people with colour-blind eyes tell apart."""
-_STYLES = ("-", "--", ":", "-.")
 _STYLE_SHEET: dict[Any, Any] = {
     "svg.hashsalt": "mlrc",
     "svg.fonttype": "path",
@@ -56,6 +55,10 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
     per_epoch = board.record.fields.get("iterations_per_epoch") if board.record else None
     converged = {one.loss: convergence(one, int(per_epoch or 1)) for one in board.evidence if curves[one.loss]}
     axis = "iterations" if per_epoch else "epochs"
+
+    def grey(drawn: Collection[str]) -> str:
+        return "; grey: the other losses" if len(drawn) > len(_COLOURS) else ""
+
     candidates: list[tuple[str, str, str, bool, Callable[[], Figure]]] = [
         (
             "scores",
@@ -67,7 +70,7 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
         (
             "search",
             "The course of the search",
-            f"Best mean validation {metric} after each trial: how much of the budget a loss needed.",
+            f"Best mean validation {metric} after each trial: how much of the budget a loss needed{grey(searches)}.",
             bool(searches),
             lambda: _lines(searches, "trial", f"best validation {metric} so far (%)", step=True),
         ),
@@ -81,7 +84,8 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
         (
             "convergence",
             "Convergence",
-            f"Best validation {metric} so far, mean over folds and repeats, band: 95 % interval over repeats.",
+            f"Best validation {metric} so far, mean over folds and repeats, band: 95 % interval over repeats"
+            f"{grey(converged)}.",
             bool(converged),
             lambda: _lines(converged, axis, f"best validation {metric} so far (%)"),
         ),
@@ -116,6 +120,7 @@ def _scores(board: Board) -> Figure:
                 _interval(axes, place, rows[loss, setting])
         axes.set_title(setting)
         axes.set_xlabel(f"{RANKED_BY} (%)")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
         axes.set_yticks(range(len(losses)), losses)
         axes.set_ylim(-0.6, len(losses) - 0.4)
         axes.grid(visible=False, axis="y")
@@ -132,16 +137,13 @@ def _interval(axes: Axes, place: int, row: Row) -> None:
 
 
 def _lines(curves: Mapping[str, Curve], xlabel: str, ylabel: str, *, step: bool = False) -> Figure:
+    drawn: dict[str, Any] = {"drawstyle": "steps-post", "marker": "o", "markersize": 3} if step else {}
+    if len(curves) > len(_COLOURS):
+        return _panels(curves, xlabel, ylabel, drawn)
     figure = Figure(figsize=(8, 4))
     axes = figure.subplots()
-    for number, (loss, curve) in enumerate(curves.items()):
-        colour, style = _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
-        drawn: dict[str, Any] = {"drawstyle": "steps-post", "marker": "o", "markersize": 3} if step else {}
-        axes.plot(curve.x, curve.y, linestyle=style, color=colour, label=loss, **drawn)
-        if curve.half is not None:
-            axes.fill_between(
-                curve.x, curve.y - curve.half, curve.y + curve.half, color=colour, alpha=0.15, linewidth=0
-            )
+    for (loss, curve), colour in zip(curves.items(), _COLOURS, strict=False):
+        _line(axes, curve, colour, drawn, label=loss)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -149,38 +151,70 @@ def _lines(curves: Mapping[str, Curve], xlabel: str, ylabel: str, *, step: bool 
     return figure
 
 
+def _panels(curves: Mapping[str, Curve], xlabel: str, ylabel: str, drawn: dict[str, Any]) -> Figure:
+    """Draw a panel per loss with all others in grey: more lines than colours cannot be told apart in one."""
+    figure, grid = _grid(curves, xlabel, ylabel)
+    for axes, (loss, curve) in zip(grid, curves.items(), strict=False):
+        for other in curves.values():
+            axes.plot(other.x, other.y, color="#d0d0d0", linewidth=0.6, drawstyle=drawn.get("drawstyle", "default"))
+        _line(axes, curve, _COLOURS[0], drawn, label=loss)
+    return figure
+
+
+def _line(axes: Axes, curve: Curve, colour: str, drawn: dict[str, Any], *, label: str) -> None:
+    axes.plot(curve.x, curve.y, color=colour, label=label, **drawn)
+    if curve.half is not None:
+        axes.fill_between(curve.x, curve.y - curve.half, curve.y + curve.half, color=colour, alpha=0.15, linewidth=0)
+
+
 def _validation(curves: Mapping[str, Sequence[tuple[int, Curve]]], ylabel: str) -> Figure:
-    columns = min(3, len(curves))
-    lines = -(-len(curves) // columns)
-    figure = Figure(figsize=(8, 0.5 + 2.1 * lines))
-    grid = np.atleast_1d(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)).ravel()
-    for axes, (loss, found) in zip(grid, curves.items(), strict=False):
+    figure, grid = _grid(curves, "epoch", ylabel)
+    for axes, found in zip(grid, curves.values(), strict=False):
         seen: set[int] = set()
         for fold, curve in found:
             label = None if fold in seen else f"fold {fold}"
             seen.add(fold)
             axes.plot(curve.x, curve.y, color=_COLOURS[fold % len(_COLOURS)], linewidth=0.8, alpha=0.7, label=label)
-        axes.set_title(loss)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axes in grid[len(curves) :]:
-        axes.set_axis_off()
-    figure.supxlabel("epoch", fontsize=9)
-    figure.supylabel(ylabel, fontsize=9)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=8)
     return figure
 
 
+def _grid(losses: Collection[str], xlabel: str, ylabel: str) -> tuple[Figure, list[Axes]]:
+    """Give a panel for each loss, under its name, on shared axes."""
+    columns = min(3, len(losses))
+    lines = -(-len(losses) // columns)
+    figure = Figure(figsize=(8, 0.5 + 2.1 * lines))
+    grid = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel())
+    for axes, loss in zip(grid, losses, strict=False):
+        axes.set_title(_broken(loss), fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    for axes in grid[len(losses) :]:
+        axes.set_axis_off()
+    for axes in grid[max(0, len(losses) - columns) : len(losses)]:
+        axes.tick_params(labelbottom=True)  # also above an empty place
+    figure.supxlabel(xlabel, fontsize=9)
+    figure.supylabel(ylabel, fontsize=9)
+    return figure, grid
+
+
+def _broken(loss: str, width: int = 26) -> str:
+    """Break a long name at its underscores."""
+    return "\n".join(wrap(loss.replace("_", "_ "), width)).replace("_ ", "_")
+
+
 def _importances(importances: Importances) -> Figure:
-    bars = [
-        (f"{loss}: {name}", share)
-        for loss, shares in importances.items()
-        for name, share in sorted(shares.items(), key=lambda item: -item[1])
-    ]
-    figure = Figure(figsize=(8, 0.8 + 0.26 * len(bars)))
+    bars = []
+    top = 0.0
+    for loss, shares in importances.items():
+        for name, share in sorted(shares.items(), key=lambda item: -item[1]):
+            bars.append((top, f"{loss}: {name}", share))
+            top += 1
+        top += 0.6  # sets the losses apart
+    figure = Figure(figsize=(8, 0.8 + 0.24 * top))
     axes = figure.subplots()
-    axes.barh(range(len(bars)), [share for _, share in bars], color=_COLOURS[0], height=0.7)
-    axes.set_yticks(range(len(bars)), [name for name, _ in bars])
-    axes.invert_yaxis()
+    axes.barh([place for place, *_ in bars], [share for *_, share in bars], color=_COLOURS[0], height=0.7)
+    axes.set_yticks([place for place, *_ in bars], [name for _, name, _ in bars])
+    axes.set_ylim(top - 1, -0.8)
     axes.set_xlim(0, 1)
     axes.set_xlabel("importance")
     axes.grid(visible=False, axis="y")

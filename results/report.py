@@ -7,9 +7,10 @@ from results.gallery import Gallery
 from results.leaderboard import Board, boards, costs
 from results.ledger import LEDGER, read
 from results.page import anchor, page
+from results.pairs import MARGIN
 from results.per_class import PerClassFiles
 from results.plots import Importances, plots
-from results.spreadsheet import cost_csv, leaderboard_csv
+from results.spreadsheet import comparisons_csv, cost_csv, leaderboard_csv
 from results.table import Reference, latex, markdown
 
 
@@ -19,21 +20,26 @@ def write_report(
     *,
     importances: Mapping[tuple[str, str], Importances] | None = None,
     galleries: Sequence[Gallery] = (),
+    margin: float = MARGIN,
 ) -> list[Path]:
-    """Write `leaderboard.csv`, `cost.csv`, `table.md`, `table.tex`, `report.html` and `plots/`, and give their paths.
+    """Write all tables (see `tables`), `report.html` and `plots/`, and give their paths.
 
     Args:
         runs: folder of a ledger.
         out: folder to write to.
         importances: (dataset, digest) to what the search found to matter.
         galleries: pictures of what was retrieved.
+        margin: percent points within which a difference is of no interest.
 
     Raises:
         FileNotFoundError: there is no ledger in `runs`.
-        ValueError: the ledger is broken, holds no finished repeat, or its numbers contradict each other.
+        ValueError: the ledger is broken, holds no finished repeat, its numbers contradict each other, or the margin is
+            not positive.
         OSError: `out` cannot be written.
     """
-    files = rendered_report(read_boards(runs), importances or {}, galleries=galleries)
+    if not margin > 0:
+        raise ValueError(f"The margin must be positive, in percent points, but got {margin}.")
+    files = rendered_report(read_boards(runs), importances or {}, galleries=galleries, margin=margin)
     out.mkdir(parents=True, exist_ok=True)
     (out / "plots").mkdir(exist_ok=True)
     for name, content in files.items():
@@ -47,6 +53,7 @@ def rendered_report(
     *,
     galleries: Sequence[Gallery] = (),
     references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
+    margin: float = MARGIN,
 ) -> dict[str, bytes]:
     """Give path to content of every file of a report; see `write_report`.
 
@@ -55,11 +62,12 @@ def rendered_report(
         importances: (dataset, digest) to what the search found to matter.
         galleries: pictures of what was retrieved.
         references: (dataset, protocol) to the rows of papers beside ours.
+        margin: percent points within which a difference is of no interest.
     """
     printed = [board for board in found if board.rows]
     drawn = {anchor(board): plots(board, importances.get((board.dataset, board.digest))) for board in printed}
-    files = {name: text.encode() for name, text in tables(found, references).items()}
-    files["report.html"] = page(printed, drawn, galleries, references).encode()
+    files = {name: text.encode() for name, text in tables(found, references, margin=margin).items()}
+    files["report.html"] = page(printed, drawn, galleries, references, margin=margin).encode()
     for name, of_board in drawn.items():
         for plot in of_board:
             files |= {f"plots/{name}-{plot.name}.svg": plot.svg, f"plots/{name}-{plot.name}.png": plot.png}
@@ -80,18 +88,23 @@ def read_boards(runs: Path) -> list[Board]:
 
 
 def tables(
-    found: Sequence[Board], references: Mapping[tuple[str, str], Sequence[Reference]] | None = None
+    found: Sequence[Board],
+    references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
+    *,
+    margin: float = MARGIN,
 ) -> dict[str, str]:
-    """Give file name to content of all that is text.
+    """Give `leaderboard.csv`, `comparisons.csv`, `cost.csv`, `table.md` and `table.tex`: file name to content.
 
     Args:
         found: the boards.
         references: (dataset, protocol) to the rows of papers beside ours.
+        margin: percent points within which a difference is of no interest.
     """
     beside = references or {}
     printed = [(board, beside.get((board.dataset, board.protocol), ())) for board in found if board.rows]
     return {
         "leaderboard.csv": leaderboard_csv([row for board in found for row in board.rows]),
+        "comparisons.csv": comparisons_csv(found, margin),
         "cost.csv": cost_csv([row for board in found for row in costs(board)]),
         "table.md": "\n".join(markdown(board, rows) for board, rows in printed),
         "table.tex": "\n".join(latex(board, rows) for board, rows in printed),

@@ -1,11 +1,11 @@
-"""Rows to CSV, and back for those who compare tables."""
+"""Rows and comparisons to CSV, and rows back for those who compare tables."""
 
 from collections.abc import Sequence
 from io import StringIO
 
 import pandas as pd
 
-from results.leaderboard import CostRow, Row
+from results.leaderboard import Board, CostRow, Row
 from results.statistics import Interval
 
 COLUMNS = (
@@ -24,6 +24,26 @@ COLUMNS = (
     "trials",
     "commit",
 )
+
+PAIR_COLUMNS = (
+    "dataset",
+    "protocol",
+    "digest",
+    "setting",
+    "metric",
+    "first",
+    "second",
+    "difference",
+    "low",
+    "high",
+    "first_wins",
+    "p_equal",
+    "margin",
+    "p_apart",
+)
+"""Of `comparisons.csv`. `difference`: first minus second, percent points, with its 95 % interval `low` to `high`;
+`first_wins`: `Pair.probability`; `p_equal`: how often equal losses differ as much, `p_apart`: how often losses that
+differ by `margin` or more lie as close; both corrected for the number of pairs in the column (Holm)."""
 
 
 def leaderboard_csv(rows: Sequence[Row]) -> str:
@@ -45,6 +65,21 @@ def leaderboard_csv(rows: Sequence[Row]) -> str:
 def cost_csv(rows: Sequence[CostRow]) -> str:
     """Give `cost.csv`: hours with four decimals."""
     return _csv(pd.DataFrame([vars(row) for row in rows], columns=list(CostRow.__dataclass_fields__)))
+
+
+def comparisons_csv(boards: Sequence[Board], margin: float) -> str:
+    """Give `comparisons.csv`: every two losses once, in the order of `PAIR_COLUMNS`."""
+    rows = []
+    for board in boards:
+        for (setting, metric), contest in board.contests.items():
+            equivalence = contest.equivalence(margin)
+            for (first, second), pair in contest.pairs.items():
+                if first < second:
+                    place = (board.dataset, board.protocol, board.digest, setting, metric, first, second)
+                    low, high = pair.difference.interval()
+                    told = (pair.difference.mean, low, high, pair.probability, pair.adjusted)
+                    rows.append((*place, *told, margin, equivalence[first, second]))
+    return _csv(pd.DataFrame(rows, columns=list(PAIR_COLUMNS)))
 
 
 def read_leaderboard_csv(text: str) -> list[Row]:

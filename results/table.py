@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from results.caption import caption
 from results.leaderboard import Board, Row
-from results.metric_names import SETTINGS
+from results.metric_names import RANKED_BY, SETTINGS
 from results.record import UNTRAINED
 
-RANKED_BY = "MAP@R"
 ABSENT = "–"
 
 
@@ -97,7 +96,7 @@ def markdown(board: Board, references: Sequence[Reference] = ()) -> str:
             [f"*{line.title}*" if line.is_reference else line.title, *(cell for group in groups for cell in group)]
         )
     table = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
-    return f"## {board.dataset}, {board.protocol}\n\n{table}\n{' '.join(_sentences(board, references))}\n"
+    return f"## {board.dataset}, {board.protocol}\n\n{table}\n{' '.join(_sentences(board, references, ranks=True))}\n"
 
 
 def latex(board: Board, references: Sequence[Reference] = ()) -> str:
@@ -122,7 +121,7 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
             *lines,
             r"\bottomrule",
             r"\end{tabular}",
-            rf"\caption{{{_escaped(' '.join(_sentences(board, references)))}}}",
+            rf"\caption{{{_escaped(' '.join(_sentences(board, references, ranks=False)))}}}",
             rf"\label{{tab:{re.sub('[^a-zA-Z0-9]', '-', board.dataset)}-{board.digest}}}",
             r"\end{table}",
             "",
@@ -130,9 +129,9 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
     )
 
 
-def _sentences(board: Board, references: Sequence[Reference]) -> list[str]:
+def _sentences(board: Board, references: Sequence[Reference], *, ranks: bool) -> list[str]:
     sources = dict.fromkeys(f"{reference.title}: {reference.source}." for reference in references)
-    return [*caption(board), *board.notes, *sources]
+    return [*caption(board, ranks=ranks), *board.notes, *sources]
 
 
 def _best(board: Board, name: tuple[str, str], rows: Mapping[tuple[str, str, str], Row]) -> frozenset[str]:

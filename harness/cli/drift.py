@@ -26,9 +26,7 @@ Summary = Annotated[Path | None, typer.Option("--markdown", help="Append the fin
 def drift(
     reference: Annotated[str, typer.Argument(help="A leaderboard.csv, a runs folder or a published name.")],
     candidate: Annotated[str, typer.Argument(help="Likewise.")],
-    margin: Annotated[
-        float, typer.Option(help="Percent points within which a difference counts as none.")
-    ] = MARGIN,
+    margin: Annotated[float, typer.Option(help="Percent points within which a difference counts as none.")] = MARGIN,
     alpha: Annotated[float, typer.Option(help="Chance of calling anything moved when nothing did.")] = drifts.ALPHA,
     junit: Junit = None,
     json: Json = None,

@@ -10,14 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.final import EmbeddingFiles
-from harness.gallery import NEIGHBOURS, QUERIES_PER_KIND, choose, galleries, nearest, of_run
+from harness.gallery import NEIGHBOURS, QUERIES_PER_KIND, choose, nearest, of_run, repeat_with_models
 from harness.images.dataset import ArrayPixels, ImageSet
 from harness.metrics import retrieval
 from harness.score import concatenate
 from protocols.datasets.facts import DatasetFacts
 from results.evidence import gather
-from results.gallery import Gallery
 from results.record import RunRecord
 from tests.results.studies import make
 
@@ -125,19 +123,9 @@ def test_large_photographs_become_small_ones(
     assert Image.open(BytesIO(base64.b64decode(address.split(",")[1]))).size == (96, 72)
 
 
-def test_only_repeats_whose_embeddings_are_there_have_a_gallery(
-    tmp_path: Path, images: ImageSet, folds: list[NDArray[np.float32]]
-) -> None:
-    made = make({"triplet": 50.0}, dataset="tiny", repeats=2)
-    for key, record in made.records.runs.items():
-        made.records.runs[key] = replace(record, cut="half")
-    (evidence,) = gather(made.records)
-    files = EmbeddingFiles(tmp_path)
-    found: list[Gallery] = galleries(evidence, files, images)
-    assert found == []
-    for key, embeddings in zip(evidence.runs[1].fold_keys, folds, strict=True):
-        files.save(key, embeddings)
-    assert [one.model for one in galleries(evidence, files, images)] == [
-        "fold 0 of repeat 1",
-        "concatenation of repeat 1",
-    ]
+def test_only_a_repeat_whose_models_were_all_kept_has_a_gallery(tmp_path: Path) -> None:
+    (evidence,) = gather(make({"triplet": 50.0}, repeats=2).records)
+    assert repeat_with_models(evidence, tmp_path) is None
+    for key in (*evidence.runs[0].fold_keys[:3], *evidence.runs[1].fold_keys):
+        (tmp_path / f"{key}.safetensors").touch()
+    assert repeat_with_models(evidence, tmp_path) == evidence.runs[1]

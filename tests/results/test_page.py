@@ -20,7 +20,7 @@ from tests.results.studies import make, merged
 MEANS = {UNTRAINED: 20.0, "triplet": 60.0, "margin_per_class": 60.5, "contrastive": 40.0, "a_loss": 30.0}
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 PAPER = Reference(loss="triplet", title="Triplet (paper)", values={("concatenated", "P@1"): 41.0}, source="A paper")
-VOID = {"meta", "img", "br", "link"}
+VOID = {"meta", "img", "br", "link", "wbr"}
 
 
 def _gallery(dataset: str) -> Gallery:
@@ -93,11 +93,30 @@ def test_a_report_is_the_same_bytes_every_time(tmp_path: Path) -> None:
 def test_a_report_holds_tables_page_and_plots_in_two_formats(tmp_path: Path) -> None:
     runs = make({"triplet": 60.0, "contrastive": 40.0}).write(tmp_path / "runs")
     names = {path.relative_to(tmp_path / "out").as_posix() for path in write_report(runs, tmp_path / "out")}
-    assert {"leaderboard.csv", "cost.csv", "table.md", "table.tex", "report.html"} <= names
+    assert {"leaderboard.csv", "comparisons.csv", "cost.csv", "table.md", "table.tex", "report.html"} <= names
     for plot in ("scores", "search", "convergence", "validation"):
         for kind in ("svg", "png"):
             assert f"plots/glyphs-d0d0d0d0d0d0-{plot}.{kind}" in names
     assert names == {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
+
+
+@pytest.mark.parametrize("margin", [0.0, -1.0, float("nan")])
+def test_a_margin_that_is_not_positive_is_refused(tmp_path: Path, margin: float) -> None:
+    runs = make({"triplet": 60.0, "contrastive": 40.0}).write(tmp_path / "runs")
+    with pytest.raises(ValueError, match="margin must be positive"):
+        write_report(runs, tmp_path / "out", margin=margin)
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_losses_than_colours_have_a_panel_each() -> None:
+    study = make({f"loss_{number}": 40.0 + number for number in range(8)}, fields={"iterations_per_epoch": 25})
+    (board,) = boards(study.records, study.per_class)
+    told = {plot.name: plot.told for plot in plots(board)}
+    assert told["search"].endswith("grey: the other losses.")
+    assert told["convergence"].endswith("grey: the other losses.")
+    few = make({"triplet": 40.0}, fields={"iterations_per_epoch": 25})
+    (board,) = boards(few.records, few.per_class)
+    assert not any("grey" in plot.told for plot in plots(board))
 
 
 def test_only_what_there_is_gets_drawn() -> None:
@@ -134,6 +153,51 @@ def test_the_page_opens_without_errors_and_needs_no_sideways_scrolling(
     sizes = "[...document.querySelectorAll('p, td, li')].map((one) => parseFloat(getComputedStyle(one).fontSize))"
     assert min(tab.ask(sizes)) >= 12
     assert tab.errors == []
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty-one losses, one with a name as long as any of ours."""
+    names = [f"loss_{letter}" for letter in "abcdefghijklmnopqrst"]
+    means = {name: 40.0 + place for place, name in enumerate(names)}
+    study = make({UNTRAINED: 20.0, **means, "mean_field_classwise_multi_similarity": 50.0}, noise=3.0)
+    path = tmp_path_factory.mktemp("crowded") / "report.html"
+    path.write_text(page(boards(study.records, study.per_class), {}), encoding="utf-8")
+    return path
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1200, 1440])
+def test_no_table_scrolls_sideways_on_a_desktop_even_with_twenty_one_losses(
+    tab: chromium.Page, written: Path, crowded: Path, width: int
+) -> None:
+    for path in (written, crowded):
+        tab.open(path, width=width)
+        tab.ask("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        wide = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length"
+        assert tab.ask(wide) == 0
+        assert tab.ask("document.querySelectorAll('.scroll').length") >= 4
+
+
+@pytest.mark.browser
+def test_on_a_phone_a_name_leaves_room_for_the_numbers(tab: chromium.Page, crowded: Path) -> None:
+    tab.open(crowded, width=390)
+    width = "Math.max(...[...document.querySelectorAll('tbody th')].map((one) => one.offsetWidth))"
+    assert tab.ask(width) <= 130
+
+
+def test_cells_of_a_large_comparison_tell_the_interval_under_the_pointer(crowded: Path) -> None:
+    text = crowded.read_text(encoding="utf-8")
+    assert re.search(r'title="loss_a − loss_b: [+−]\d+\.\d\d \([+−]\d+\.\d\d to [+−]\d+\.\d\d\), wins \d+%"', text)
+    assert "are in comparisons.csv, and shown under the pointer" in text
+
+
+def test_equivalent_losses_are_marked_and_the_margin_is_stated() -> None:
+    study = make({"triplet": 50.0, "contrastive": 50.0}, repeats=10, noise=0.05)
+    found = boards(study.records, study.per_class)
+    assert page(found, {}, margin=2.5).count("% ≈</small>") == 2 * 8
+    assert "≈: surely within ± 2.5 points of each other" in page(found, {}, margin=2.5)
+    assert page(found, {}, margin=0.001).count("≈</small>") == 0
 
 
 @pytest.mark.browser

@@ -116,6 +116,25 @@ def test_p_values_are_corrected_for_all_pairs_of_the_column() -> None:
     np.testing.assert_allclose([pair.adjusted for pair in pairs], expected)
 
 
+def test_losses_are_equivalent_when_they_surely_lie_within_the_margin() -> None:
+    alike = _simulate(7, difference=0.0, losses=3, repeats=10, seed_noise=0.002)
+    p_values = alike.equivalence(4.0)
+    assert max(p_values.values()) <= 0.05
+    assert min(alike.equivalence(0.01).values()) > 0.05
+    apart = _simulate(8, difference=0.2, repeats=10)
+    assert apart.equivalence(4.0)["a", "b"] > 0.99
+
+
+def test_p_values_of_equivalence_are_corrected_for_all_pairs_and_the_same_in_both_orders() -> None:
+    found = _simulate(9, difference=0.01, losses=4)
+    names = [("a", "b"), ("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"), ("c", "d")]
+    expected = multipletests([found.pairs[name].difference.equivalence(1.5) for name in names], method="holm")[1]
+    p_values = found.equivalence(1.5)
+    np.testing.assert_allclose([p_values[name] for name in names], expected)
+    assert all(p_values[a, b] == p_values[b, a] for a, b in names)
+    assert len(p_values) == 12
+
+
 def test_the_probability_of_outperforming_counts_repeats_and_ties() -> None:
     a, b = np.array([0.1, 0.2, 0.3]), np.array([0.2, 0.2])
     found = contest({"a": COUNTS * a[:, None], "b": COUNTS * b[:, None]}, COUNTS)

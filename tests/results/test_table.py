@@ -34,7 +34,7 @@ def _boards() -> list[Board]:
     return boards(together.records, together.per_class)
 
 
-@pytest.mark.parametrize("name", ["leaderboard.csv", "cost.csv", "table.md", "table.tex"])
+@pytest.mark.parametrize("name", ["leaderboard.csv", "comparisons.csv", "cost.csv", "table.md", "table.tex"])
 def test_the_files_of_a_report_are_as_they_were(name: str) -> None:
     made = tables(_boards(), {("glyphs", "quick"): [PAPER]})[name]
     if os.environ.get("UPDATE_GOLDEN"):
