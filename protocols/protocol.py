@@ -137,8 +137,7 @@ class Protocol:
     @property
     def digest(self) -> str:
         """12 hexadecimal digits over all fields that have no default or differ from it."""
-        told = {name: value for name, value in self.to_json().items() if value != _DEFAULTS.get(name, _REQUIRED)}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+        return digest_of(self.to_json())
 
     @property
     def parent(self) -> str:
@@ -189,6 +188,12 @@ class Protocol:
                 raise ValueError(f"{name} is one number for all datasets; set it with {name}=value.")
             changes[name] = text if current is None else _parse(name, current, text.strip(), dataset)
         return self.vary(changes)
+
+
+def digest_of(fields_: Mapping[str, Any]) -> str:
+    """Give the digest of a protocol from its fields as JSON values, also if recorded before a field was there."""
+    told = {name: value for name, value in fields_.items() if value != _DEFAULTS.get(name, _REQUIRED)}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _hold(name: str, value: object, holds: bool, rule: str) -> None:

@@ -1,11 +1,10 @@
 """What published evidence must hold: a leaderboard takes in nothing that these checks find a fault in."""
 
 import csv
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from io import StringIO
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,8 @@ from results.evidence import Evidence, PerClass, gather
 from results.invariants import broken
 from results.ledger import Records
 from results.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
+
+DigestOf = Callable[[Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True, order=True)
@@ -39,13 +40,16 @@ def read_splits(text: str) -> set[KnownSplit]:
     }
 
 
-def audit(records: Records, per_class: Mapping[str, PerClass], known: set[KnownSplit]) -> list[str]:
+def audit(
+    records: Records, per_class: Mapping[str, PerClass], known: set[KnownSplit], digest_of: DigestOf
+) -> list[str]:
     """Say in sentences what is wrong with evidence; nothing when all holds.
 
     Args:
         records: of one ledger.
         per_class: run key to per-class sums.
         known: the splits that rows may stand on.
+        digest_of: gives the digest of a protocol's fields.
     """
     found = []
     for evidence in gather(records):
@@ -56,17 +60,11 @@ def audit(records: Records, per_class: Mapping[str, PerClass], known: set[KnownS
             continue
         found += [f"{name}: {sentence}" for sentence in _of_loss(evidence, protocol, records.folds, per_class, known)]
     for protocol in records.protocols.values():
-        if digest_of(protocol) != protocol.digest:
-            found.append(
-                f"protocol {protocol.name}: its fields have the digest {digest_of(protocol)}, not {protocol.digest}"
-            )
+        digest = digest_of(protocol.fields)
+        if digest != protocol.digest:
+            found.append(f"protocol {protocol.name}: its fields have the digest {digest}, not {protocol.digest}")
     stray = set(per_class) - set(records.runs)
     return found + [f"per-class sums {key} belong to no run" for key in sorted(stray)]
-
-
-def digest_of(protocol: ProtocolRecord) -> str:
-    """Give the digest over a protocol's fields, as `Protocol.digest` does."""
-    return hashlib.sha256(json.dumps(dict(protocol.fields), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _of_loss(

@@ -14,7 +14,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from results.audit import audit, read_splits
+from results.audit import DigestOf, audit, read_splits
 from results.evidence import PerClass, gather
 from results.leaderboard import boards
 from results.ledger import LEDGER, Records, read
@@ -63,7 +63,7 @@ def regenerate(folder: Path, find_importances: FindImportances) -> list[Path]:
     return [folder / RENDERED / name for name in files]
 
 
-def check(folder: Path, find_importances: FindImportances) -> list[str]:
+def check(folder: Path, find_importances: FindImportances, digest_of: DigestOf) -> list[str]:
     """Say in sentences what is wrong with the published leaderboard; nothing when all holds.
 
     Pictures are compared where the versions that drew them are those at hand.
@@ -71,7 +71,7 @@ def check(folder: Path, find_importances: FindImportances) -> list[str]:
     known = read_splits(_text(folder / "splits.csv"))
     found = []
     for one in _folders(folder):
-        sentences = audit(read(one / LEDGER), PerClassFiles(one), known)
+        sentences = audit(read(one / LEDGER), PerClassFiles(one), known, digest_of)
         found += [f"evidence {one.name}: {sentence}" for sentence in sentences]
     if found:
         return found
@@ -91,7 +91,7 @@ def check(folder: Path, find_importances: FindImportances) -> list[str]:
     return found
 
 
-def add(folder: Path, runs: Path, name: str) -> Path:
+def add(folder: Path, runs: Path, name: str, digest_of: DigestOf) -> Path:
     """Take a finished run into the evidence, after all checks; gives its folder there.
 
     Of records that are published already (the untrained trunk's) the published ones stay.
@@ -114,7 +114,7 @@ def add(folder: Path, runs: Path, name: str) -> Path:
         raise FileExistsError(f"Evidence named {name!r} is published already; give another name with --name.")
     records = read(runs / LEDGER)
     per_class = PerClassFiles(runs)
-    if sentences := audit(records, per_class, read_splits(_text(folder / "splits.csv"))):
+    if sentences := audit(records, per_class, read_splits(_text(folder / "splits.csv")), digest_of):
         more = f" ({len(sentences) - 1} more faults)" if len(sentences) > 1 else ""
         raise ValueError(f"The run in {runs} cannot be published: {sentences[0]}{more}.")
     there, _ = evidence(folder)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import user_errors
+from protocols.protocol import digest_of
 from results import published as leaderboards
 from results import references
 
@@ -35,7 +36,7 @@ def regenerate(
             paths = leaderboards.regenerate(published, _importances())
             typer.echo(f"Written: {len(paths)} files in {published / leaderboards.RENDERED}")
             return
-        faults = leaderboards.check(published, _importances())
+        faults = leaderboards.check(published, _importances(), digest_of)
     for fault in faults:
         typer.echo(fault, err=True)
     if faults:
@@ -54,7 +55,7 @@ def add(
     Example: mlrc leaderboard add runs/omniglot --name omniglot
     """
     with user_errors():
-        target = leaderboards.add(published, runs, name or runs.resolve().name)
+        target = leaderboards.add(published, runs, name or runs.resolve().name, digest_of)
         leaderboards.regenerate(published, _importances())
     typer.echo(f"Published: {target}")
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from harness import goldens
 from harness.cli import app
-from results.audit import digest_of
+from protocols.protocol import digest_of
 from results.published import PUBLISHED
 from tests.results.studies import Made, make
 
@@ -23,7 +23,7 @@ def _mlrc(*words: str | Path) -> Result:
 
 def _sound() -> Made:
     (record,) = make({"triplet": 1.0}).records.protocols.values()
-    return make(MEANS, digest=digest_of(record))
+    return make(MEANS, digest=digest_of(record.fields))
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from protocols.catalogue import PROTOCOLS
+from protocols.protocol import digest_of
 from results import published, report
-from results.audit import KnownSplit, audit, digest_of, read_splits
+from results.audit import KnownSplit, audit, read_splits
 from results.ledger import LEDGER, Records, read
 from results.papers import papers_markdown, read_papers, references
 from results.plots import Plot
@@ -36,7 +37,7 @@ def _nothing(records: Records) -> Mapping[tuple[str, str], Mapping[str, Mapping[
 def _sound(means: Mapping[str, float] = MEANS, **options: Any) -> Made:
     """Make a study whose digest is that of its fields."""
     (record,) = make({"triplet": 1.0}, **options).records.protocols.values()
-    return make(means, digest=digest_of(record), **options)
+    return make(means, digest=digest_of(record.fields), **options)
 
 
 def _empty(leaderboard: Path) -> Path:
@@ -57,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 def rendered_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     leaderboard = _empty(home / "published")
-    add(leaderboard, _sound().write(home / "runs"), "first")
+    add(leaderboard, _sound().write(home / "runs"), "first", digest_of)
     with pytest.MonkeyPatch.context() as patch:
         _draw_little(patch)
         regenerate(leaderboard, _nothing)
@@ -87,7 +88,7 @@ def test_deleting_and_regenerating_gives_the_same_bytes(filled: Path) -> None:
     assert {"rendered/leaderboard.csv", "rendered/table.tex", "rendered/report.html", "rendered/papers.md"} <= set(
         before
     )
-    assert check(filled, _nothing) == []
+    assert check(filled, _nothing, digest_of) == []
     shutil.rmtree(filled / "rendered")
     regenerate(filled, _nothing)
     assert _bytes(filled) == before
@@ -104,25 +105,27 @@ def test_rendered_files_that_were_altered_or_removed_are_found(filled: Path) -> 
     names = sorted(path.relative_to(filled).as_posix() for path in files)
     for path in files:
         path.write_bytes(path.read_bytes() + b" ")
-    assert check(filled, _nothing) == [f"{name} is not what the evidence gives; run mlrc leaderboard" for name in names]
+    assert check(filled, _nothing, digest_of) == [
+        f"{name} is not what the evidence gives; run mlrc leaderboard" for name in names
+    ]
     for path in files:
         path.unlink()
-    assert check(filled, _nothing) == [f"{name} is missing" for name in names]
+    assert check(filled, _nothing, digest_of) == [f"{name} is missing" for name in names]
 
 
 def test_a_rendered_file_without_evidence_is_found(filled: Path) -> None:
     (filled / "rendered" / "more.csv").write_text("a", encoding="utf-8")
-    assert check(filled, _nothing) == ["rendered/more.csv comes from no evidence"]
+    assert check(filled, _nothing, digest_of) == ["rendered/more.csv comes from no evidence"]
 
 
 def test_pictures_of_another_version_are_not_compared_but_numbers_are(filled: Path) -> None:
     (filled / "rendered" / "drawn_with.txt").write_text("matplotlib 1.0\n", encoding="utf-8")
     page = filled / "rendered" / "report.html"
     page.write_bytes(page.read_bytes() + b" ")
-    assert check(filled, _nothing) == []
+    assert check(filled, _nothing, digest_of) == []
     table = filled / "rendered" / "table.md"
     table.write_bytes(table.read_bytes() + b" ")
-    assert len(check(filled, _nothing)) == 1
+    assert len(check(filled, _nothing, digest_of)) == 1
 
 
 def test_evidence_names_no_machine_and_its_order_is_fixed(filled: Path, tmp_path: Path) -> None:
@@ -133,49 +136,49 @@ def test_evidence_names_no_machine_and_its_order_is_fixed(filled: Path, tmp_path
     shutil.copytree(tmp_path / "runs", again)
     (again / LEDGER).write_text("".join(reversed(lines)), encoding="utf-8")
     shutil.rmtree(filled / "evidence")
-    add(filled, again, "first")
+    add(filled, again, "first", digest_of)
     assert ledger.read_bytes() == (filled / "evidence" / "first" / LEDGER).read_bytes()
-    assert check(filled, _nothing) == []
+    assert check(filled, _nothing, digest_of) == []
 
 
 def test_two_runs_under_one_protocol_become_one_table(filled: Path, tmp_path: Path) -> None:
     more = _sound({UNTRAINED: 20.0, "margin": 50.0})
-    add(filled, more.write(tmp_path / "more"), "second")
+    add(filled, more.write(tmp_path / "more"), "second", digest_of)
     regenerate(filled, _nothing)
     table = (filled / "rendered" / "table.md").read_text(encoding="utf-8")
     assert table.count("## glyphs, quick") == 1
     assert "| margin |" in table
-    assert check(filled, _nothing) == []
+    assert check(filled, _nothing, digest_of) == []
     second = read(filled / "evidence" / "second" / LEDGER)
     assert {run.loss for run in second.runs.values()} == {"margin"}
 
 
 def test_what_is_published_is_not_published_again(filled: Path, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="'first' is published already"):
-        add(filled, tmp_path / "runs", "first")
+        add(filled, tmp_path / "runs", "first", digest_of)
     with pytest.raises(ValueError, match="Every repeat in .* is published already"):
-        add(filled, tmp_path / "runs", "copy")
+        add(filled, tmp_path / "runs", "copy", digest_of)
     other = _sound({"triplet": 10.0})
     records = Records(protocols=other.records.protocols, folds=other.records.folds)
     for run in other.records.runs.values():
         records.add(replace(run, key="f" + run.key[1:]))
     renamed = Made(records=records, per_class={"f" + key[1:]: sums for key, sums in other.per_class.items()})
     with pytest.raises(ValueError, match="triplet on glyphs under quick is published already"):
-        add(filled, renamed.write(tmp_path / "other"), "other")
+        add(filled, renamed.write(tmp_path / "other"), "other", digest_of)
 
 
 def test_a_run_that_is_not_there_or_badly_named_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no ledger.jsonl"):
-        add(folder, tmp_path / "nowhere", "a")
+        add(folder, tmp_path / "nowhere", "a", digest_of)
     runs = _sound().write(tmp_path / "runs")
     for name in ("", "../up", ".hidden", "a b"):
         with pytest.raises(ValueError, match="name of evidence"):
-            add(folder, runs, name)
+            add(folder, runs, name, digest_of)
 
 
 def test_a_folder_that_is_no_leaderboard_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="--published"):
-        check(tmp_path, _nothing)
+        check(tmp_path, _nothing, digest_of)
 
 
 def _change(made: Made, kind: type, change: Callable[[Any], Any], **which: object) -> Made:
@@ -257,17 +260,17 @@ FAULTS: dict[str, tuple[Callable[[Made], Made], str]] = {
 
 def test_sound_evidence_has_no_fault() -> None:
     made = _sound()
-    assert audit(made.records, made.per_class, KNOWN) == []
+    assert audit(made.records, made.per_class, KNOWN, digest_of) == []
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_of_evidence_is_named_and_refused(name: str, folder: Path, tmp_path: Path) -> None:
     break_it, sentence = FAULTS[name]
     made = break_it(_sound())
-    found = audit(made.records, made.per_class, KNOWN)
+    found = audit(made.records, made.per_class, KNOWN, digest_of)
     assert any(sentence in one for one in found), found
     with pytest.raises(ValueError, match="cannot be published"):
-        add(folder, made.write(tmp_path / "runs"), "bad")
+        add(folder, made.write(tmp_path / "runs"), "bad", digest_of)
     assert not (folder / "evidence").exists()
 
 
@@ -278,7 +281,7 @@ def test_a_fault_in_published_evidence_is_named_with_the_evidence(filled: Path) 
     text = ledger.read_text(encoding="utf-8")
     value = json.dumps(run.concatenated["RP"])
     ledger.write_text(text.replace(f'"RP": {value}', '"RP": 12.0'), encoding="utf-8")
-    found = check(filled, _nothing)
+    found = check(filled, _nothing, digest_of)
     assert found
     assert all(sentence.startswith("evidence first: ") for sentence in found)
 
@@ -287,14 +290,17 @@ def test_a_diverged_repeat_is_no_fault_when_it_is_recorded() -> None:
     made = _change(
         _sound(), FoldRecord, lambda r: replace(r, outcome="diverged"), loss="triplet", stage="final", number=1, fold=0
     )
-    assert audit(_without(made, "runs", loss="triplet", number=1).records, made.per_class, KNOWN) == []
+    assert audit(_without(made, "runs", loss="triplet", number=1).records, made.per_class, KNOWN, digest_of) == []
 
 
-@pytest.mark.parametrize("name", ["quick", "reality_check"])
-def test_the_digest_is_the_one_protocols_give_themselves(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(PROTOCOLS))
+def test_the_digest_of_a_recorded_protocol_is_its_own_also_of_one_from_before_a_field_was_there(name: str) -> None:
     protocol = PROTOCOLS[name]
-    record = ProtocolRecord(digest=protocol.digest, name=name, fields=protocol.to_json(), changes={})
-    assert digest_of(record) == protocol.digest
+    assert digest_of(protocol.to_json()) == protocol.digest
+    assert digest_of({**protocol.to_json(), "a_later_field": 1}) != protocol.digest
+    assert digest_of({**protocol.to_json(), "lr": 1.0}) != protocol.digest
+    plain = PROTOCOLS["quick"].to_json()
+    assert digest_of({field: value for field, value in plain.items() if field != "layer_norm"}) == digest_of(plain)
 
 
 def test_papers_without_our_protocol_have_no_row_beside_ours() -> None:
@@ -319,5 +325,5 @@ def test_the_papers_numbers_in_this_repository_are_within_range_and_named_once()
 def test_the_published_leaderboard_of_this_repository_holds() -> None:
     from harness.importance import importances  # noqa: PLC0415 the rest of this file needs no torch
 
-    assert published.check(PUBLISHED, importances) == []
+    assert published.check(PUBLISHED, importances, digest_of) == []
     assert read_splits((PUBLISHED / "splits.csv").read_text(encoding="utf-8"))
