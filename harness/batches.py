@@ -1,4 +1,4 @@
-"""Which images make a batch: m images of every class, shuffled per pass, from the job's seed alone.
+"""Which images make a batch: m images of every class, or any images, shuffled per pass, from the job's seed alone.
 
 PML's `MPerClassSampler` draws from a global generator; here pass p of a training draws from (seed, p), so a batch is a
 function of the job and its position.
@@ -9,7 +9,29 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from losses.spec import Batch
+from protocols.protocol import Protocol, of
+
 Indices = NDArray[np.int64]
+
+
+def drawn(
+    labels: Indices, protocol: Protocol, dataset: str, kind: Batch, *, seed: int, start: int = 0
+) -> Iterator[Indices]:
+    """Give index batches without end, as the protocol draws them for losses of that batch kind; see `batches`.
+
+    Raises what `random_batches` raises.
+    """
+    batch_size = of(protocol.batch_size, dataset)
+    if protocol.sampling == "random":
+        return random_batches(len(labels), batch_size=batch_size, seed=seed, start=start)
+    m = protocol.images_per_class_pairs if kind == "pairs" else protocol.images_per_class_classes
+    return batches(labels, batch_size=batch_size, images_per_class=of(m, dataset), seed=seed, start=start)
+
+
+def iterations_per_epoch(images: int, protocol: Protocol, dataset: str) -> int:
+    """Give the iterations of an epoch over so many training images: as many full batches as they make, at least one."""
+    return protocol.iterations_per_epoch or max(1, images // of(protocol.batch_size, dataset))
 
 
 def batches(labels: Indices, *, batch_size: int, images_per_class: int, seed: int, start: int = 0) -> Iterator[Indices]:
@@ -42,3 +64,31 @@ def batches(labels: Indices, *, batch_size: int, images_per_class: int, seed: in
             number += 1
         yield left[skipped : skipped + batch_size]
         left, skipped = left[skipped + batch_size :], 0
+
+
+def random_batches(images: int, *, batch_size: int, seed: int, start: int = 0) -> Iterator[Indices]:
+    """Give index batches without end, each pass over 0 … images − 1 shuffled and its last incomplete batch dropped.
+
+    Args:
+        images: number of them.
+        batch_size: images per batch.
+        seed: of the training.
+        start: number of the first batch to give; none before it is drawn.
+
+    Yields:
+        `(batch_size,)` indices.
+
+    Raises:
+        ValueError: there are fewer images than a batch needs.
+    """
+    if images < batch_size:
+        raise ValueError(
+            f"batch_size must not exceed the {images} training images, since incomplete batches are dropped, but got "
+            f"{batch_size}; use --set batch_size={images} or less."
+        )
+    number, within = divmod(start, images // batch_size)
+    while True:
+        order = np.random.default_rng([seed, number]).permutation(images)
+        for batch in range(within, images // batch_size):
+            yield order[batch * batch_size : (batch + 1) * batch_size]
+        number, within = number + 1, 0

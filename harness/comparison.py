@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import environment, model, progress
+from harness import environment, model, parameters, progress
 from harness.drive import StudyState
 from harness.images.cache import cached
 from harness.images.dataset import ImageSet, open_dataset
@@ -55,8 +55,11 @@ def prepare(
     device: str,
     weights: Path | None = None,
     cache: Path | None = None,
+    params: Sequence[str] = (),
 ) -> Comparison:
     """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
+
+    A loss of whose parameters some are given in `params` is not searched; see `harness.parameters`.
 
     Raises:
         LookupError: no such loss, dataset or trunk.
@@ -68,15 +71,12 @@ def prepare(
         raise ValueError("At least one loss must be given; see them all with: mlrc list losses")
     model.build(protocol, seed=0, weights=weights)
     devices = environment.resolve_devices(device)
-    published = {}
-    if protocol.trials == 0:
-        for spec in specs:
-            if dataset not in spec.published:
-                known = ", ".join(spec.published) or "no dataset"
-                raise ValueError(
-                    f"Loss {spec.name!r} has published parameters for {known}, but none for {dataset!r}; search them."
-                )
-            published[spec.name] = dict(spec.published[dataset])
+    chosen = parameters.read(params, specs)
+    fixed = {
+        spec.name: parameters.given(spec, protocol, dataset, chosen[spec.name])
+        for spec in specs
+        if protocol.trials == 0 or chosen[spec.name]
+    }
     images = open_dataset(dataset, root)
     classes = split(images, protocol)
     with progress.steps() as on_progress:
@@ -84,8 +84,8 @@ def prepare(
     name, fingerprint = images.facts.name, images.fingerprint
     studies = [untrained(protocol, name, fingerprint)]
     for spec in specs:
-        params = published.get(spec.name, None if spec.space else {})
-        studies.append(Study(protocol=protocol, dataset=name, fingerprint=fingerprint, loss=spec.name, params=params))
+        of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})
+        studies.append(Study(protocol=protocol, dataset=name, fingerprint=fingerprint, loss=spec.name, params=of_loss))
     return Comparison(
         studies=tuple(studies),
         images=images,

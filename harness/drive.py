@@ -10,9 +10,11 @@ import numpy as np
 
 from harness.execute import Execute
 from harness.final import EmbeddingFiles, score_run, write_per_class
+from harness.parameters import space
 from harness.plan import FoldJob, Params, Study, repeats
 from harness.plugins import LOSSES
 from harness.saved_model import ModelFiles
+from harness.schedule import Recorded, recorded
 from harness.score import Task
 from harness.search import DIVERGED_SCORE, Trial, best, propose
 from harness.work import checkpoint_path
@@ -35,7 +37,7 @@ class StudyState:
     def __init__(self, study: Study, folds: Iterable[FoldRecord], runs: Iterable[RunRecord], held: set[str]) -> None:
         self.study = study
         self.history: list[Trial] = []
-        self._space = {} if study.loss == UNTRAINED else LOSSES.find(study.loss).space
+        self._space = {} if study.loss == UNTRAINED else space(LOSSES.find(study.loss), study.protocol, study.dataset)
         self._records = {record.key: record for record in folds if self._owns(record)}
         self._scored = {run.fold_keys for run in runs if self._owns(run)}
         self._held = set(held)
@@ -43,6 +45,7 @@ class StudyState:
             record.number: record.params for record in self._records.values() if record.stage == "search"
         }
         self._trial: list[FoldJob] = []
+        self._schedules: list[FoldJob] = []  # stage 1 of each repeat, where there are two stages
         self._final: list[list[FoldJob]] = []
         self._advance()
 
@@ -67,13 +70,17 @@ class StudyState:
         final = repeats(self.study) * folds if until == "final" else 0
         if not self.searched:
             return (self.study.trials - len(self.history)) * folds - sum(map(self._recorded, self._trial)) + final
-        return sum(not self._done(job, jobs) for jobs in self._final for job in jobs) if final else 0
+        if not final:
+            return 0
+        unknown = sum(not self._recorded(job) for job in self._schedules)  # each with a stage 2 not planned yet
+        return 2 * unknown + sum(not self._done(job, jobs) for jobs in self._final for job in jobs)
 
     def ready(self, until: Until) -> Iterator[FoldJob]:
         """Give the jobs that can be done now."""
         if not self.searched:
             yield from (job for job in self._trial if not self._recorded(job))
         elif until == "final":
+            yield from (job for job in self._schedules if not self._recorded(job))
             yield from (job for jobs in self._final for job in jobs if not self._done(job, jobs))
 
     def take(self, record: FoldRecord, *, held: bool) -> None:
@@ -121,10 +128,22 @@ class StudyState:
                 Trial(self._trial[0].params, trial_score(self._records[job.key] for job in self._trial))
             )
             self._trial = []
-        if not self._final:
-            params = self.study.params if self.study.params is not None else best(self.history).params
+        numbers = range(repeats(self.study))
+        params = self.study.params if self.study.params is not None else best(self.history).params
+        if self.study.two_stages:
+            self._schedules = [job for number in numbers for job in self.study.jobs("schedule", number, params)]
+            found = ((number, self._schedule(job)) for number, job in zip(numbers, self._schedules, strict=True))
+            self._final = [
+                self.study.jobs("final", number, params, schedule) for number, schedule in found if schedule is not None
+            ]
+        elif not self._final:
             stage: Stage = "untrained" if self.study.loss == UNTRAINED else "final"
-            self._final = [self.study.jobs(stage, number, params) for number in range(repeats(self.study))]
+            self._final = [self.study.jobs(stage, number, params) for number in numbers]
+
+    def _schedule(self, job: FoldJob) -> Recorded | None:
+        """Give what stage 1 chose; `None` while it is not done, or where it came to nothing."""
+        record = self._records.get(job.key)
+        return recorded(record.history, job.protocol) if record and record.outcome == "done" else None
 
     def _next_params(self) -> Params:
         recorded = self._recorded_params.get(len(self.history))

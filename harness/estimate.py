@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 
 from harness import model as models
+from harness.batches import iterations_per_epoch
 from harness.comparison import Comparison
 from harness.plan import cost
 from harness.work import THREADS
-from protocols.protocol import Protocol
+from protocols.protocol import Protocol, of
 
 WARM_UP, MEASURED = 3, 10
 
@@ -19,9 +20,15 @@ def estimate(comparison: Comparison, workers: int) -> list[tuple[str, ...]]:
 
     Hours count training iterations on this device, without loss and validation, shared among `workers`.
     """
-    costs = [(study.loss, cost(study)) for study in comparison.studies]
+    protocol, dataset = comparison.studies[0].protocol, comparison.studies[0].dataset
+    # of all trainval classes, though a fold may train on fewer: an upper bound
+    epoch = iterations_per_epoch(len(comparison.images.labels) - len(comparison.test), protocol, dataset)
+    costs = []
+    for study in comparison.studies:
+        searches, finals, epochs = cost(study)
+        costs.append((study.loss, (searches, finals, epochs * epoch)))
     step = seconds_per_iteration(
-        comparison.studies[0].protocol, torch.device(comparison.workplace.device), comparison.workplace.weights
+        protocol, dataset, torch.device(comparison.workplace.device), comparison.workplace.weights
     )
     total = tuple(sum(values) for values in zip(*(one for _, one in costs), strict=True))
     rows = [*((loss, *one) for loss, one in costs), ("all", *total)]
@@ -31,12 +38,12 @@ def estimate(comparison: Comparison, workers: int) -> list[tuple[str, ...]]:
     ]
 
 
-def seconds_per_iteration(protocol: Protocol, device: torch.device, weights: Path | None) -> float:
+def seconds_per_iteration(protocol: Protocol, dataset: str, device: torch.device, weights: Path | None) -> float:
     """Time training steps of the protocol's network on made-up images."""
     torch.set_num_threads(THREADS)
     model = models.build(protocol, seed=0, weights=weights).to(device).train()
     channels = 1 if protocol.channels == "grey" else 3
-    images = torch.zeros(protocol.batch_size, channels, protocol.crop, protocol.crop, device=device)
+    images = torch.zeros(of(protocol.batch_size, dataset), channels, protocol.crop, protocol.crop, device=device)
     started = 0.0
     for step in range(WARM_UP + MEASURED):
         if step == WARM_UP:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from harness.atomic import write_atomically
 from harness.plan import Study, digest
 from harness.score import Task, separated_and_concatenated
+from protocols.protocol import of
 from results.record import Environment, FoldRecord, RunRecord
 
 
@@ -65,10 +66,11 @@ def score_run(
         environment: of the scoring process.
     """
     protocol = study.protocol
+    ndcg_at: tuple[int, ...] = of(protocol.ndcg_at, study.dataset)
     scores = separated_and_concatenated(
         embeddings,
         task,
-        ndcg_at=protocol.ndcg_at,
+        ndcg_at=ndcg_at,
         recall_at=protocol.recall_at.of(study.dataset),
     )
     record = RunRecord(

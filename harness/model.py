@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.trunks.catalogue import build_trunk, find_trunk
-from protocols.protocol import Protocol
+from protocols.protocol import Protocol, of
 
 Pooling = Callable[[Tensor], Tensor]
 
@@ -73,16 +73,17 @@ class Embedder(nn.Module):
     """Images `(n, channels, crop, crop)` to embeddings `(n, embedding_size)`, not normalised.
 
     The weights that the protocol names are read from the file `weights`; raises what `build_trunk` and `pooling` raise.
+    What it does in training may depend on the `dataset`.
     """
 
-    def __init__(self, protocol: Protocol, weights: Path | None = None) -> None:
+    def __init__(self, protocol: Protocol, weights: Path | None = None, dataset: str = "") -> None:
         super().__init__()
         features = find_trunk(protocol.trunk).features
         self.trunk = build_trunk(protocol, weights)
         self.pool = pooling(protocol.pooling)
         self.norm = nn.LayerNorm(features, elementwise_affine=False) if protocol.layer_norm else nn.Identity()
         self.head = nn.Linear(features, protocol.embedding_size)
-        self.frozen_batch_norm = protocol.frozen_batch_norm
+        self.frozen_batch_norm = of(protocol.frozen_batch_norm, dataset)
 
     def features(self, images: Tensor) -> Tensor:
         """Give the pooled output of the trunk, `(n, features)`."""
@@ -103,12 +104,12 @@ class Embedder(nn.Module):
         return self
 
 
-def build(protocol: Protocol, *, seed: int, weights: Path | None = None) -> Embedder:
+def build(protocol: Protocol, *, seed: int, weights: Path | None = None, dataset: str = "") -> Embedder:
     """Build the network with its random weights drawn from `seed`, leaving torch's global generator as it was.
 
     Raises what `Embedder` raises.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        embedder = Embedder(protocol, weights)
+        embedder = Embedder(protocol, weights, dataset)
     return embedder.to(memory_format=torch.channels_last) if protocol.channels_last else embedder

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from protocols.protocol import Protocol
+from harness.schedule import Recorded
+from protocols.protocol import Protocol, of
 from results.record import UNTRAINED, Stage
 
 Value = float | int | str | bool
@@ -25,6 +26,7 @@ class FoldJob:
         params: of the loss, as the search proposed them.
         number: the trial in stage `search`, the repeat in the others.
         fold: 0 … folds − 1.
+        recorded: the schedule of stage 1, in the stage 2 that repeats it; `None` where there are no two stages.
     """
 
     protocol: Protocol
@@ -35,6 +37,7 @@ class FoldJob:
     stage: Stage
     number: int
     fold: int
+    recorded: Recorded | None = None
 
     @property
     def key(self) -> str:
@@ -49,7 +52,8 @@ class FoldJob:
     @cached_property
     def _hash(self) -> str:
         identity = (rules(self.protocol), self.dataset, self.fingerprint, self.loss, sorted(self.params.items()))
-        return digest(*identity, self.stage, self.number, self.fold)
+        of_stage_1 = () if self.recorded is None else (self.recorded,)
+        return digest(*identity, self.stage, self.number, self.fold, *of_stage_1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +85,12 @@ class Study:
         """Number of trials of the search."""
         return 0 if self.params is not None else self.protocol.trials
 
-    def jobs(self, stage: Stage, number: int, params: Params) -> list[FoldJob]:
+    @property
+    def two_stages(self) -> bool:
+        """Whether each repeat begins with a stage 1 that chooses its schedule."""
+        return self.protocol.two_stages and self.loss != UNTRAINED
+
+    def jobs(self, stage: Stage, number: int, params: Params, recorded: Recorded | None = None) -> list[FoldJob]:
         """Give the jobs of one trial or repeat, one per fold."""
         job = FoldJob(
             protocol=self.protocol,
@@ -92,6 +101,7 @@ class Study:
             stage=stage,
             number=number,
             fold=0,
+            recorded=recorded,
         )
         return [replace(job, fold=fold) for fold in range(self.protocol.folds)]
 
@@ -107,19 +117,20 @@ def repeats(study: Study) -> int:
 
 
 class Cost(NamedTuple):
-    """What a study asks for at most: its trainings, and the iterations and epochs of all of them together."""
+    """What a study asks for at most: its trainings, and the epochs of all of them together."""
 
     search_jobs: int
     final_jobs: int
-    iterations: int
+    epochs: int
 
 
 def cost(study: Study) -> Cost:
     """Give the upper bound of a study's work; patience usually stops a training earlier."""
     protocol = study.protocol
-    search_jobs, final_jobs = study.trials * protocol.folds, repeats(study) * protocol.folds
+    stages = 2 if study.two_stages else 1
+    search_jobs, final_jobs = study.trials * protocol.folds, repeats(study) * protocol.folds * stages
     trainings = 0 if study.loss == UNTRAINED else search_jobs + final_jobs
-    return Cost(search_jobs, final_jobs, trainings * protocol.max_epochs * protocol.iterations_per_epoch)
+    return Cost(search_jobs, final_jobs, trainings * of(protocol.max_epochs, study.dataset))
 
 
 @lru_cache(maxsize=64)

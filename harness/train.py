@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from harness import model as models
-from harness.batches import batches
+from harness.batches import drawn, iterations_per_epoch
 from harness.checkpoint import Checkpoint, Course, Stateful
 from harness.images.dataset import Pixels
 from harness.images.device import ahead
 from harness.images.transform import evaluation_batch, training_batch
-from harness.metrics import retrieval
+from harness.optimization import Optimization
+from harness.parameters import buildable
 from harness.plan import FoldJob, digest
-from losses.spec import LOSS_LR, LossSpec, MinedLoss
-from protocols.protocol import Protocol
+from harness.schedule import falls
+from harness.score import Task, ask
+from losses.spec import LossSpec, MinedLoss
+from protocols.protocol import Protocol, of
 from results.record import Outcome
 
 EVALUATION_BATCH = 256
@@ -29,7 +32,8 @@ FEEDERS = 2
 """Threads that prepare batches ahead of an accelerator; a processor core that trains has no time for any."""
 
 OnValidation = Callable[[int, float, float], None]
-"""Told (epoch, validation score in percent, mean training loss over the epoch; not a number before training)."""
+"""Told (epoch, validation score in percent, mean training loss over the epoch); not a number where there is none: the
+loss before training, the score of a training without validation."""
 
 
 class StoppedError(Exception):
@@ -43,19 +47,22 @@ class Subset(NamedTuple):
         pixels: of the dataset, after the protocol's resize.
         labels: `(images of the dataset,)`.
         indices: of the images that count.
+        queries: `(images that count,)`, true for those that ask while the others are their gallery; `None` where each
+            asks all others.
     """
 
     pixels: Pixels
     labels: NDArray[np.int64]
     indices: NDArray[np.int64]
+    queries: NDArray[np.bool_] | None = None
 
 
 class Trained(NamedTuple):
     """What one training gave.
 
     Attributes:
-        model: with the weights of the best validation; `None` when the training diverged.
-        history: (epoch, validation score in percent), epoch 0 before training.
+        model: with the weights of the epoch that the protocol chooses; `None` when the training diverged.
+        history: (epoch, validation score in percent), epoch 0 before training; empty without validation.
         best_epoch: of the best validation after epoch 0, with its `best_score`; `None` without one.
         message: why it diverged or failed.
         earlier_seconds: that processes before this one spent on it.
@@ -75,21 +82,21 @@ def train_fold(  # noqa: C901, PLR0912, PLR0915 the training reads top to bottom
     spec: LossSpec,
     model: models.Embedder,
     train: Subset,
-    validation: Subset,
+    validation: Subset | None,
     *,
     device: torch.device,
     on_validation: OnValidation,
     checkpoint: Checkpoint,
     stop: Callable[[], bool],
 ) -> Trained:
-    """Train one fold by the protocol's rules (Reality Check, protocol A3) and keep its best-validation weights.
+    """Train one fold by the protocol's rules and keep the weights of the epoch that it chooses.
 
     Args:
         job: whose protocol, parameters and seed are followed.
         spec: of the job's loss.
         model: on `device`; trained in place.
-        train: images of the fold's training classes.
-        validation: images of its validation classes, which are their own gallery.
+        train: images of the classes to train on.
+        validation: images that choose the best epoch and are their own gallery; `None` where the last one counts.
         device: to train on.
         on_validation: told of every validation.
         checkpoint: where the training goes on from, and where it leaves what it needs for that.
@@ -103,35 +110,26 @@ def train_fold(  # noqa: C901, PLR0912, PLR0915 the training reads top to bottom
     classes, train_labels = np.unique(train.labels[train.indices], return_inverse=True)
     torch.manual_seed(stream(job, "loss"))
     loss, miner = _loss(spec, job, len(classes), device)
-    optimizers = [
-        _optimizer(
-            protocol.optimizer, model, lr=protocol.lr, momentum=protocol.momentum, weight_decay=protocol.weight_decay
-        )
-    ]
-    if LOSS_LR in job.params:
-        decay = protocol.loss_weight_decay if spec.weight_decay is None else spec.weight_decay
-        lr = float(job.params[LOSS_LR])
-        optimizers.append(
-            _optimizer(protocol.loss_optimizer, loss, lr=lr, momentum=protocol.loss_momentum, weight_decay=decay)
-        )
-    parts: dict[str, Stateful] = {"model": model, "loss": loss}
-    parts |= {f"optimizer {number}": optimizer for number, optimizer in enumerate(optimizers)}
+    optimization = Optimization(
+        protocol=protocol, dataset=job.dataset, model=model, loss=loss, spec=spec, params=job.params
+    )
+    optimizers = {f"optimizer {number}": optimizer for number, optimizer in enumerate(optimization.optimizers)}
+    parts: dict[str, Stateful] = {"model": model, "loss": loss, **optimizers}
 
     course = checkpoint.restore(parts, device)
     if course is None:
-        score = _validate(model, validation, protocol, device)
-        on_validation(0, score, math.nan)
-        # epoch 0 counts for the patience, not as a result
-        course = Course(epoch_loss=torch.zeros((), device=device), history=[(0, score)], patience_score=score)
+        course = Course(epoch_loss=torch.zeros((), device=device))
+        if validation is not None:
+            score = _validate(model, validation, protocol, device)
+            on_validation(0, score, math.nan)
+            # epoch 0 counts for the patience, not as a result
+            course.history, course.patience_score = [(0, score)], score
     interval = protocol.validation_interval.of(job.dataset)
     patience = protocol.patience.of(job.dataset)
-    m = protocol.images_per_class_pairs if spec.batch == "pairs" else protocol.images_per_class_classes
-    stream_of_batches = batches(
-        train_labels,
-        batch_size=protocol.batch_size,
-        images_per_class=m,
-        seed=stream(job, "batches"),
-        start=course.iteration,
+    iterations = iterations_per_epoch(len(train.indices), protocol, job.dataset)
+    epochs = job.recorded.epochs if job.recorded else of(protocol.max_epochs, job.dataset)
+    stream_of_batches = drawn(
+        train_labels, protocol, job.dataset, spec.batch, seed=stream(job, "batches"), start=course.iteration
     )
     augmentation = stream(job, "augmentation")
 
@@ -148,48 +146,49 @@ def train_fold(  # noqa: C901, PLR0912, PLR0915 the training reads top to bottom
         if stop():
             checkpoint.save(course, parts, device)
             raise StoppedError
+        if not course.iteration % iterations:
+            optimization.begin_epoch(course.iteration // iterations, _steps(job, course))
         batch, batch_labels = next(feed)
         embeddings = _forward(model, batch, protocol, device)
         value = loss(embeddings, batch_labels, miner(embeddings, batch_labels) if miner else None)
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        value.backward()
-        for optimizer in optimizers:
-            optimizer.step()
+        optimization.step(value)
         course.epoch_loss += value.detach()
         course.iteration += 1
-        epoch, within = divmod(course.iteration, protocol.iterations_per_epoch)
+        epoch, within = divmod(course.iteration, iterations)
         if within:
             continue
 
-        mean_loss = course.epoch_loss.item() / protocol.iterations_per_epoch
+        mean_loss = course.epoch_loss.item() / iterations
         course.epoch_loss.zero_()
         if not math.isfinite(mean_loss):
             return _diverged(course, f"the loss was not finite in epoch {epoch}")
-        if epoch % interval and epoch != protocol.max_epochs:
+        if epoch % interval and epoch != epochs:
             continue
-        score = _validate(model, validation, protocol, device)
-        if math.isnan(score):
-            return _diverged(course, f"the validation embeddings were not finite after epoch {epoch}")
-        course.history.append((epoch, score))
-        if score > course.best_score:
-            course.best_epoch, course.best_score = epoch, score
-            course.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        if score > course.patience_score:
-            course.patience_epoch, course.patience_score = epoch, score
-        course.ended = epoch - course.patience_epoch > patience or epoch == protocol.max_epochs
+        score = math.nan
+        if validation is not None:
+            score = _validate(model, validation, protocol, device)
+            if math.isnan(score):
+                return _diverged(course, f"the validation embeddings were not finite after epoch {epoch}")
+            course.history.append((epoch, score))
+            if score > course.best_score:
+                course.best_epoch, course.best_score = epoch, score
+                course.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            if score > course.patience_score:
+                course.patience_epoch, course.patience_score = epoch, score
+            course.ended = epoch - course.patience_epoch > patience
+        course.ended = course.ended or epoch == epochs
         if checkpoint.due():
             checkpoint.save(course, parts, device)
         on_validation(epoch, score, mean_loss)
         model.train()
-    assert course.best_weights is not None  # noqa: S101 the last epoch is always validated
-    model.load_state_dict(course.best_weights)
+    if course.best_weights is not None:
+        model.load_state_dict(course.best_weights)
     return Trained(
         "done",
         model,
         tuple(course.history),
         course.best_epoch,
-        course.best_score,
+        None if course.best_epoch is None else course.best_score,
         earlier_seconds=course.earlier_seconds,
     )
 
@@ -220,6 +219,13 @@ def _forward(network: Callable[[Tensor], Tensor], batch: Tensor, protocol: Proto
         return network(batch).float()
 
 
+def _steps(job: FoldJob, course: Course) -> tuple[int, ...]:
+    """Give the epochs after which stage 1 makes the learning rates fall, in either of the two stages."""
+    if job.stage == "schedule":
+        return falls(course.history, job.protocol)
+    return job.recorded.steps if job.recorded else ()
+
+
 def _diverged(course: Course, message: str) -> Trained:
     return Trained("diverged", None, tuple(course.history), None, None, message, course.earlier_seconds)
 
@@ -228,18 +234,13 @@ def _validate(model: models.Embedder, images: Subset, protocol: Protocol, device
     embeddings = embed(model, images, protocol, device)
     if not np.isfinite(embeddings).all():
         return math.nan
-    scores = retrieval(embeddings, images.labels[images.indices], device=str(device)).means()
-    return scores[protocol.selection_metric]
+    task = Task(images.labels[images.indices], images.queries)
+    return ask(embeddings, task, device=str(device)).means()[protocol.selection_metric]
 
 
 def _loss(spec: LossSpec, job: FoldJob, num_classes: int, device: torch.device) -> tuple[nn.Module, nn.Module | None]:
-    made = spec.make(num_classes=num_classes, embedding_size=job.protocol.embedding_size, params=job.params)
+    made = buildable(spec, job.protocol, job.dataset, job.params).make(
+        num_classes=num_classes, embedding_size=job.protocol.embedding_size, params=job.params
+    )
     loss, miner = made if isinstance(made, MinedLoss) else (made, None)
     return loss.to(device), miner
-
-
-def _optimizer(
-    name: str, module: nn.Module, *, lr: float, momentum: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    kinds = {"rmsprop": torch.optim.RMSprop}
-    return kinds[name](module.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)

@@ -1,6 +1,7 @@
 """The job border: one `FoldJob` in, one `FoldOutcome` out, whatever happens in between; the same in every executor.
 
-Test images are read here and nowhere else, after training, and in no job of the search.
+Test images are read here and nowhere else, after training, and in no job of the search. A protocol that chooses the
+epoch on the test set, and none but it, is given them during the training of its final models, too.
 """
 
 import json
@@ -186,14 +187,15 @@ def _train_and_embed(
     images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize, workplace.cache, device)
     if images.fingerprint != job.fingerprint:
         raise ValueError(f"the images have fingerprint {images.fingerprint}, the job is for {job.fingerprint}")
-    folds, test = split(images, job.protocol)
-    model = models.build(job.protocol, seed=stream(job, "model"), weights=workplace.weights).to(device)
+    classes = split(images, job.protocol)
+    seed = stream(job, "model")
+    model = models.build(job.protocol, seed=seed, weights=workplace.weights, dataset=job.dataset).to(device)
     if job.stage == "untrained":
         trained = Trained("done", model, (), None, None)
     else:
         _seed_global_generators(stream(job, "training"))
         spec = LOSSES.find(job.loss)
-        train, validation = (Subset(pixels, images.labels, indices) for indices in folds[job.fold])
+        train, validation = _parts(job, images, pixels, classes)
         trained = train_fold(
             job,
             spec,
@@ -205,13 +207,24 @@ def _train_and_embed(
             checkpoint=Checkpoint(workplace.checkpoint(job), origin=_origin(job, workplace.environment)),
             stop=stop,
         )
-    if job.stage == "search" or trained.model is None:
+    if job.stage in ("search", "schedule") or trained.model is None:
         return trained, None
-    subset = Subset(pixels, images.labels, test)
+    subset = Subset(pixels, images.labels, classes.test)
     embeddings = embed(trained.model, subset, job.protocol, device, features=job.stage == "untrained")
     if not np.isfinite(embeddings).all():
         return trained._replace(outcome="diverged", message="the test embeddings were not finite"), None
     return trained, embeddings
+
+
+def _parts(job: FoldJob, images: ImageSet, pixels: Pixels, classes: ClassSplit) -> tuple[Subset, Subset | None]:
+    """Give the images that a job trains on, and those that choose its epoch, if any do."""
+    train, validation = classes.folds[job.fold]
+    if job.stage == "final" and job.protocol.two_stages:
+        train, validation = np.union1d(train, validation), validation[:0]
+    learnt = Subset(pixels, images.labels, train)
+    if job.stage == "final" and job.protocol.epoch_choice == "best_on_test":
+        return learnt, Subset(pixels, images.labels, classes.test, task(images, classes.test).queries)
+    return learnt, Subset(pixels, images.labels, validation) if len(validation) else None
 
 
 def _prepared(name: str) -> torch.device:

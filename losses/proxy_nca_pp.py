@@ -53,6 +53,7 @@ SPEC = LossSpec(
     space={LOSS_LR: LOSS_LR_RANGE, "temperature": FloatDistribution(0.01, 100, log=True)},
     build=_build,
     batch="pairs",
+    recommended={"temperature": 1 / 9},
     note="Class-balanced batches are part of the paper's method. The range of the temperature is ours, around its 1/9. "
     "Its learning rates of the proxies, 240 to 2,400 under Adam with eps 1, belong to its own protocol.",
 )

@@ -47,6 +47,8 @@ class LossSpec:
         batch: `"pairs"` draws several images per class (m = 4 in the Reality Check), `"classes"` one (m = 1).
         weight_decay: of the loss's own parameters; `None` takes the protocol's.
         published: dataset name to the tuned parameters that a paper reports, so that the search can be skipped.
+        recommended: parameters that the loss's paper takes on every dataset that `published` does not name, without
+            `loss_lr`.
         note: what a reader of a table must know: the range's origin, a deviation from the paper.
     """
 
@@ -58,6 +60,7 @@ class LossSpec:
     batch: Batch
     weight_decay: float | None = None
     published: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    recommended: Mapping[str, Value] = field(default_factory=dict)
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -119,6 +122,7 @@ class LossSpec:
                 for name, distribution in self.space.items()
             ],
             "published": {dataset: dict(params) for dataset, params in self.published.items()},
+            "recommended": dict(self.recommended),
             "note": self.note,
         }
 

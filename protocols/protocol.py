@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class PerDataset(Generic[V]):
-    """A number that the protocol sets per dataset, with a default for those it does not name."""
+    """A value that the protocol sets per dataset, with a default for those it does not name."""
 
     default: V
     named: tuple[tuple[str, V], ...] = ()
@@ -23,6 +23,11 @@ class PerDataset(Generic[V]):
 
     def __str__(self) -> str:
         return ", ".join([str(self.default), *(f"{name}: {value}" for name, value in self.named)])
+
+
+def of(value: V | PerDataset[V], dataset: str) -> V:
+    """Give a value for a dataset, whether the protocol sets it per dataset or once for all."""
+    return value.of(dataset) if isinstance(value, PerDataset) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,26 +51,38 @@ class Protocol:
         crop_scale: share of the area a random crop takes, low and high; `crop_ratio`: its width / height, likewise.
         flip: probability of a horizontal flip in training.
         batch_size: images per iteration.
+        sampling: `class_balanced` draws m images of each class, see `harness.batches`; `random` any images.
         images_per_class_pairs: m for losses whose batch kind is "pairs"; `images_per_class_classes` for "classes".
-        optimizer: of trunk and head, with `lr`, `momentum`, `weight_decay`; no schedule, no clipping.
-        loss_optimizer: of the loss's own parameters, with `loss_momentum`, `loss_weight_decay`; its learning rate is
-            searched.
+        optimizer: of trunk and head, with `lr`, `momentum` (of Adam and AdamW the first beta), `weight_decay`.
+        loss_optimizer: of the loss's own parameters, with `loss_momentum`, `loss_weight_decay`.
+        optimizer_eps: of both optimizers.
+        loss_lr: learning rate of the loss's own parameters; 0 where it is a parameter of the loss, and searched.
+        clip_gradients: greatest absolute value of a gradient of trunk and head; 0 for no clipping.
+        warm_up: epochs, the first of all, in which the trunk does not learn; the optimizers begin anew after them.
+        lr_step: every so many epochs all learning rates are multiplied by `lr_decay`; 0 for never.
+        two_stages: stage 1 of a repeat trains on the fold's training classes, and multiplies all learning rates by
+            `lr_decay` once more than `plateau_patience` validations in a row gave no better score; stage 2 trains on
+            all trainval classes, with those steps and as many epochs as stage 1 took to its best (ProxyNCA++).
         precision: `float32`, or `bfloat16` for autocast of the trunk and head.
         channels_last: lay out images and weights with the channels innermost; convolutions round otherwise in it, and
             are faster on most devices.
-        iterations_per_epoch: what counts as an epoch, whatever the dataset.
-        max_epochs: the end of a training that patience did not stop.
+        iterations_per_epoch: what counts as an epoch; 0 is one pass over the training images, as many full batches as
+            they make.
+        max_epochs: the end of a training that patience did not stop, with the epochs of `warm_up`.
         validation_interval: in epochs.
         patience: stop once `epoch - best epoch` exceeds it.
         cut: `half` (the first half of the classes are trainval) or `official`.
         folds: number of class-disjoint folds of the trainval classes.
-        validation_fraction: share of the trainval classes that a fold validates on, floored.
+        validation_fraction: share of the trainval classes that a fold validates on, floored; with 0 all of them train.
+        epoch_choice: which epoch's model is tested: `best_on_validation`, `last`, or `best_on_test`, as many papers do,
+            though it makes the test score no estimate of anything.
         trials: of the search of each loss on each dataset; the first `startup_trials` are quasi-random.
-            With 0 there is no search, and each loss takes the parameters its paper reports for the dataset.
+            With 0 there is no search, and the parameters of each loss are given, see `harness.parameters`.
         sampler: of the later trials.
         selection_metric: on validation classes; selects epochs and trials.
         repeats: of the final stage, each on fresh seeds.
         ndcg_at: cut-offs k of nDCG@k; `recall_at`: of R@k.
+        nmi: score k-means clusters by their normalised mutual information with the classes, too.
         seed: enters every random draw through the digest; another seed is another replication of the whole study.
     """
 
@@ -73,7 +90,7 @@ class Protocol:
     version: int
     trunk: str
     weights: str
-    frozen_batch_norm: bool
+    frozen_batch_norm: bool | PerDataset[bool]
     pooling: str
     embedding_size: int
     channels: str
@@ -85,11 +102,11 @@ class Protocol:
     crop_scale: tuple[float, float]
     crop_ratio: tuple[float, float]
     flip: float
-    batch_size: int
-    images_per_class_pairs: int
-    images_per_class_classes: int
+    batch_size: int | PerDataset[int]
+    images_per_class_pairs: int | PerDataset[int]
+    images_per_class_classes: int | PerDataset[int]
     optimizer: str
-    lr: float
+    lr: float | PerDataset[float]
     momentum: float
     weight_decay: float
     loss_optimizer: str
@@ -97,7 +114,7 @@ class Protocol:
     loss_weight_decay: float
     precision: str
     iterations_per_epoch: int
-    max_epochs: int
+    max_epochs: int | PerDataset[int]
     validation_interval: PerDataset[int]
     patience: PerDataset[int]
     cut: PerDataset[str]
@@ -108,31 +125,66 @@ class Protocol:
     sampler: str
     selection_metric: str
     repeats: int
-    ndcg_at: tuple[int, ...]
+    ndcg_at: tuple[int, ...] | PerDataset[tuple[int, ...]]
     recall_at: PerDataset[tuple[int, ...]]
     seed: int = 0
     layer_norm: bool = False
     channels_last: bool = False
+    sampling: str = "class_balanced"
+    optimizer_eps: float = 1e-8
+    loss_lr: PerDataset[float] = PerDataset(0.0)
+    clip_gradients: float = 0.0
+    warm_up: int = 0
+    lr_step: PerDataset[int] = PerDataset(0)
+    lr_decay: PerDataset[float] = PerDataset(1.0)
+    two_stages: bool = False
+    plateau_patience: int = 4
+    epoch_choice: str = "best_on_validation"
+    nmi: PerDataset[bool] = PerDataset(False)
 
     def __post_init__(self) -> None:
-        for name in _AT_LEAST_ONE:
-            _hold(name, getattr(self, name), getattr(self, name) >= 1, "be at least 1")
+        for bound, names in ((1, _AT_LEAST_ONE), (0, _AT_LEAST_ZERO)):
+            for name in names:
+                value = getattr(self, name)
+                _hold(name, value, min(_all(value)) >= bound, f"be at least {bound}")
         for name, words in _WORDS.items():
-            _hold(name, getattr(self, name), getattr(self, name) in words, f"be one of {', '.join(words)}")
-        cuts = (self.cut.default, *(value for _, value in self.cut.named))
-        _hold("cut", str(self.cut), set(cuts) <= {"half", "official"}, "be half or official")
+            value = getattr(self, name)
+            _hold(name, value, set(_all(value)) <= set(words), f"be {_either(words)}")
         _hold("crop", self.crop, self.crop <= self.resize, f"not exceed resize={self.resize}")
         _hold("flip", self.flip, 0 <= self.flip <= 1, "lie in [0, 1]")
-        _hold("lr", self.lr, self.lr > 0, "be positive")
-        _hold("trials", self.trials, self.trials >= 0, "be at least 0")
-        _hold("validation_fraction", self.validation_fraction, 0 < self.validation_fraction < 1, "lie in (0, 1)")
+        _hold("lr", self.lr, min(_all(self.lr)) > 0, "be positive")
+        _hold("lr_decay", self.lr_decay, 0 < min(_all(self.lr_decay)) <= max(_all(self.lr_decay)) <= 1, "lie in (0, 1]")
+        self._hold_stages()
         for name in ("images_per_class_pairs", "images_per_class_classes"):
-            m = getattr(self, name)
-            _hold(name, m, self.batch_size % m == 0, f"divide batch_size={self.batch_size}")
+            of_m, of_batch = getattr(self, name), self.batch_size
+            for dataset in _named(of_m) | _named(of_batch) | {""}:
+                m, size = of(of_m, dataset), of(of_batch, dataset)
+                _hold(name, m, self.sampling == "random" or size % m == 0, f"divide batch_size={size}")
         channels = 1 if self.channels == "grey" else 3
         for name in ("mean", "std"):
             value = getattr(self, name)
             _hold(name, value, len(value) == channels, f"have {channels} numbers for channels={self.channels}")
+
+    def _hold_stages(self) -> None:
+        validated = self.two_stages or self.epoch_choice == "best_on_validation"
+        fraction = self.validation_fraction
+        _hold(
+            "validation_fraction",
+            fraction,
+            0 < fraction < 1 if validated else fraction == 0,
+            f"{'lie in (0, 1)' if validated else 'be 0'} with epoch_choice={self.epoch_choice}",
+        )
+        if self.two_stages:
+            choices = ("last", "best_on_test")
+            _hold(
+                "epoch_choice",
+                self.epoch_choice,
+                self.epoch_choice in choices,
+                f"be {_either(choices)} with two_stages, whose last epoch stage 1 chooses",
+            )
+        if self.two_stages or not validated:
+            _hold("folds", self.folds, self.folds == 1, "be 1 where the final models train on all trainval classes")
+            _hold("trials", self.trials, self.trials == 0, "be 0 where the final models train on all trainval classes")
 
     @property
     def digest(self) -> str:
@@ -146,8 +198,7 @@ class Protocol:
 
     def to_json(self) -> dict[str, Any]:
         """Give all fields as JSON values."""
-        fields_: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return fields_
+        return {name: _as_json(getattr(self, name)) for name in _FIELDS_IN_ORDER}
 
     def diff(self, other: "Protocol") -> dict[str, tuple[Any, Any]]:
         """Name the fields that differ, each with its value here and there; the name itself is not compared."""
@@ -201,6 +252,22 @@ def _hold(name: str, value: object, holds: bool, rule: str) -> None:
         raise ValueError(f"{name} must {rule}, but got {value}.")
 
 
+def _all(value: Any) -> tuple[Any, ...]:
+    return (value.default, *(one for _, one in value.named)) if isinstance(value, PerDataset) else (value,)
+
+
+def _named(value: object) -> set[str]:
+    return {name for name, _ in value.named} if isinstance(value, PerDataset) else set()
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(words) if len(words) < 3 else f"one of {', '.join(words)}"
+
+
+def _as_json(value: object) -> Any:
+    return json.loads(json.dumps(asdict(value) if isinstance(value, PerDataset) else value))
+
+
 def _short(value: object) -> str:
     text = ",".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
     return text[:12] if len(text) == 64 else text.replace(" ", "")
@@ -225,9 +292,10 @@ def _parse(name: str, current: object, text: str, dataset: str) -> object:
         raise ValueError(f"{name} takes {what} such as {_short(current)}, but got {text!r}.") from None
 
 
-_FIELDS = frozenset(field.name for field in fields(Protocol))
+_FIELDS_IN_ORDER = tuple(field.name for field in fields(Protocol))
+_FIELDS = frozenset(_FIELDS_IN_ORDER)
 _REQUIRED = object()
-_DEFAULTS = {field.name: field.default for field in fields(Protocol) if field.default is not MISSING}
+_DEFAULTS = {field.name: _as_json(field.default) for field in fields(Protocol) if field.default is not MISSING}
 _AT_LEAST_ONE = (
     "embedding_size",
     "resize",
@@ -235,15 +303,19 @@ _AT_LEAST_ONE = (
     "batch_size",
     "images_per_class_pairs",
     "images_per_class_classes",
-    "iterations_per_epoch",
     "max_epochs",
     "folds",
     "repeats",
+    "plateau_patience",
 )
+_AT_LEAST_ZERO = ("iterations_per_epoch", "trials", "loss_lr", "clip_gradients", "warm_up", "lr_step")
 _WORDS = {
     "channels": ("grey", "RGB", "BGR"),
-    "optimizer": ("rmsprop",),
-    "loss_optimizer": ("rmsprop",),
+    "cut": ("half", "official"),
+    "sampling": ("class_balanced", "random"),
+    "optimizer": ("rmsprop", "adam", "adamw"),
+    "loss_optimizer": ("rmsprop", "adam", "adamw"),
+    "epoch_choice": ("best_on_validation", "last", "best_on_test"),
     "precision": ("float32", "bfloat16"),
     "sampler": ("gp",),
     "selection_metric": ("MAP@R", "RP", "P@1"),

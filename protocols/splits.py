@@ -34,13 +34,14 @@ def class_folds(num_trainval: int, *, folds: int, validation_fraction: float) ->
     """Cut the trainval classes 0 … m − 1 into folds of consecutive blocks with wrap-around.
 
     Fold p trains on `m − v` classes from `int(p / folds · m)` on (mod m) and validates on the following
-    `v = int(validation_fraction · m)`. As v is floored, some classes may never be validated.
+    `v = int(validation_fraction · m)`. As v is floored, some classes may never be validated; with a fraction of 0 all
+    classes train.
 
     Raises:
         ValueError: a fold would have no validation or no training class.
     """
     num_validation = int(validation_fraction * num_trainval)
-    if not 0 < num_validation < num_trainval:
+    if validation_fraction and not 0 < num_validation < num_trainval:
         raise ValueError(
             f"{folds} folds need at least {int(np.ceil(1 / validation_fraction))} trainval classes, "
             f"but there are {num_trainval}; take a dataset with more classes."

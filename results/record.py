@@ -1,7 +1,7 @@
 """What is written down of everything that happened: one frozen value per ledger line, to JSON and back.
 
-A `FoldRecord` has no field that could hold a test score; test scores exist in `RunRecord`s alone, the unit of
-statistics.
+A `FoldRecord` has no field that could hold a test score, unless its protocol chooses the epoch on the test set; test
+scores exist in `RunRecord`s alone, the unit of statistics.
 """
 
 import json
@@ -13,7 +13,7 @@ SCHEMA = 1
 """Raised when a line gains or changes a field; older lines stay readable."""
 
 Outcome = Literal["done", "diverged", "failed"]
-Stage = Literal["search", "final", "untrained"]
+Stage = Literal["search", "schedule", "final", "untrained"]
 Params = Mapping[str, float | int | str | bool]
 UNTRAINED = "untrained"
 """The name under which the trunk before any training stands in the tables, and the stage of its jobs."""
@@ -64,10 +64,13 @@ class FoldRecord:
         dataset: name, with the `fingerprint` of its images and the `cut` (half, official) into trainval and test.
         protocol: name, with its `digest`.
         loss: name, with `params` as the search proposed them.
-        stage: `search` (then `number` is the trial), `final` (the repeat) or `untrained` (the repeat).
+        stage: `search` (then `number` is the trial), `final` (the repeat), `schedule` (the repeat whose stage 1 it is)
+            or `untrained` (the repeat).
         fold: 0 … folds − 1.
         outcome: `done`, `diverged` (loss or embeddings not finite) or `failed`, with a `message` for the latter two.
-        history: (epoch, validation score in percent), epoch 0 before training.
+        history: (epoch, validation score in percent), epoch 0 before training; empty without validation. Under a
+            protocol whose epoch choice is `best_on_test` its final stage validates on the test classes, and there alone
+            a test score stands here.
         best_epoch: epoch of the best validation after the start; `best_score` its score. `None` if there is none.
         seconds: wall time of the job on its device, of which it had the `share`.
     """

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import pytest
 
 from protocols.catalogue import PROTOCOLS, find
-from protocols.protocol import PerDataset, Protocol
+from protocols.protocol import PerDataset, Protocol, digest_of, of
 from protocols.quick import QUICK
 from protocols.reality_check import REALITY_CHECK
 
@@ -18,8 +18,8 @@ OTHER: dict[str, Any] = {
     "weights": "ab",
     "pooling": "max",
     "channels": "RGB",
-    "optimizer": "rmsprop",
-    "loss_optimizer": "rmsprop",
+    "optimizer": "adam",
+    "loss_optimizer": "adamw",
     "precision": "bfloat16",
     "sampler": "gp",
     "selection_metric": "RP",
@@ -36,30 +36,55 @@ OTHER: dict[str, Any] = {
     "frozen_batch_norm": False,
     "flip": 0.25,
     "validation_fraction": 0.5,
+    "sampling": "random",
+    "lr_decay": PerDataset(0.5),
+    "epoch_choice": "best_on_test",
+    "nmi": PerDataset(True),
 }
-ONE_WORD = {"optimizer", "loss_optimizer", "sampler"}  # fields that have one allowed word so far
+ONE_WORD = {"sampler"}  # fields that have one allowed word so far
+WITHOUT_VALIDATION = replace(REALITY_CHECK, folds=1, trials=0, validation_fraction=0, epoch_choice="last")
+BASE = {
+    "epoch_choice": WITHOUT_VALIDATION,
+    "two_stages": replace(WITHOUT_VALIDATION, two_stages=True, validation_fraction=0.5),
+}
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Protocol) if field.name not in ONE_WORD])
 def test_the_digest_covers_every_field(field: str) -> None:
-    value = getattr(REALITY_CHECK, field)
+    base = BASE.get(field, REALITY_CHECK)
+    value = getattr(base, field)
     other = OTHER.get(field, PerDataset(77) if isinstance(value, PerDataset) else None)
-    changed = replace(REALITY_CHECK, **{field: value + 1 if other is None else other})
-    assert changed.digest != REALITY_CHECK.digest
-    assert list(changed.diff(REALITY_CHECK)) == ([] if field == "name" else [field])
+    changes: dict[str, Any] = {field: (not value if isinstance(value, bool) else value + 1) if other is None else other}
+    if field == "two_stages":
+        changes["validation_fraction"] = 0
+    changed = replace(base, **changes)
+    assert changed.digest != base.digest
+    assert list(changed.diff(base)) == ([] if field == "name" else sorted(changes, key=list(base.to_json()).index))
 
 
 def test_a_field_that_enters_later_leaves_the_digests_of_what_did_without_it() -> None:
     fields_ = REALITY_CHECK.to_json()
-    for name in ("seed", "layer_norm", "channels_last"):
-        del fields_[name]
+    for field in fields(Protocol):
+        if field.default is not MISSING:
+            del fields_[field.name]
     assert REALITY_CHECK.digest == hashlib.sha256(json.dumps(fields_, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def test_digests_are_the_same_in_every_process_and_version_of_python() -> None:
     # A change of a published protocol's digest means that its old rows no longer stand beside new ones: raise its
     # version, and say so in the change log, before you change this number.
-    assert REALITY_CHECK.digest == "40ccde8d9330"
+    assert {name: PROTOCOLS[name].digest for name in ("reality_check", "reality_check_small", "quick")} == {
+        "reality_check": "40ccde8d9330",
+        "reality_check_small": "bb40618d1e02",
+        "quick": "fdb677e4e74c",
+    }
+
+
+def test_recorded_fields_have_the_digest_of_their_protocol() -> None:
+    variant = QUICK.vary({"layer_norm": True, "loss_lr": PerDataset(0.5, (("sop", 1.0),))})
+    assert digest_of(variant.to_json()) == variant.digest
+    before_loss_lr_was_there = {name: value for name, value in QUICK.to_json().items() if name != "loss_lr"}
+    assert digest_of(before_loss_lr_was_there) == QUICK.digest
 
 
 @pytest.mark.parametrize(
@@ -132,12 +157,48 @@ def test_setting_a_field_to_its_own_value_changes_nothing() -> None:
         ("flip=2", "flip must lie in"),
         ("lr=0", "lr must be positive"),
         ("trials=-1", "trials must be at least 0"),
+        ("iterations_per_epoch=-1", "iterations_per_epoch must be at least 0, but got -1"),
+        ("lr_decay.glyphs=1.5", "lr_decay must lie in (0, 1], but got 1.0, glyphs: 1.5"),
+        ("loss_lr=-1", "loss_lr must be at least 0, but got -1.0"),
+        ("sampling=any", "sampling must be class_balanced or random, but got any"),
+        ("optimizer=sgd", "optimizer must be one of rmsprop, adam, adamw, but got sgd"),
+        ("epoch_choice=best", "epoch_choice must be one of best_on_validation, last, best_on_test, but got best"),
+        ("epoch_choice=last", "validation_fraction must be 0 with epoch_choice=last, but got 0.25"),
+        ("validation_fraction=0", "validation_fraction must lie in (0, 1) with epoch_choice=best_on_validation"),
+        ("two_stages=true", "epoch_choice must be last or best_on_test with two_stages, whose last epoch stage 1"),
     ],
 )
 def test_a_wrong_assignment_is_one_sentence_with_the_rule_and_the_value(assignment: str, sentence: str) -> None:
     with pytest.raises(ValueError, match="^[^\n]*$") as caught:
         QUICK.set([assignment])
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "sentence"),
+    [
+        (
+            ["epoch_choice=last", "validation_fraction=0"],
+            "folds must be 1 where the final models train on all trainval",
+        ),
+        (["epoch_choice=last", "validation_fraction=0", "folds=1"], "trials must be 0 where the final models train on"),
+        (["epoch_choice=last", "two_stages=true", "trials=0"], "folds must be 1 where the final models train on all"),
+    ],
+)
+def test_a_protocol_that_trains_on_all_classes_has_nothing_to_search_on(assignments: list[str], sentence: str) -> None:
+    with pytest.raises(ValueError, match="^[^\n]*$") as caught:
+        QUICK.set(assignments)
+    assert sentence in str(caught.value)
+
+
+def test_a_number_may_be_set_per_dataset_or_once_for_all() -> None:
+    protocol = replace(QUICK, batch_size=PerDataset(32, (("sop", 64),)), images_per_class_pairs=PerDataset(4))
+    assert (of(protocol.batch_size, "sop"), of(protocol.batch_size, "glyphs"), of(32, "sop")) == (64, 32, 32)
+    assert of(protocol.set(["batch_size.sop=8"]).batch_size, "sop") == 8
+    assert of(protocol.set(["batch_size=8"]).batch_size, "sop") == 8
+    with pytest.raises(ValueError, match="images_per_class_pairs must divide batch_size=66, but got 4"):
+        protocol.set(["batch_size.sop=66"])
+    assert replace(protocol, sampling="random", batch_size=66).batch_size == 66
 
 
 def test_protocols_are_found_by_name() -> None:
