@@ -109,9 +109,12 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
     lines = [" & ".join([_escaped(line.title), *map(_typeset, line.cells)]) + r" \\" for line in plan.lines]
     return "\n".join(
         [
-            r"% needs \usepackage{booktabs}",
-            r"\begin{table}",
+            r"% needs \usepackage{booktabs,graphicx}",
+            r"\begin{table*}",
             r"\centering",
+            r"\footnotesize",
+            r"\setlength{\tabcolsep}{3pt}",
+            r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%  no wider than the page",
             rf"\begin{{tabular}}{{l{'c' * per * len(plan.settings)}}}",
             r"\toprule",
             rf" & {groups} \\",
@@ -120,10 +123,10 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
             r"\midrule",
             *lines,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             rf"\caption{{{_escaped(' '.join(_sentences(board, references, ranks=False)))}}}",
             rf"\label{{tab:{re.sub('[^a-zA-Z0-9]', '-', board.dataset)}-{board.digest}}}",
-            r"\end{table}",
+            r"\end{table*}",
             "",
         ]
     )

@@ -120,13 +120,16 @@ def test_what_an_error_message_or_a_name_may_hold_does_not_break_latex() -> None
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX is installed")
-def test_the_latex_compiles(tmp_path: Path) -> None:
+def test_the_latex_compiles_and_no_table_is_wider_than_the_page(tmp_path: Path) -> None:
     odd = make({"mine_50%_of_#1": 60.0}, dataset="a&b$c{d}~^\\ü")
-    found = [*_boards(), *boards(odd.records, odd.per_class)]
+    long = make({"mean_field_classwise_multi_similarity": 60.0, "triplet": 50.0}, dataset="long")
+    found = [*_boards(), *(board for one in (odd, long) for board in boards(one.records, one.per_class))]
     body = tables(found, {("glyphs", "quick"): [PAPER]})["table.tex"]
-    document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
+    packages = r"\usepackage{booktabs,graphicx}"
+    document = rf"\documentclass{{article}}{packages}\begin{{document}}{body}\end{{document}}"
     (tmp_path / "paper.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout, done.stdout
     assert (tmp_path / "paper.pdf").stat().st_size > 1000
