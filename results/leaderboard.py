@@ -126,7 +126,8 @@ def boards(records: Records, per_class: Mapping[str, PerClass]) -> list[Board]:
         ValueError: the numbers of a repeat contradict each other.
     """
     groups = groupby(gather(records), key=lambda one: (one.dataset, one.protocol, one.digest))
-    return [_board(tuple(group), records.protocols.get(digest), per_class) for (*_, digest), group in groups]
+    torn = ["The last line of the ledger is half written, so what it was to record is left out."] * records.torn
+    return [_board(tuple(group), records.protocols.get(digest), per_class, torn) for (*_, digest), group in groups]
 
 
 def costs(board: Board) -> list[CostRow]:
@@ -152,8 +153,13 @@ def _hours(folds: Sequence[FoldRecord]) -> float:
     return sum(record.seconds * record.share for record in folds) / 3600
 
 
-def _board(evidence: tuple[Evidence, ...], record: ProtocolRecord | None, per_class: Mapping[str, PerClass]) -> Board:
-    notes = [note for one in evidence for note in one.notes]
+def _board(
+    evidence: tuple[Evidence, ...],
+    record: ProtocolRecord | None,
+    per_class: Mapping[str, PerClass],
+    torn: Sequence[str],
+) -> Board:
+    notes = [*torn, *(note for one in evidence for note in one.notes)]
     rows: list[Row] = []
     sums: dict[Name, dict[str, NDArray[np.float64]]] = {}
     counts = np.zeros(0, dtype=np.int64)

@@ -21,11 +21,16 @@ _LOCK = "ledger.lock"
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
-    """The content of a ledger, each kind by its key; of two records with one key the later counts."""
+    """The content of a ledger, each kind by its key; of two records with one key the later counts.
+
+    Attributes:
+        torn: whether the last line was half written, and so is not among them.
+    """
 
     protocols: dict[str, ProtocolRecord] = field(default_factory=dict)
     folds: dict[str, FoldRecord] = field(default_factory=dict)
     runs: dict[str, RunRecord] = field(default_factory=dict)
+    torn: bool = False
 
     def add(self, record: Record) -> None:
         """Take in one record."""
@@ -47,10 +52,10 @@ def read(path: Path) -> Records:
     Raises:
         ValueError: a line other than a torn last one is broken; names the file and the line.
     """
-    records = Records()
     if not path.exists():
-        return records
-    *lines, _torn = path.read_bytes().split(b"\n")
+        return Records()
+    *lines, rest = path.read_bytes().split(b"\n")
+    records = Records(torn=bool(rest))
     for number, line in enumerate(lines, start=1):
         try:
             records.add(from_line(line.decode()))

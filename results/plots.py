@@ -77,7 +77,8 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
         (
             "parameters",
             "Which parameters mattered",
-            "Importance of each parameter for being among the better trials (PED-ANOVA); those of a loss sum to 1.",
+            "Importance of each parameter for being among the better trials (PED-ANOVA); those of a loss sum to 1."
+            + _without_importance([loss for loss in searches if not (importances or {}).get(loss)]),
             any((importances or {}).values()),
             lambda: _importances(importances or {}),
         ),
@@ -99,6 +100,12 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
     ]
     with matplotlib.style.context(["default", _STYLE_SHEET]):
         return [_plot(name, title, told, draw()) for name, title, told, there, draw in candidates if there]
+
+
+def _without_importance(losses: Sequence[str]) -> str:
+    if not losses:
+        return ""
+    return f" None of {', '.join(losses)}: fewer than two parameters, too few trials, or a loss not installed here."
 
 
 def _plot(name: str, title: str, told: str, figure: Figure) -> Plot:

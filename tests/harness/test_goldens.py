@@ -1,12 +1,14 @@
 """Formula drift: unchanged formulas are the same, and a fault in one is named."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import TripletMarginLoss
 from torch import nn
 
@@ -14,6 +16,7 @@ from harness import goldens, metrics
 from harness.goldens import judge, of_loss, of_metrics, of_split, to_text
 from harness.plugins import LOSSES
 from losses.proxy_anchor import SPEC as PROXY_ANCHOR
+from losses.spec import LossSpec
 from losses.triplet import SPEC as TRIPLET
 from protocols import splits
 from results.published import PUBLISHED
@@ -62,6 +65,27 @@ def test_a_margin_with_the_wrong_sign_is_moved(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(TripletMarginLoss, "__init__", flipped)
     assert _tampered(tmp_path, "loss triplet", right, of_loss(TRIPLET)).status == 1
+
+
+def _with_flipped(spec: LossSpec, name: str) -> LossSpec:
+    def build(num_classes: int, embedding_size: int, **params: Any) -> Any:
+        return spec.build(num_classes, embedding_size, **{**params, name: -params[name]})
+
+    return replace(spec, build=build)
+
+
+MARGINS = [
+    (loss, name)
+    for loss in LOSSES.names()
+    for name, distribution in LOSSES.find(loss).space.items()
+    if "margin" in name and isinstance(distribution, FloatDistribution)
+]
+
+
+@pytest.mark.parametrize(("loss", "name"), MARGINS)
+def test_no_loss_has_a_margin_whose_sign_could_flip_unseen(tmp_path: Path, loss: str, name: str) -> None:
+    spec = LOSSES.find(loss)
+    assert _tampered(tmp_path, f"loss {loss}", of_loss(spec), of_loss(_with_flipped(spec, name))).status == 1
 
 
 def test_a_reducer_that_sums_instead_of_averaging_is_moved(tmp_path: Path) -> None:

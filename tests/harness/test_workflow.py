@@ -5,12 +5,29 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped] # comes with optuna
 from typer.main import get_command
 
 from harness.cli import app
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "github-actions.yml"
 LINES = re.findall(r"(?:run: |^\s+|#\s+)(mlrc .*)$", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def test_the_example_is_a_workflow_with_one_job_whose_steps_run_or_use_something() -> None:
+    workflow = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+    assert set(workflow) == {"name", True, "permissions", "jobs"}  # YAML reads the key `on` as true
+    assert set(workflow[True]) == {"pull_request", "schedule"}
+    (job,) = workflow["jobs"].values()
+    assert job["runs-on"]
+    assert all(("run" in step) != ("uses" in step) for step in job["steps"])
+    scripts = "\n".join(step.get("run", "") for step in job["steps"])
+    assert [line.split()[1] for line in re.findall(r"^\s*mlrc .*$", scripts, flags=re.MULTILINE)] == [
+        "leaderboard",
+        "goldens",
+        "canary",
+        "drift",
+    ]
 
 
 def test_the_example_checks_the_leaderboard_the_formulas_and_the_training() -> None:

@@ -197,12 +197,16 @@ def test_timing_host_and_device_change_nothing_in_the_leaderboard(tmp_path: Path
     assert files[0]["cost.csv"] != files[1]["cost.csv"]
 
 
-def test_a_half_written_last_line_is_passed_over(tmp_path: Path) -> None:
+def test_a_half_written_last_line_is_passed_over_and_said(tmp_path: Path) -> None:
     runs = make(MEANS).write(tmp_path / "runs")
     whole = read_boards(runs)[0].rows
+    assert read_boards(runs)[0].notes == ()
     with (runs / LEDGER).open("a", encoding="utf-8") as file:
         file.write('{"kind": "run", "key": "0')
-    assert read_boards(runs)[0].rows == whole
+    (board,) = read_boards(runs)
+    assert board.rows == whole
+    assert board.notes == ("The last line of the ledger is half written, so what it was to record is left out.",)
+    assert board.notes[0] in tables([board])["table.md"]
 
 
 def test_a_ledger_of_the_first_schema_stays_readable(tmp_path: Path) -> None:

@@ -286,6 +286,14 @@ def test_a_fault_in_published_evidence_is_named_with_the_evidence(filled: Path) 
     assert all(sentence.startswith("evidence first: ") for sentence in found)
 
 
+def test_a_half_written_ledger_is_not_published(folder: Path, tmp_path: Path) -> None:
+    runs = _sound().write(tmp_path / "runs")
+    with (runs / LEDGER).open("a", encoding="utf-8") as file:
+        file.write('{"kind": "run"')
+    with pytest.raises(ValueError, match="last line of its ledger is half written"):
+        add(folder, runs, "torn", digest_of)
+
+
 def test_a_diverged_repeat_is_no_fault_when_it_is_recorded() -> None:
     made = _change(
         _sound(), FoldRecord, lambda r: replace(r, outcome="diverged"), loss="triplet", stage="final", number=1, fold=0
