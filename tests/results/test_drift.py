@@ -110,6 +110,61 @@ def test_an_injected_fault_of_several_points_is_found_in_nearly_every_simulation
     assert found >= 49
 
 
+def _row(mean: float, half: float, n: int, **changes: Any) -> Row:
+    return replace(TEMPLATE, mean=mean, ci95=half, n=n, **changes)
+
+
+def _judged(row: Row, other: Row, **options: float) -> Finding:
+    (finding,) = drift(Side(name="a", rows=[row]), Side(name="b", rows=[other]), **options).findings
+    return finding
+
+
+def test_the_difference_told_is_candidate_minus_reference_with_scipys_welch_interval() -> None:
+    reference, candidate = np.random.default_rng(0).normal(60, 1, 12), np.random.default_rng(1).normal(52, 3, 4)
+    rows = [_row(float(one.mean()), half_width(list(one)) or 0.0, len(one)) for one in (reference, candidate)]
+    finding = _judged(*rows)
+    interval = stats.ttest_ind(candidate, reference, equal_var=False).confidence_interval()
+    difference = candidate.mean() - reference.mean()
+    assert finding.why.startswith(
+        f"{difference:+.2f}, 95 % interval {interval.low:+.2f} to {interval.high:+.2f}, corrected p = "
+    )
+    assert (finding.reference, finding.candidate) == (rows[0].mean, rows[1].mean)
+    assert finding.verdict == "moved"
+
+
+def test_rows_are_identical_only_with_the_same_interval_and_number_of_repeats() -> None:
+    row = _row(50.0, 9.0, 3)
+    assert _judged(row, row).why == "identical"
+    for other in (replace(row, n=4), replace(row, ci95=8.0)):
+        assert _judged(row, other).verdict == "cannot tell"
+
+
+def test_rows_that_are_the_same_make_no_other_row_easier_to_call_moved() -> None:
+    """A table read back from CSV is rounded; a difference of 0.00001 without noise must not count as a discovery."""
+    metrics = [f"R@{2**k}" for k in range(1, 10)]
+    same = [_row(50.00001, 0.2, 5, metric=metric) for metric in metrics]
+    rounded = [replace(row, mean=50.0) for row in same]
+    values = [_row(50.0, 1.0, 10), _row(48.2, 1.0, 10)]
+    assert _judged(*values).verdict == "moved"
+    alone = Side(name="a", rows=[values[0], *same]), Side(name="b", rows=[values[1], *rounded])
+    assert drift(*alone).verdict == "cannot tell"
+
+
+def test_the_row_of_the_same_digest_is_the_counterpart_before_one_of_another_seed() -> None:
+    reference = _side(make({"triplet": 50.0}))
+    again = make({"triplet": 20.0}, seed=1, protocol="quick+seed=1", digest="e" * 12, fields={"seed": 1})
+    other = _side(again)
+    both = Side(name="b", rows=[*other.rows, *reference.rows], protocols={**other.protocols, **reference.protocols})
+    assert {finding.why for finding in drift(reference, both).findings} == {"identical"}
+
+
+def test_the_error_rate_is_the_users() -> None:
+    apart = _row(50.0, 0.5, 10), _row(51.5, 0.5, 10)
+    assert [_judged(*apart, alpha=alpha).verdict for alpha in (0.05, 1e-6)] == ["moved", "cannot tell"]
+    near = _row(50.0, 0.5, 10), _row(50.1, 0.5, 10)
+    assert [_judged(*near, alpha=alpha).verdict for alpha in (0.05, 1e-6)] == ["same", "cannot tell"]
+
+
 def test_one_repeat_tells_nothing_unless_it_is_the_same() -> None:
     one, other = _side(make({"triplet": 50.0}, repeats=1)), _side(make({"triplet": 20.0}, repeats=1, seed=3))
     assert drift(one, one).status == 0
@@ -185,14 +240,32 @@ def test_golden_values_are_judged_by_their_tolerance() -> None:
     assert value_drift(reference, {"triplet": {"value": float("nan")}}, title="", tolerance=1e-3).status == 1
 
 
+@pytest.mark.parametrize(("value", "allowed"), [(-2.0, 2e-3), (0.05, 5e-5), (0.001, 1e-5), (0.0, 1e-5)])
+def test_golden_values_are_judged_by_their_size_whatever_the_sign_and_near_zero_by_a_hundredth(
+    value: float, allowed: float
+) -> None:
+    for off, status in ((0.9, 0), (1.1, 1)):
+        found = {"a": {"value": value + off * allowed}}
+        assert value_drift({"a": {"value": value}}, found, title="", tolerance=1e-3).status == status
+
+
 FINDINGS = (
     Finding(
         subject="a|b on glyphs", measure="separated RP", verdict="cannot tell", reference=1.0, candidate=None, why="<?>"
     ),
     Finding(subject="c on glyphs", measure="separated RP", verdict="moved", reference=1.0, candidate=2.0, why="+1"),
-    Finding(
-        subject="d on glyphs", measure="separated RP", verdict="same", reference=1.0, candidate=1.0, why="identical"
+    *(
+        Finding(
+            subject=f"{loss} on glyphs",
+            measure="separated RP",
+            verdict="same",
+            reference=0.0,
+            candidate=0.0,
+            why="identical",
+        )
+        for loss in "def"
     ),
+    Finding(subject="g on glyphs", measure="separated RP", verdict="moved", reference=0.0, candidate=2.0, why="+2"),
 )
 VERDICTS = Verdicts(title="Drift of b against a", rule="A rule.", findings=FINDINGS, notes=("A note.",))
 
@@ -200,7 +273,9 @@ VERDICTS = Verdicts(title="Drift of b against a", rule="A rule.", findings=FINDI
 def test_the_summary_names_what_moved_first_and_counts_the_rest() -> None:
     text = markdown(VERDICTS)
     assert "## Drift of b against a: moved" in text
-    assert "1 same, 1 moved, 1 cannot tell. A rule." in text
+    assert "3 same, 2 moved, 1 cannot tell. A rule." in text
+    assert "| moved | g on glyphs | separated RP | 0 | 2 | +2 |" in text
+    assert "| cannot tell | a\\|b on glyphs | separated RP | 1 | – | <?> |" in text
     assert text.index("| moved | c on glyphs") < text.index("| cannot tell | a\\|b on glyphs")
     assert "| same |" not in text
     assert "A note." in text
@@ -211,15 +286,22 @@ def test_junit_fails_what_moved_and_skips_what_cannot_be_told() -> None:
     suite = root.find("testsuite")
     assert suite is not None
     assert {name: suite.get(name) for name in ("tests", "failures", "skipped")} == dict(
-        zip(("tests", "failures", "skipped"), ("3", "1", "1"), strict=True)
+        zip(("tests", "failures", "skipped"), ("6", "2", "1"), strict=True)
     )
-    kinds = {case.get("classname"): [child.tag for child in case] for case in suite}
-    assert kinds == {"a|b on glyphs": ["skipped"], "c on glyphs": ["failure"], "d on glyphs": []}
+    kinds = {case.get("classname"): [(child.tag, child.get("message")) for child in case] for case in suite}
+    assert kinds == {
+        "a|b on glyphs": [("skipped", "cannot tell: <?>")],
+        "c on glyphs": [("failure", "moved: +1")],
+        "d on glyphs": [],
+        "e on glyphs": [],
+        "f on glyphs": [],
+        "g on glyphs": [("failure", "moved: +2")],
+    }
 
 
 def test_json_holds_everything() -> None:
     content = json.loads(to_json(VERDICTS))
-    assert (content["verdict"], content["status"], len(content["findings"])) == ("moved", 1, 3)
+    assert (content["verdict"], content["status"], len(content["findings"])) == ("moved", 1, 6)
     assert content["findings"][0]["why"] == "<?>"
 
 

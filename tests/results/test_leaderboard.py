@@ -69,6 +69,14 @@ def test_protocols_and_datasets_are_never_ranked_together() -> None:
     assert found[1].contests == {}
 
 
+def test_a_metric_that_one_repeat_lacks_has_no_row() -> None:
+    made = make({"triplet": 50.0})
+    run = _run(made, "triplet", 1)
+    made.records.add(replace(run, separated={name: value for name, value in run.separated.items() if name != "R@8"}))
+    (board,) = boards(made.records, {})
+    assert {row.metric for row in board.rows} == set(SHARES) - {"R@8"}
+
+
 def test_two_versions_of_a_datasets_images_stand_apart() -> None:
     together = merged(make(MEANS), make({"triplet": 30.0}, fingerprint="abababababababab"))
     assert [board.dataset for board in boards(together.records, together.per_class)] == [

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from results.pairs import Contest, contest
-from results.statistics import RESAMPLES
+from results.pairs import Contest, Pair, contest
+from results.statistics import RESAMPLES, Difference
 
 Sums = NDArray[np.float64]
 COUNTS = np.full(60, 8)
@@ -133,6 +133,26 @@ def test_p_values_of_equivalence_are_corrected_for_all_pairs_and_the_same_in_bot
     np.testing.assert_allclose([p_values[name] for name in names], expected)
     assert all(p_values[a, b] == p_values[b, a] for a, b in names)
     assert len(p_values) == 12
+
+
+def test_a_pair_is_told_apart_by_the_p_value_that_is_corrected() -> None:
+    sure = Difference(mean=-1.0, error=0.1, freedom=100)
+    assert sure.p_value < 1e-6
+    assert not Pair(difference=sure, probability=0.0, adjusted=0.051).told_apart
+    assert not Pair(difference=sure, probability=0.0, adjusted=0.051).lost
+    assert Pair(difference=sure, probability=0.0, adjusted=0.05).lost
+    assert not Pair(difference=sure, probability=0.0, adjusted=0.05).mirrored().lost
+
+
+def test_the_best_is_the_highest_mean_not_the_highest_repeat() -> None:
+    """The lucky loss cannot be told apart from anything, so only what ties with the steady one may be best."""
+    steady, middling = np.full((6, 1), 0.6), np.full((6, 1), 0.55)
+    steady[::2] += 0.001
+    middling[::2] += 0.001
+    lucky = np.array([[0.2], [0.9], [0.3], [0.8], [0.4], [0.5]])
+    found = contest({"steady": COUNTS * steady, "middling": COUNTS * middling, "lucky": COUNTS * lucky}, COUNTS)
+    assert found is not None
+    assert found.best == {"steady", "lucky"}
 
 
 def test_the_probability_of_outperforming_counts_repeats_and_ties() -> None:

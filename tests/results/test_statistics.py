@@ -27,6 +27,7 @@ P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 def test_one_repeat_has_no_interval() -> None:
     assert half_width([71.3]) is None
     assert half_width([]) is None
+    assert half_width([71.3, 72.3]) == pytest.approx(0.5 * stats.t.ppf(0.975, 1))
 
 
 def test_the_t_interval_equals_scipy() -> None:
@@ -139,6 +140,7 @@ def test_a_difference_without_noise_is_certain() -> None:
     same, moved = Difference(mean=0.0, error=0.0, freedom=2), Difference(mean=0.3, error=0.0, freedom=2)
     assert (same.p_value, moved.p_value) == (1, 0)
     assert (same.equivalence(0.1), moved.equivalence(0.1), moved.equivalence(0.5)) == (0, 1, 0)
+    assert moved.equivalence(0.3) == 1  # at the margin is not within it
     assert tuple(moved.interval()) == (0.3, 0.3)
 
 
