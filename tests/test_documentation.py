@@ -1,0 +1,52 @@
+"""What README and docs say is so: the numbers of the protocols, the links, every command."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from protocols.catalogue import PROTOCOLS
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("**/README.md")])
+
+
+def _tables(page: Path) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """Give every table's header and rows, cell by cell."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if re.fullmatch(r"\|( ?:?-+:? ?\|)+", line):
+            rows = []
+            for row in lines[number + 1 :]:
+                if not row.startswith("|"):
+                    break
+                rows.append([cell.strip() for cell in row.strip("|").split(" | ")])
+            yield [cell.strip() for cell in lines[number - 1].strip("|").split(" | ")], rows
+
+
+def _documented() -> list[tuple[str, str, str]]:
+    """Give (protocol, fields, values) of every cell below a protocol's name."""
+    return [
+        (name, row[0], values)
+        for header, rows in _tables(ROOT / "docs" / "protocol.md")
+        for row in rows
+        for name, values in zip(header, row, strict=True)
+        if name in PROTOCOLS
+    ]
+
+
+@pytest.mark.parametrize(("protocol", "fields", "values"), _documented())
+def test_the_numbers_of_the_protocols_are_those_of_the_code(protocol: str, fields: str, values: str) -> None:
+    names = re.findall(r"`(\w+)`", fields)
+    assert ", ".join(str(getattr(PROTOCOLS[protocol], name)) for name in names) == values
+
+
+def test_every_protocol_of_the_reality_check_is_documented() -> None:
+    assert {name for name, *_ in _documented()} >= {name for name in PROTOCOLS if not name.startswith("traditional")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert "://" in target or (page.parent / target).exists(), target
