@@ -50,7 +50,10 @@ def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
         )
     yield "The bootstrap over test classes, class_low and class_high in leaderboard.csv, covers the choice of classes."
     folds = len(board.runs[0].fold_keys)
-    yield f"Concatenated is an ensemble of the {folds} fold models; separated is the mean over them."
+    if folds == 1:
+        yield "One model per repeat, so concatenated and separated are the same."
+    else:
+        yield f"Concatenated is an ensemble of the {folds} fold models; separated is the mean over them."
     if board.contests:
         yield (
             "Bold: the best mean and all that cannot be told apart from it (hierarchical bootstrap over repeats and "

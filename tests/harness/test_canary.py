@@ -8,6 +8,7 @@ import pytest
 from harness.canary import canary
 from harness.cli.compare import _run
 from harness.comparison import Comparison
+from protocols.protocol import of
 from results.drift import drift
 from results.ledger import LEDGER
 from results.published import PUBLISHED
@@ -34,7 +35,8 @@ def test_unchanged_training_has_not_moved(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_learning_rate_times_ten_is_moved(tmp_path: Path) -> None:
     comparison = canary(tmp_path)
-    wrong = comparison.studies[0].protocol.vary({"lr": 10 * comparison.studies[0].protocol.lr, "repeats": 3})
+    protocol = comparison.studies[0].protocol
+    wrong = protocol.vary({"lr": 10 * of(protocol.lr, "glyphs"), "repeats": 3})
     studies = tuple(replace(study, protocol=wrong) for study in comparison.studies)
     verdicts = _sung(replace(comparison, studies=studies), tmp_path / "runs", called=comparison)
     assert "proxy_anchor" in {one.subject.split()[0] for one in verdicts.findings if one.verdict == "moved"}

@@ -10,20 +10,14 @@ from typer.testing import CliRunner, Result
 
 from harness import goldens
 from harness.cli import app
-from protocols.protocol import digest_of
 from results.published import PUBLISHED
-from tests.results.studies import Made, make
+from tests.results.studies import make, sound
 
 MEANS = {"triplet": 50.0, "contrastive": 40.0}
 
 
 def _mlrc(*words: str | Path) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def _sound() -> Made:
-    (record,) = make({"triplet": 1.0}).records.protocols.values()
-    return make(MEANS, digest=digest_of(record.fields))
 
 
 @pytest.fixture
@@ -38,7 +32,7 @@ def published(tmp_path: Path) -> Path:
 
 
 def test_a_run_is_added_rendered_and_checked(tmp_path: Path, published: Path) -> None:
-    runs = _sound().write(tmp_path / "study")
+    runs = sound(MEANS).write(tmp_path / "study")
     added = _mlrc("leaderboard", "add", runs, "--published", published)
     assert added.exit_code == 0, added.output
     assert (published / "evidence" / "study" / "ledger.jsonl").exists()

@@ -48,6 +48,26 @@ def test_each_rule_is_checked_in_both_settings(made: Made, scores: Mapping[str, 
     assert any(found.startswith(f"concatenated {sentence}") for found in broken(in_concatenated, None))
 
 
+def test_numbers_that_are_only_nearly_right_are_found(made: Made) -> None:
+    scores = _run(made).separated
+    for changes in ({"R@1": scores["R@1"] + 1e-3}, {"MAP@R": scores["RP"] + 1e-3}, {"R@8": scores["R@1"] - 1e-3}):
+        assert broken(replace(_run(made), separated={**scores, **changes}), None)
+    rounded = {name: value + 1e-9 for name, value in scores.items()}
+    assert broken(replace(_run(made), separated=rounded), made.per_class[_run(made).key]) == []
+
+
+def test_recall_grows_with_k_as_a_number_not_as_a_word(made: Made) -> None:
+    scores = _run(made).separated
+    falling = {**scores, "R@2": scores["R@8"] + 2, "R@10": scores["R@8"] + 1}
+    assert any("R@8 ≤ R@10" not in one and "≤ R@8 must" in one for one in broken(_with(made, falling), None))
+    rising = {**scores, "R@2": scores["R@8"] - 1, "R@10": scores["R@8"] + 1}
+    assert broken(_with(made, rising), None) == []
+
+
+def _with(made: Made, separated: Mapping[str, float]) -> RunRecord:
+    return replace(_run(made), separated=separated)
+
+
 def test_scores_must_be_what_their_per_class_sums_give(made: Made) -> None:
     run = _run(made)
     sums = made.per_class[run.key]

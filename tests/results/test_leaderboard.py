@@ -69,6 +69,14 @@ def test_protocols_and_datasets_are_never_ranked_together() -> None:
     assert found[1].contests == {}
 
 
+def test_the_commits_of_all_repeats_are_told() -> None:
+    made = make({"triplet": 50.0})
+    run = _run(made, "triplet", 1)
+    made.records.add(replace(run, environment=replace(run.environment, commit="fedcba987654")))
+    (board,) = boards(made.records, made.per_class)
+    assert {row.commit for row in board.rows} == {"0123456789ab fedcba987654"}
+
+
 def test_a_metric_that_one_repeat_lacks_has_no_row() -> None:
     made = make({"triplet": 50.0})
     run = _run(made, "triplet", 1)
