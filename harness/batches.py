@@ -20,13 +20,24 @@ def drawn(
 ) -> Iterator[Indices]:
     """Give index batches without end, as the protocol draws them for losses of that batch kind; see `batches`.
 
-    Raises what `random_batches` raises.
+    Raises what `require_a_batch` raises.
     """
+    require_a_batch(len(labels), protocol, dataset)
     batch_size = of(protocol.batch_size, dataset)
     if protocol.sampling == "random":
         return random_batches(len(labels), batch_size=batch_size, seed=seed, start=start)
     m = protocol.images_per_class_pairs if kind == "pairs" else protocol.images_per_class_classes
     return batches(labels, batch_size=batch_size, images_per_class=of(m, dataset), seed=seed, start=start)
+
+
+def require_a_batch(images: int, protocol: Protocol, dataset: str) -> None:
+    """Raise `ValueError` where so many training images make no full batch of a protocol that drops incomplete ones."""
+    batch_size = of(protocol.batch_size, dataset)
+    if protocol.sampling == "random" and images < batch_size:
+        raise ValueError(
+            f"batch_size must not exceed the {images} training images, since incomplete batches are dropped, but got "
+            f"{batch_size}; use --set batch_size={images} or less."
+        )
 
 
 def iterations_per_epoch(images: int, protocol: Protocol, dataset: str) -> int:
@@ -70,22 +81,14 @@ def random_batches(images: int, *, batch_size: int, seed: int, start: int = 0) -
     """Give index batches without end, each pass over 0 … images − 1 shuffled and its last incomplete batch dropped.
 
     Args:
-        images: number of them.
+        images: number of them, at least `batch_size`.
         batch_size: images per batch.
         seed: of the training.
         start: number of the first batch to give; none before it is drawn.
 
     Yields:
         `(batch_size,)` indices.
-
-    Raises:
-        ValueError: there are fewer images than a batch needs.
     """
-    if images < batch_size:
-        raise ValueError(
-            f"batch_size must not exceed the {images} training images, since incomplete batches are dropped, but got "
-            f"{batch_size}; use --set batch_size={images} or less."
-        )
     number, within = divmod(start, images // batch_size)
     while True:
         order = np.random.default_rng([seed, number]).permutation(images)

@@ -1,9 +1,10 @@
 """NMI and AMI of k-means clusters: scores of older papers, for comparison with them.
 
-They are no part of any protocol here: k-means makes them slow and noisy (arXiv 2003.08505, section 2.2), and its result
-depends on the backend and on the number of threads.
+They select nothing and rank nothing here: k-means makes them slow and noisy (arXiv 2003.08505, section 2.2), and its
+result depends on the backend and on the number of threads.
 """
 
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -34,10 +35,9 @@ def clustering_scores(
     Raises:
         ValueError: scikit-learn or the backend is not installed.
     """
-    try:
-        from sklearn import cluster, metrics  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        raise ValueError("NMI and AMI need scikit-learn; install mlrc[clustering].") from error
+    require()
+    from sklearn import cluster, metrics  # noqa: PLC0415 - an optional extra
+
     units = directions(embeddings).unit()
     classes, of_image = np.unique(labels, return_inverse=True)
     if backend == "faiss":
@@ -48,6 +48,12 @@ def clustering_scores(
         "NMI": 100 * float(metrics.normalized_mutual_info_score(of_image, clusters)),
         "AMI": 100 * float(metrics.adjusted_mutual_info_score(of_image, clusters)),
     }
+
+
+def require() -> None:
+    """Raise `ValueError` where scikit-learn is not installed."""
+    if find_spec("sklearn") is None:
+        raise ValueError("NMI and AMI need scikit-learn; install mlrc[clustering].")
 
 
 def _faiss_clusters(units: NDArray[np.float32], clusters: int, seed: int) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import environment, model, parameters, progress
+from harness import batches, clustering, environment, model, parameters, progress
 from harness.drive import StudyState
 from harness.images.cache import cached
 from harness.images.dataset import ImageSet, open_dataset
@@ -72,16 +72,20 @@ def prepare(
     model.build(protocol, seed=0, weights=weights)
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
+    images = open_dataset(dataset, root)
+    name, fingerprint = images.facts.name, images.fingerprint
     fixed = {
-        spec.name: parameters.given(spec, protocol, dataset, chosen[spec.name])
+        spec.name: parameters.given(spec, protocol, name, chosen[spec.name])
         for spec in specs
         if protocol.trials == 0 or chosen[spec.name]
     }
-    images = open_dataset(dataset, root)
     classes = split(images, protocol)
+    for fold in classes.folds:
+        batches.require_a_batch(len(fold.train), protocol, name)
+    if protocol.nmi.of(name):
+        clustering.require()
     with progress.steps() as on_progress:
         cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)
-    name, fingerprint = images.facts.name, images.fingerprint
     studies = [untrained(protocol, name, fingerprint)]
     for spec in specs:
         of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})

@@ -15,7 +15,10 @@ class Started(NamedTuple):
 
 
 class Validated(NamedTuple):
-    """A training was validated: score in percent, mean training loss over the epoch (not a number in epoch 0)."""
+    """A training was validated: score in percent, mean training loss over the epoch (not a number in epoch 0).
+
+    Where nothing validates the score is not a number, and so many epochs are over.
+    """
 
     job: FoldJob
     epoch: int

@@ -67,14 +67,16 @@ def score_run(
     """
     protocol = study.protocol
     ndcg_at: tuple[int, ...] = of(protocol.ndcg_at, study.dataset)
+    key = digest([fold.key for fold in folds])[:16]
     scores = separated_and_concatenated(
         embeddings,
         task,
+        nmi_seed=int(key[:7], 16) if protocol.nmi.of(study.dataset) else None,  # scikit-learn takes 32 bits
         ndcg_at=ndcg_at,
         recall_at=protocol.recall_at.of(study.dataset),
     )
     record = RunRecord(
-        key=digest([fold.key for fold in folds])[:16],
+        key=key,
         dataset=study.dataset,
         fingerprint=study.fingerprint,
         cut=folds[0].cut,

@@ -28,20 +28,24 @@ def buildable(spec: LossSpec, protocol: Protocol, dataset: str, params: Mapping[
 def given(spec: LossSpec, protocol: Protocol, dataset: str, chosen: Mapping[str, Value]) -> dict[str, Value]:
     """Give the parameters of a loss that is not searched.
 
-    Those that are not chosen are the ones published for the dataset, or else those that the loss's paper recommends for
-    any, or else those published for CUB-200-2011. A published `loss_lr` belongs to the optimizer of its study, so it
-    does not count where the protocol sets one.
+    Those that are not chosen are the ones published for the dataset. Under a protocol that has nothing to search on,
+    what is not published for it is what the loss's paper recommends for any dataset, or else what is published for
+    CUB-200-2011. A published `loss_lr` belongs to the optimizer of its study, so it does not count where the protocol
+    sets one.
 
     Raises:
         ValueError: a parameter has no value, or one outside its range.
     """
     names = space(spec, protocol, dataset)
-    found = spec.published.get(dataset) or spec.recommended or spec.published.get(FALLBACK, {})
+    found = spec.published.get(dataset, {})
+    if not found and protocol.epoch_choice != "best_on_validation":
+        found = spec.recommended or spec.published.get(FALLBACK, {})
     params = {name: value for name, value in found.items() if name in names} | dict(chosen)
     if missing := [name for name in names if name not in params]:
+        known = ", ".join(spec.published) or "no dataset"
         raise ValueError(
-            f"Loss {spec.name!r} has no published value of {', '.join(missing)} for {dataset!r}; give it with "
-            f"--param {missing[0]}=VALUE, or search it."
+            f"Loss {spec.name!r} has published parameters for {known}, but none for {dataset!r}; search them, or give "
+            f"{', '.join(missing)} with --param NAME=VALUE."
         )
     buildable(spec, protocol, dataset, params).check(params)
     return params

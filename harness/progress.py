@@ -1,5 +1,6 @@
 """What a person sees of long work: live bars on a terminal, one plain line per event where there is none."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +48,8 @@ class Display:
             case Validated(job, epoch, score):
                 label = f"{job.dataset} {job.loss}"
                 best = self._best.get(label)
-                note = f"{_place(job)}, epoch {epoch}: {job.protocol.selection_metric} {score:.2f}"
+                found = "" if math.isnan(score) else f": {job.protocol.selection_metric} {score:.2f}"
+                note = f"{_place(job)}, epoch {epoch}{found}"
                 self._bars.update(self._tasks[label], note=note if best is None else f"{note}, best trial {best:.2f}")
             case Lost(job, message):
                 self._print(f"{job.dataset} {job.loss}: {_place(job)}, {message}; it is done again")
@@ -122,4 +124,5 @@ def steps() -> Iterator[Callable[[str, int, int], None]]:
 def _place(record: FoldJob | FoldRecord) -> str:
     if record.loss == UNTRAINED:
         return f"fold {record.fold} of untrained trunk {record.number}"
-    return f"{'trial' if record.stage == 'search' else 'repeat'} {record.number}, fold {record.fold}"
+    kinds = {"search": "trial", "schedule": "stage 1 of repeat"}
+    return f"{kinds.get(record.stage, 'repeat')} {record.number}, fold {record.fold}"

@@ -50,7 +50,7 @@ class RunLog:
                 self._line("started", job, place=place, attempt=attempt)
                 self._at_work[job.key] = {**_place(job), "place": place, "attempt": attempt, "since": _now()}
             case Validated(job, epoch, score, loss):
-                told = {"epoch": epoch, "score": score, "training_loss": loss if math.isfinite(loss) else None}
+                told = {"epoch": epoch, "score": _finite(score), "training_loss": _finite(loss)}
                 self._line("validated", job, **told)
                 self._at_work.get(job.key, {}).update(told)
             case Lost(job, message):
@@ -131,6 +131,10 @@ def _place(job: FoldJob | FoldRecord) -> dict[str, object]:
         "number": job.number,
         "fold": job.fold,
     }
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
 
 
 def _now() -> str:

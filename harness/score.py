@@ -5,8 +5,10 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from harness.candidates import Backend
+from harness.clustering import clustering_scores
 from harness.metrics import ClassSums, Retrieval, retrieval
 
 
@@ -42,7 +44,7 @@ class Scores(NamedTuple):
     Attributes:
         separated: metric → percent, the mean over the fold models.
         concatenated: metric → percent, of the concatenated embeddings: an ensemble of the fold models.
-        separated_sums: the per-class sums, their mean over the fold models.
+        separated_sums: the per-class sums, their mean over the fold models; clusters have none.
         concatenated_sums: the per-class sums of the concatenated embeddings.
         left_out: the number of queries without a positive.
     """
@@ -72,24 +74,33 @@ def concatenate(folds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return _unit_rows(np.concatenate([_unit_rows(fold) for fold in folds], axis=1))
 
 
-def separated_and_concatenated(folds: Sequence[NDArray[np.float32]], task: Task, **options: Unpack[Options]) -> Scores:
+def separated_and_concatenated(
+    folds: Sequence[NDArray[np.float32]], task: Task, *, nmi_seed: int | None = None, **options: Unpack[Options]
+) -> Scores:
     """Score the fold models one by one and as one embedding.
 
     Args:
         folds: the test embeddings of each fold model, in fold order, `(images, dim)`.
         task: which images ask which.
+        nmi_seed: of the k-means clusters whose NMI is added; `None` adds none.
         options: see `harness.metrics.retrieval`.
 
     Raises:
         ValueError: as `concatenate` and `harness.metrics.retrieval`.
     """
-    together = ask(concatenate(folds), task, **options)
+    joined = concatenate(folds)
+    together = ask(joined, task, **options)
     # One by one, so that the per-query values of a fold are gone before the next is measured.
     each = [(found.means(), found.per_class()) for found in (ask(fold, task, **options) for fold in folds)]
     concatenated_sums = together.per_class()
+    separated = {name: float(np.mean([means[name] for means, _ in each])) for name in each[0][0]}
+    concatenated = together.means()
+    if nmi_seed is not None:
+        separated["NMI"] = float(np.mean([_nmi(fold, task, nmi_seed) for fold in folds]))
+        concatenated["NMI"] = _nmi(joined, task, nmi_seed)
     return Scores(
-        separated={name: float(np.mean([means[name] for means, _ in each])) for name in each[0][0]},
-        concatenated=together.means(),
+        separated=separated,
+        concatenated=concatenated,
         separated_sums=ClassSums(
             classes=concatenated_sums.classes,
             counts=concatenated_sums.counts,
@@ -112,6 +123,12 @@ def ask(embeddings: NDArray[np.float32], task: Task, **options: Unpack[Options])
         gallery_labels=labels[~queries],
         **options,
     )
+
+
+def _nmi(embeddings: NDArray[np.float32], task: Task, seed: int) -> float:
+    """Give the NMI of all test images, in percent, by scikit-learn on one thread, so that it repeats."""
+    with threadpool_limits(1):
+        return clustering_scores(embeddings, task.labels, seed=seed, backend="scikit-learn")["NMI"]
 
 
 def _unit_rows(embeddings: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

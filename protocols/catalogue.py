@@ -6,9 +6,21 @@ from protocols.protocol import Protocol
 from protocols.quick import QUICK
 from protocols.reality_check import REALITY_CHECK
 from protocols.reality_check_small import REALITY_CHECK_SMALL, REALITY_CHECK_SMALL_HANDWRITING
+from protocols.traditional_mean_field import TRADITIONAL_MEAN_FIELD
+from protocols.traditional_mpa import TRADITIONAL_MPA
+from protocols.traditional_proxy_nca_pp import TRADITIONAL_PROXY_NCA_PP
 
 PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol for protocol in (REALITY_CHECK, REALITY_CHECK_SMALL, REALITY_CHECK_SMALL_HANDWRITING, QUICK)
+    protocol.name: protocol
+    for protocol in (
+        REALITY_CHECK,
+        REALITY_CHECK_SMALL,
+        REALITY_CHECK_SMALL_HANDWRITING,
+        QUICK,
+        TRADITIONAL_MPA,
+        TRADITIONAL_MEAN_FIELD,
+        TRADITIONAL_PROXY_NCA_PP,
+    )
 }
 
 

@@ -15,6 +15,7 @@ from harness.cli.options import (
     Losses,
     NoCache,
     Out,
+    Params,
     PerDevice,
     ProtocolName,
     Root,
@@ -43,6 +44,7 @@ def plan(
     losses: Losses,
     protocol: ProtocolName = "reality_check",
     changes: Changes = None,
+    params: Params = None,
     trunk: Trunk = None,
     weights: Weights = None,
     no_cache: NoCache = False,
@@ -58,7 +60,7 @@ def plan(
     from harness.conduct import number_of_workers
     from harness.estimate import estimate
 
-    comparison = _prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device)
+    comparison = _prepare(dataset, losses, protocol, changes, params, trunk, weights, no_cache, root, device)
     table = Table("loss", "search trainings", "final trainings", "iterations at most", "hours at most", box=None)
     with user_errors():
         places = number_of_workers(workers, per_device, len(comparison.devices))
@@ -73,6 +75,7 @@ def run(
     losses: Losses,
     protocol: ProtocolName = "reality_check",
     changes: Changes = None,
+    params: Params = None,
     trunk: Trunk = None,
     weights: Weights = None,
     no_cache: NoCache = False,
@@ -90,7 +93,7 @@ def run(
 
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
-    comparison = _prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device)
+    comparison = _prepare(dataset, losses, protocol, changes, params, trunk, weights, no_cache, root, device)
     _run(
         comparison,
         runs,
@@ -125,7 +128,7 @@ def search(
 
     Example: mlrc search --dataset glyphs --losses contrastive --protocol quick
     """
-    comparison = _prepare(dataset, losses, protocol, changes, trunk, weights, no_cache, root, device)
+    comparison = _prepare(dataset, losses, protocol, changes, None, trunk, weights, no_cache, root, device)
     _run(comparison, runs, workers, "search", per_device=per_device, stop_after=stop_after, storage=storage)
 
 
@@ -135,6 +138,7 @@ def final(
     losses: Losses,
     protocol: ProtocolName = "reality_check",
     changes: Changes = None,
+    params: Params = None,
     trunk: Trunk = None,
     weights: Weights = None,
     no_cache: NoCache = False,
@@ -158,7 +162,7 @@ def final(
     from harness.comparison import require_searched
 
     chosen = [*(changes or []), "trials=0"] if published else changes
-    comparison = _prepare(dataset, losses, protocol, chosen, trunk, weights, no_cache, root, device)
+    comparison = _prepare(dataset, losses, protocol, chosen, params, trunk, weights, no_cache, root, device)
     with user_errors():
         require_searched(comparison, runs)
     _run(
@@ -179,6 +183,7 @@ def _prepare(
     losses: str,
     protocol: str,
     changes: list[str] | None,
+    params: list[str] | None,
     trunk: str | None,
     weights: str | None,
     no_cache: bool,
@@ -202,6 +207,7 @@ def _prepare(
             device=device,
             weights=file,
             cache=None if no_cache else root / "cache",
+            params=params or [],
         )
 
 

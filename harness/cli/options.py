@@ -19,6 +19,14 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Derive a variant of the protocol; may be given several times."),
 ]
+Params = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param",
+        metavar="[LOSS.]NAME=VALUE",
+        help="Give a parameter of the losses, which are then not searched; the others are the published ones.",
+    ),
+]
 Trunk = Annotated[
     str | None, typer.Option(help="Another trunk for the protocol: a name from `mlrc list trunks`, or timm:NAME.")
 ]
