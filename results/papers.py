@@ -57,12 +57,13 @@ def read_papers(text: str) -> list[Printed]:
 
 
 def references(printed: Iterable[Printed]) -> dict[tuple[str, str], list[Reference]]:
-    """Give (dataset, protocol) to the rows that stand beside ours."""
+    """Give (dataset, protocol) to the rows that stand beside ours; a paper's one embedding stands under separated."""
     values: dict[tuple[str, ...], dict[tuple[str, str], float]] = {}
     for one in printed:
-        if one.protocol and one.loss and one.setting:
+        if one.protocol and one.loss:
             row = (one.dataset, one.protocol, one.loss, one.title, one.source, one.place)
-            values.setdefault(row, {})[one.setting, one.metric] = one.mean
+            metric = "P@1" if one.metric == "R@1" else one.metric  # the same number; the tables have the former
+            values.setdefault(row, {})[one.setting or "separated", metric] = one.mean
     found: dict[tuple[str, str], list[Reference]] = {}
     for (dataset, protocol, loss, title, source, place), of_row in values.items():
         reference = Reference(loss=loss, title=f"{title} (paper)", values=of_row, source=f"{source}, {place}")

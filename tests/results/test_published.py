@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from protocols.catalogue import PROTOCOLS
 from protocols.protocol import digest_of
 from results import published, report
 from results.audit import read_splits
@@ -19,6 +20,7 @@ from results.record import UNTRAINED
 from tests.results.studies import Made, sound
 
 MEANS = {UNTRAINED: 20.0, "triplet": 60.0, "contrastive": 40.0}
+MLRC_DATASETS = ("cub200", "cars196", "sop")
 PAPERS = (
     "source,protocol,dataset,loss,title,place,setting,metric,mean,sd\n"
     "arXiv1,quick,glyphs,triplet,Triplet,table 1,concatenated,P@1,61.2,\n"
@@ -214,7 +216,15 @@ def test_the_papers_numbers_in_this_repository_are_within_range_and_named_once()
     assert all(0 < one.mean < 100 for one in printed)
     assert {one.dataset for one in printed} == {"cub200", "cars196", "sop", "inshop"}
     beside = references(printed)
-    assert set(beside) == {(dataset, "reality_check") for dataset in ("cub200", "cars196", "sop")}
+    assert set(beside) == {
+        *((dataset, protocol) for protocol in ("reality_check", "traditional_mpa") for dataset in MLRC_DATASETS),
+        *((dataset, "traditional_proxy_nca_pp") for dataset in (*MLRC_DATASETS, "inshop")),
+    }
+    assert {protocol for _, protocol in beside} <= set(PROTOCOLS)
+    anchor = next(one for one in beside["cub200", "traditional_mpa"] if one.loss == "multi_proxy_anchor")
+    assert set(anchor.values) == {
+        ("separated", metric) for metric in ("P@1", "R@2", "R@4", "R@8", "nDCG@2", "nDCG@4", "nDCG@8")
+    }
     contrastive = next(one for one in beside["cub200", "reality_check"] if one.loss == "contrastive")
     assert contrastive.values["concatenated", "MAP@R"] == 26.53
     assert contrastive.source == "arXiv2003.08505, transcript in the Within-Pair-Mining README"
