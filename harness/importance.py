@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.importance import get_param_importances
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-from harness.drive import trial_score
 from harness.plugins import LOSSES
 from harness.search import Trial
 from results.evidence import Evidence, gather
@@ -35,11 +34,8 @@ def importances(records: Records) -> dict[tuple[str, str], dict[str, dict[str, f
 
 def history(evidence: Evidence) -> list[Trial]:
     """Give the trials of a search, in order."""
-    trials = []
-    for number in sorted(evidence.trials):
-        folds = [record for record in evidence.search if record.number == number]
-        trials.append(Trial(folds[0].params, trial_score(folds)))
-    return trials
+    params = {record.number: record.params for record in evidence.search}
+    return [Trial(params[number], score) for number, score in evidence.trial_scores.items()]
 
 
 def of_trials(space: Mapping[str, BaseDistribution], trials: list[Trial]) -> dict[str, float]:
@@ -50,6 +46,7 @@ def of_trials(space: Mapping[str, BaseDistribution], trials: list[Trial]) -> dic
     inside = [trial for trial in trials if set(trial.params) == set(space)]
     if len(space) < 2 or len(inside) < MINIMUM_TRIALS or len({trial.score for trial in inside}) < 2:
         return {}
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=0.1, region_quantile=1.0, evaluate_on_local=True)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -58,6 +55,6 @@ def of_trials(space: Mapping[str, BaseDistribution], trials: list[Trial]) -> dic
             study.add_trial(
                 optuna.trial.create_trial(params=dict(trial.params), distributions=dict(space), value=trial.score)
             )
-        return {name: float(share) for name, share in get_param_importances(study).items()}
+        return {name: float(share) for name, share in get_param_importances(study, evaluator=evaluator).items()}
     finally:
         optuna.logging.set_verbosity(verbosity)

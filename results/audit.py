@@ -1,12 +1,10 @@
 """What published evidence must hold: a leaderboard takes in nothing that these checks find a fault in."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from io import StringIO
 from typing import Any
-
-import numpy as np
 
 from results.evidence import Evidence, PerClass, gather
 from results.invariants import broken
@@ -98,25 +96,18 @@ def _of_loss(
 
 
 def _of_search(evidence: Evidence, trials: int, folds: int) -> Iterator[str]:
-    scores = {}
-    for number in evidence.trials:
-        of_trial = {record.fold: record for record in evidence.search if record.number == number}
-        if sorted(of_trial) != list(range(folds)):
-            yield f"trial {number} has the folds {sorted(of_trial)}, not all {folds}"
-        scores[number] = _trial_score(of_trial.values())
+    scores = evidence.trial_scores
+    for number in scores:
+        of_trial = sorted(record.fold for record in evidence.search if record.number == number)
+        if of_trial != list(range(folds)):
+            yield f"trial {number} has the folds {of_trial}, not all {folds}"
     if sorted(scores) != list(range(trials)):
         yield f"every search has {trials} trials, but this one has {len(scores)}"
     elif evidence.runs:
-        best = max(sorted(scores), key=scores.__getitem__)
+        best = max(scores, key=scores.__getitem__)
         params = next(record.params for record in evidence.search if record.number == best)
         if params != evidence.runs[0].params:
             yield f"the repeats must have the parameters of the best trial, {best}, but have others"
-
-
-def _trial_score(folds: Iterable[FoldRecord]) -> float:
-    scores = [record.best_score if record.outcome == "done" else None for record in folds]
-    known = [score for score in scores if score is not None]
-    return float(np.mean(known)) if known and len(known) == len(scores) else 0.0
 
 
 def _of_run(run: RunRecord, protocol: ProtocolRecord, folds: Mapping[str, FoldRecord]) -> Iterator[str]:

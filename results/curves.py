@@ -23,12 +23,8 @@ class Curve(NamedTuple):
 
 def best_so_far(evidence: Evidence) -> Curve:
     """Give the best mean validation score after each trial, numbered from 1; a trial that diverged scores 0."""
-    scores = []
-    for number in sorted(evidence.trials):
-        found = [record.best_score for record in evidence.search if record.number == number]
-        known = [score for score in found if score is not None]
-        scores.append(float(np.mean(known)) if evidence.trials[number] and len(known) == len(found) else 0.0)
-    return Curve(np.arange(1, len(scores) + 1, dtype=np.float64), np.maximum.accumulate(np.array(scores)))
+    scores = evidence.trial_scores
+    return Curve(np.arange(1, len(scores) + 1, dtype=np.float64), np.maximum.accumulate([*scores.values()]))
 
 
 def validation(evidence: Evidence) -> list[tuple[int, Curve]]:

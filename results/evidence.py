@@ -49,6 +49,18 @@ class Evidence:
             done[record.number] = done.get(record.number, True) and record.outcome == "done"
         return done
 
+    @property
+    def trial_scores(self) -> dict[int, float]:
+        """Give trial number to its mean validation score over the folds, percent; 0 as soon as one did not end well."""
+        scores: dict[int, list[float | None]] = {}
+        for record in self.search:
+            scores.setdefault(record.number, []).append(record.best_score if record.outcome == "done" else None)
+        known = {number: [one for one in found if one is not None] for number, found in scores.items()}
+        return {
+            number: float(np.mean(known[number])) if len(known[number]) == len(scores[number]) else 0.0
+            for number in sorted(scores)
+        }
+
 
 def gather(records: Records) -> list[Evidence]:
     """Sort records by what they are about: dataset, protocol, and loss, the untrained trunk first."""
