@@ -26,8 +26,26 @@ def drawn(
     batch_size = of(protocol.batch_size, dataset)
     if protocol.sampling == "random":
         return random_batches(len(labels), batch_size=batch_size, seed=seed, start=start)
-    m = protocol.images_per_class_pairs if kind == "pairs" else protocol.images_per_class_classes
-    return batches(labels, batch_size=batch_size, images_per_class=of(m, dataset), seed=seed, start=start)
+    m = of(protocol.images_per_class_pairs if kind == "pairs" else protocol.images_per_class_classes, dataset)
+    return batches(labels, batch_size=batch_size, images_per_class=m, seed=seed, start=start)
+
+
+def require_a_batch(images: int, protocol: Protocol, dataset: str) -> None:
+    """Raise `ValueError` where so many training images of a dataset make no full batch, or classes do not fill it."""
+    batch_size = of(protocol.batch_size, dataset)
+    if protocol.sampling == "random":
+        if images < batch_size:
+            raise ValueError(
+                f"batch_size must not exceed the {images} training images, since incomplete batches are dropped, but "
+                f"got {batch_size}; use --set batch_size={images} or less."
+            )
+        return
+    for name in ("images_per_class_pairs", "images_per_class_classes"):
+        m = of(getattr(protocol, name), dataset)
+        if batch_size % m:
+            raise ValueError(
+                f"{name} must divide batch_size={batch_size} on {dataset!r}, but got {m}; use --set {name}=NUMBER."
+            )
 
 
 def require_a_batch(images: int, protocol: Protocol, dataset: str) -> None:

@@ -156,10 +156,8 @@ class Protocol:
         _hold("lr_decay", self.lr_decay, 0 < min(_all(self.lr_decay)) <= max(_all(self.lr_decay)) <= 1, "lie in (0, 1]")
         self._hold_stages()
         for name in ("images_per_class_pairs", "images_per_class_classes"):
-            of_m, of_batch = getattr(self, name), self.batch_size
-            for dataset in _named(of_m) | _named(of_batch) | {""}:
-                m, size = of(of_m, dataset), of(of_batch, dataset)
-                _hold(name, m, self.sampling == "random" or size % m == 0, f"divide batch_size={size}")
+            m, size = (_all(value)[0] for value in (getattr(self, name), self.batch_size))
+            _hold(name, m, self.sampling == "random" or size % m == 0, f"divide batch_size={size}")
         channels = 1 if self.channels == "grey" else 3
         for name in ("mean", "std"):
             value = getattr(self, name)
@@ -254,10 +252,6 @@ def _hold(name: str, value: object, holds: bool, rule: str) -> None:
 
 def _all(value: Any) -> tuple[Any, ...]:
     return (value.default, *(one for _, one in value.named)) if isinstance(value, PerDataset) else (value,)
-
-
-def _named(value: object) -> set[str]:
-    return {name for name, _ in value.named} if isinstance(value, PerDataset) else set()
 
 
 def _either(words: Sequence[str]) -> str:

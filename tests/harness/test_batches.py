@@ -1,5 +1,6 @@
 """Batches: the classes and images that protocol A3 draws, from the seed and the position alone."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -8,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness.batches import batches
+from harness.batches import batches, drawn, iterations_per_epoch, random_batches, require_a_batch
+from losses.spec import Batch
+from protocols.protocol import PerDataset, Protocol
+from protocols.quick import QUICK
 
 
 def _first(
@@ -91,3 +95,73 @@ def test_entering_the_stream_late_draws_no_earlier_pass(monkeypatch: pytest.Monk
     monkeypatch.setattr(np.random, "default_rng", noted)
     next(batches(np.repeat(np.arange(16), 4), batch_size=32, images_per_class=4, seed=7, start=1_000_000))
     assert drawn == [[7, 500_000]]
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 2**63 - 1))
+def test_random_batches_take_every_image_at_most_once_per_pass_and_drop_the_rest(
+    images: int, batch_size: int, seed: int
+) -> None:
+    batch_size = min(batch_size, images)
+    full = images // batch_size
+    found = list(islice(random_batches(images, batch_size=batch_size, seed=seed), 3 * full))
+    for start in range(0, 3 * full, full):
+        one_pass = np.concatenate(found[start : start + full])
+        assert len(set(one_pass.tolist())) == len(one_pass) == full * batch_size
+        assert set(one_pass.tolist()) <= set(range(images))
+
+
+@given(st.integers(5, 30), st.integers(1, 5), st.integers(0, 40))
+def test_random_batches_can_be_entered_anywhere(images: int, batch_size: int, start: int) -> None:
+    from_the_start = list(islice(random_batches(images, batch_size=batch_size, seed=7), start + 3))[start:]
+    entered = list(islice(random_batches(images, batch_size=batch_size, seed=7, start=start), 3))
+    assert np.array_equal(from_the_start, entered)
+
+
+def test_random_batches_differ_between_passes_and_seeds_and_leave_out_no_image_in_the_long_run() -> None:
+    first, second = islice(random_batches(10, batch_size=10, seed=1), 2)
+    (other,) = islice(random_batches(10, batch_size=10, seed=2), 1)
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+    assert set(np.concatenate(list(islice(random_batches(11, batch_size=5, seed=1), 20))).tolist()) == set(range(11))
+
+
+TRADITIONAL = replace(
+    QUICK, batch_size=PerDataset(8, (("sop", 6),)), images_per_class_pairs=PerDataset(4, (("sop", 3),))
+)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "dataset", "kind", "size", "per_class"),
+    [
+        (QUICK, "sop", "pairs", 32, 4),
+        (QUICK, "sop", "classes", 32, 1),
+        (TRADITIONAL, "cub200", "pairs", 8, 4),
+        (TRADITIONAL, "sop", "pairs", 6, 3),
+    ],
+)
+def test_a_protocol_draws_m_images_per_class_of_the_dataset_and_the_kind_of_loss(
+    protocol: Protocol, dataset: str, kind: Batch, size: int, per_class: int
+) -> None:
+    labels = np.repeat(np.arange(40), 10)
+    batch = next(drawn(labels, protocol, dataset, kind, seed=1))
+    assert np.bincount(labels[batch])[np.unique(labels[batch])].tolist() == [per_class] * (size // per_class)
+    again = next(drawn(labels, replace(protocol, sampling="random"), dataset, kind, seed=1))
+    assert np.array_equal(again, next(random_batches(400, batch_size=size, seed=1)))
+
+
+def test_an_epoch_is_a_number_of_iterations_or_a_pass() -> None:
+    assert iterations_per_epoch(1000, QUICK, "sop") == 25
+    one_pass = replace(TRADITIONAL, iterations_per_epoch=0)
+    assert [iterations_per_epoch(images, one_pass, "sop") for images in (3, 6, 11, 12)] == [1, 1, 1, 2]
+    assert iterations_per_epoch(12, one_pass, "cub200") == 1
+
+
+def test_batches_that_cannot_be_drawn_are_one_sentence() -> None:
+    few = replace(QUICK, sampling="random")
+    with pytest.raises(ValueError, match="batch_size must not exceed the 31 training images, .* but got 32; use --set"):
+        require_a_batch(31, few, "sop")
+    require_a_batch(32, few, "sop")
+    odd = replace(TRADITIONAL, batch_size=8)
+    with pytest.raises(ValueError, match="images_per_class_pairs must divide batch_size=8 on 'sop', but got 3; use"):
+        require_a_batch(999, odd, "sop")
+    require_a_batch(999, odd, "cub200")

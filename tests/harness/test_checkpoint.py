@@ -23,9 +23,12 @@ from harness.checkpoint import Checkpoint, Course
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob
 from harness.plugins import LOSSES
+from harness.schedule import Recorded
 from harness.train import StoppedError, Subset, Trained, train_fold
 from harness.work import Workplace, _origin, _seed_global_generators, perform
 from losses.spec import LossSpec
+from protocols.protocol import PerDataset
+from results.record import Stage
 from tests.harness.conftest import any_params
 
 CPU = torch.device("cpu")
@@ -46,6 +49,7 @@ def _train(
     kill_at: int | None = None,
     origin: str = "here",
     spec: LossSpec | None = None,
+    validated: bool = True,
 ) -> Trained:
     """Train from scratch or from the checkpoint; stop after so many iterations, or die when an epoch was validated."""
     _seed_global_generators(1 if path is None or not path.exists() else 2)
@@ -61,7 +65,7 @@ def _train(
         spec or LOSSES.find(job.loss),
         models.build(job.protocol, seed=job.seed),
         train,
-        validation,
+        validation if validated else None,
         device=CPU,
         on_validation=kill,
         checkpoint=Checkpoint(path, origin),
@@ -94,6 +98,28 @@ def test_a_training_stopped_at_any_iteration_ends_with_the_same_bits(
     with pytest.raises(StoppedError):
         _train(job, tiny_images, path, iterations=iterations)
     _same(_train(job, tiny_images, path), _train(job, tiny_images))
+
+
+@pytest.mark.parametrize("stage", ["schedule", "final"])
+@pytest.mark.parametrize("iterations", [0, 1, 2, 3, 4, 6, 9, 11])
+def test_schedule_warm_up_and_clipping_go_on_where_they_were(
+    job: FoldJob, tiny_images: ImageSet, tmp_path: Path, iterations: int, stage: Stage
+) -> None:
+    """Epochs of two iterations: the warm-up ends after 2, the rates fall after 3 by steps, a plateau or the record."""
+    changes = {"two_stages": True, "folds": 1, "trials": 0, "validation_fraction": 0.5, "epoch_choice": "last"}
+    how = {"optimizer": "adam", "loss_optimizer": "adamw", "clip_gradients": 1e-3, "warm_up": 2, "max_epochs": 6}
+    falling = {"lr_step": PerDataset(3), "lr_decay": PerDataset(0.5), "plateau_patience": 1}
+    protocol = job.protocol.vary({**changes, **how, **falling, "validation_interval": PerDataset(1), "lr": 1e-2})
+    recorded = Recorded(steps=(3,), epochs=5) if stage == "final" else None
+    job = replace(job, protocol=protocol, stage=stage, recorded=recorded, loss="proxy_anchor", params=WITH_PROXIES)
+    path = tmp_path / "checkpoint.pt"
+    validated = stage == "schedule"
+    if iterations < (12 if validated else 10):
+        with pytest.raises(StoppedError):
+            _train(job, tiny_images, path, iterations=iterations, validated=validated)
+    resumed = _train(job, tiny_images, path, validated=validated)
+    _same(resumed, _train(job, tiny_images, validated=validated))
+    assert bool(resumed.history) is validated
 
 
 def test_a_training_killed_after_each_of_its_validations_ends_with_the_same_bits(

@@ -137,6 +137,16 @@ def test_plan_counts_trainings_and_runs_none(root: Path, tmp_path: Path) -> None
     assert words[1:3] == [str(quick.trials * quick.folds), str(quick.repeats * quick.folds)]
 
 
+def test_a_traditional_protocol_is_planned_with_its_two_stages(root: Path) -> None:
+    options = ("--trunk", "small_conv", "--set=resize=28", "--set=crop=28", "--set=epoch_choice=best_on_test")
+    small = ("--dataset", "glyphs", "--root", root, *options)
+    result = _mlrc("plan", "--losses", "proxy_nca_pp", "--protocol", "traditional_proxy_nca_pp", *small)
+    assert result.exit_code == 0, result.output
+    words = next(line.split() for line in result.stdout.splitlines() if line.strip().startswith("proxy_nca_pp"))
+    trainval_images = 80 * 16
+    assert words[1:4] == ["0", "10", f"{10 * 45 * (trainval_images // 32):,}"]
+
+
 WRONG: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"--losses": "contrastve"}, ("No loss named 'contrastve'. Did you mean 'contrastive'?",)),
     ({"--losses": ","}, ("At least one loss must be given", "mlrc list losses")),
@@ -149,6 +159,8 @@ WRONG: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"--trunk": "resnet5000"}, ("No trunk named 'resnet5000'",)),
     ({"--weights": "nowhere.pth"}, ("--weights must be a file", "nowhere.pth")),
     ({"--set": "trials=0"}, ("has published parameters for", "none for 'glyphs'")),
+    ({"--param": "margin=3"}, ("No loss here has a parameter 'margin' to give", "contrastive.pos_margin")),
+    ({"--param": "pos_margin=3"}, ("none for 'glyphs'", "give neg_margin with --param NAME=VALUE")),
     ({"--device": "abacus"}, ("The device 'abacus' cannot be used here", "--device cpu")),
 ]
 

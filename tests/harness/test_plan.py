@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 from harness.plan import FoldJob, Study, cost, repeats, untrained
+from harness.schedule import Recorded
 from protocols.quick import QUICK
 
 
@@ -25,9 +26,16 @@ def test_key_and_seed_depend_on_everything_a_job_is() -> None:
         replace(job, stage="final"),
         replace(job, number=3),
         replace(job, fold=0),
+        replace(job, recorded=Recorded((), 5)),
+        replace(job, recorded=Recorded((3,), 5)),
     ]
-    assert len({one.key for one in [job, *others]}) == 9
-    assert len({one.seed for one in [job, *others]}) == 9
+    assert len({one.key for one in [job, *others]}) == 11
+    assert len({one.seed for one in [job, *others]}) == 11
+
+
+def test_keys_are_those_of_the_ledgers_that_there_are() -> None:
+    job = _job()
+    assert (job.key, job.seed) == ("7294c80e84a01da1", 3_283_935_702_978_424_848)
 
 
 def test_key_and_seed_do_not_depend_on_the_order_of_parameters() -> None:

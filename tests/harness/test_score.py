@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from harness.clustering import clustering_scores
 from harness.metrics import retrieval
 from harness.score import Task, concatenate, separated_and_concatenated
 
@@ -82,3 +83,18 @@ def test_queries_ask_the_gallery_and_not_each_other(
 def test_folds_that_embed_different_images_are_refused(lengths: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="must have embedded the same images"):
         concatenate([np.ones((length, 2), np.float32) for length in lengths])
+
+
+def test_nmi_is_that_of_clusters_of_the_same_seed_and_the_mean_over_the_folds(
+    folds: list[NDArray[np.float32]], labels: NDArray[np.int64]
+) -> None:
+    scores = separated_and_concatenated(folds, Task(labels), nmi_seed=3)
+    alone = [clustering_scores(fold, labels, seed=3, backend="scikit-learn")["NMI"] for fold in folds]
+    assert scores.separated["NMI"] == pytest.approx(np.mean(alone))
+    joined = clustering_scores(concatenate(folds), labels, seed=3, backend="scikit-learn")["NMI"]
+    assert scores.concatenated["NMI"] == pytest.approx(joined)
+    assert min(alone) > 30
+    assert joined > np.mean(alone)
+    assert "NMI" not in scores.separated_sums.sums
+    assert scores.concatenated == separated_and_concatenated(folds, Task(labels), nmi_seed=3).concatenated
+    assert "NMI" not in separated_and_concatenated(folds, Task(labels)).separated

@@ -197,7 +197,7 @@ def test_a_number_may_be_set_per_dataset_or_once_for_all() -> None:
     assert of(protocol.set(["batch_size.sop=8"]).batch_size, "sop") == 8
     assert of(protocol.set(["batch_size=8"]).batch_size, "sop") == 8
     with pytest.raises(ValueError, match="images_per_class_pairs must divide batch_size=66, but got 4"):
-        protocol.set(["batch_size.sop=66"])
+        protocol.set(["batch_size=66"])
     assert replace(protocol, sampling="random", batch_size=66).batch_size == 66
 
 

@@ -1,0 +1,289 @@
+"""The traditional protocols from end to end: who trains on what, who sees test images, what a stop leaves."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import work
+from harness.comparison import Comparison, prepare
+from harness.drive import StudyState, drive
+from harness.execute import Execute, in_this_process
+from harness.final import EmbeddingFiles
+from harness.images.dataset import ImageSet
+from harness.plan import FoldJob, Study, cost
+from harness.schedule import recorded
+from harness.score import Task
+from harness.train import Subset, Trained, train_fold
+from harness.work import FoldOutcome, Workplace, split, task
+from protocols.catalogue import PROTOCOLS
+from protocols.protocol import PerDataset, Protocol
+from protocols.quick import QUICK
+from results.evidence import gather
+from results.ledger import LEDGER, Ledger, Records, read
+from results.record import Environment, Stage
+from tests.harness.conftest import ENVIRONMENT, SpyPixels
+
+TRADITIONAL = [name for name in PROTOCOLS if name.startswith("traditional")]
+PAPER_LOSS = {
+    "traditional_mpa": "multi_proxy_anchor",
+    "traditional_mean_field": "mean_field_classwise_multi_similarity",
+    "traditional_proxy_nca_pp": "proxy_nca_pp",
+}
+SMALL = [
+    *("trunk=small_conv", "weights=", "channels=grey", "maximum=1", "mean=0.5", "std=0.5", "frozen_batch_norm=false"),
+    *("flip=0", "repeats=2", "max_epochs=3", "embedding_size=8", "plateau_patience=1"),
+]
+
+
+def small(name: str, *more: str, side: int = 16) -> Protocol:
+    warm_up = ["warm_up=1"] if PROTOCOLS[name].warm_up else []
+    return PROTOCOLS[name].set([*SMALL, f"resize={side}", f"crop={side}", *warm_up, *more])
+
+
+def _run(runs: Path, studies: Iterable[Study], execute: Execute, asked: Task, environment: Environment) -> Records:
+    with Ledger(runs) as ledger:
+        records = ledger.records
+        held = EmbeddingFiles(runs).held()
+        states = [StudyState(study, records.folds.values(), records.runs.values(), held) for study in studies]
+        drive(
+            states,
+            execute,
+            ledger,
+            task=asked,
+            environment=environment,
+            until="final",
+            on_record=lambda state, record: None,
+        )
+        assert [state.left("final") for state in states] == [0] * len(states)
+    return read(runs / LEDGER)
+
+
+def _study(protocol: Protocol, images: ImageSet, loss: str, params: dict[str, float] | None = None) -> Study:
+    return Study(protocol=protocol, dataset="tiny", fingerprint=images.fingerprint, loss=loss, params=params or {})
+
+
+def _on_tiny(
+    runs: Path, protocol: Protocol, images: ImageSet, workplace: Workplace, execute: Execute | None = None
+) -> Records:
+    study = _study(protocol, images, "proxy_nca_pp", {"temperature": 1 / 9})
+    asked = task(images, split(images, protocol).test)
+    return _run(runs, [study], execute or in_this_process(workplace, lambda *_: None), asked, ENVIRONMENT)
+
+
+@pytest.mark.parametrize("name", TRADITIONAL)
+def test_each_runs_end_to_end_on_glyphs(name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.getbasetemp() / "glyphs"
+    nmi = ["nmi=true"] if name == "traditional_proxy_nca_pp" else []
+    protocol = small(name, "batch_size=64", "max_epochs=2", *nmi, side=28)
+    comparison: Comparison = prepare(
+        dataset="glyphs", losses=[PAPER_LOSS[name]], protocol=protocol, root=root, device="cpu"
+    )
+    here = in_this_process(comparison.workplace, lambda *_: None)
+    records = _run(tmp_path, comparison.studies, here, comparison.task, comparison.workplace.environment)
+    stages = [(fold.loss, fold.stage, fold.outcome) for fold in records.folds.values()]
+    stages_of_loss: list[Stage] = ["schedule", "final"] if protocol.two_stages else ["final"]
+    assert sorted(stages) == sorted(
+        [("untrained", "untrained", "done"), *((PAPER_LOSS[name], stage, "done") for stage in stages_of_loss)] * 2
+    )
+    expected = {"P@1", "RP", "MAP@R", "R@1", "R@8", "nDCG@8"} | ({"NMI"} if nmi else set())
+    for run in records.runs.values():
+        assert expected <= run.separated.keys()
+        assert run.separated["P@1"] == pytest.approx(run.concatenated["P@1"], abs=0.2), "one model is its own ensemble"
+        assert run.cut == "official"
+
+
+def _watched(monkeypatch: pytest.MonkeyPatch, images: ImageSet) -> dict[tuple[Stage, int], set[int]]:
+    """Note which images every training reads, by stage and repeat."""
+    assert isinstance(images.pixels, SpyPixels)
+    spy = images.pixels
+    found: dict[tuple[Stage, int], set[int]] = {}
+
+    def watched(job: FoldJob, *arguments: Any, **options: Any) -> Trained:
+        spy.read.clear()
+        trained = train_fold(job, *arguments, **options)
+        found[job.stage, job.number] = set(spy.read)
+        return trained
+
+    monkeypatch.setattr(work, "train_fold", watched)
+    return found
+
+
+ALL_CHOICES = {
+    "best_on_validation": (QUICK, []),
+    "last": (PROTOCOLS["traditional_mpa"], []),
+    "last, two stages": (PROTOCOLS["traditional_proxy_nca_pp"], []),
+    "best_on_test": (PROTOCOLS["traditional_mpa"], ["epoch_choice=best_on_test"]),
+    "best_on_test, two stages": (PROTOCOLS["traditional_proxy_nca_pp"], ["epoch_choice=best_on_test"]),
+}
+
+
+@pytest.mark.parametrize("choice", ALL_CHOICES)
+def test_only_best_on_test_reads_test_images_during_training_and_only_in_the_final_stage(
+    choice: str, tmp_path: Path, tiny_images: ImageSet, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, changes = ALL_CHOICES[choice]
+    protocol = base.set([*SMALL, "resize=16", "crop=16", "batch_size=16", "warm_up=1", "trials=0", *changes])
+    found = _watched(monkeypatch, tiny_images)
+    records = _on_tiny(tmp_path, protocol.vary({"loss_lr": PerDataset(0.1)}), tiny_images, workplace)
+    test = set(split(tiny_images, protocol).test.tolist())
+    assert {stage for stage, _ in found} == ({"schedule", "final"} if protocol.two_stages else {"final"})
+    for (stage, _), read_ in found.items():
+        assert read_
+        if choice.startswith("best_on_test") and stage == "final":
+            assert test <= read_
+        else:
+            assert not test & read_
+    for fold in records.folds.values():
+        validated = [epoch for epoch, _ in fold.history]
+        assert bool(validated) is (not choice.startswith("last") or fold.stage == "schedule")
+
+
+def test_without_validation_all_trainval_images_train_and_the_last_epoch_s_model_is_tested(
+    tmp_path: Path, tiny_images: ImageSet, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocol = small("traditional_mpa", "batch_size=12")
+    found = _watched(monkeypatch, tiny_images)
+    records = _on_tiny(tmp_path, protocol, tiny_images, workplace)
+    test = set(split(tiny_images, protocol).test.tolist())
+    assert set().union(*found.values()) == set(range(len(tiny_images.labels))) - test
+    for fold in records.folds.values():
+        assert (fold.history, fold.best_epoch, fold.best_score) == ((), None, None)
+
+
+def test_best_on_test_keeps_the_epoch_of_the_best_test_score(
+    tmp_path: Path, tiny_images: ImageSet, workplace: Workplace
+) -> None:
+    protocol = small("traditional_mpa", "batch_size=12", "epoch_choice=best_on_test", "max_epochs=4", "lr=1e-2")
+    records = _on_tiny(tmp_path, protocol, tiny_images, workplace)
+    for run in records.runs.values():
+        fold = records.folds[run.fold_keys[0]]
+        assert [epoch for epoch, _ in fold.history] == [0, 1, 2, 3, 4]
+        assert run.separated["P@1"] == pytest.approx(fold.best_score)
+        assert fold.best_score == max(score for epoch, score in fold.history if epoch)
+
+
+def test_queries_ask_the_gallery_when_the_epoch_is_chosen_on_the_test_set(
+    tmp_path: Path, tiny_images: ImageSet, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = np.arange(len(tiny_images.labels)) % 3 == 0
+    images = replace(tiny_images, queries=queries)
+    monkeypatch.setattr(work, "open_dataset", lambda name, root: images)
+    protocol = small("traditional_mpa", "batch_size=12", "epoch_choice=best_on_test")
+    records = _on_tiny(tmp_path, protocol, images, workplace)
+    for run in records.runs.values():
+        assert run.queries == queries[split(images, protocol).test].sum()
+        assert run.separated["P@1"] == pytest.approx(records.folds[run.fold_keys[0]].best_score)
+
+
+def test_stage_1_sees_one_half_of_the_training_classes_judges_on_the_other_and_stage_2_trains_on_all(
+    tmp_path: Path, tiny_images: ImageSet, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_by = _watched(monkeypatch, tiny_images)
+    subsets = {}
+    parts = work._parts
+
+    def noted(job: FoldJob, *arguments: Any) -> tuple[Subset, Subset | None]:
+        subsets[job.stage] = parts(job, *arguments)
+        return subsets[job.stage]
+
+    monkeypatch.setattr(work, "_parts", noted)
+    _on_tiny(tmp_path, small("traditional_proxy_nca_pp", "repeats=1"), tiny_images, workplace)
+
+    def classes(indices: Iterable[int]) -> set[int]:
+        return {int(tiny_images.labels[index]) for index in indices}
+
+    train, validation = subsets["schedule"]
+    assert validation is not None
+    assert (classes(train.indices), classes(validation.indices)) == (set(range(4)), set(range(4, 8)))
+    assert classes(read_by["schedule", 0]) == set(range(8)), "the test classes are 8 to 15"
+    train, validation = subsets["final"]
+    assert (classes(train.indices), validation) == (set(range(8)), None)
+    assert list(train.indices) == sorted(train.indices)
+    assert classes(read_by["final", 0]) == set(range(8))
+
+
+def test_stage_2_repeats_what_the_record_of_its_own_stage_1_says(
+    tmp_path: Path, tiny_images: ImageSet, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocol = small("traditional_proxy_nca_pp", "max_epochs=6")
+    jobs: dict[tuple[Stage, int], FoldJob] = {}
+
+    def noted(job: FoldJob, *arguments: Any, **options: Any) -> Trained:
+        jobs[job.stage, job.number] = job
+        return train_fold(job, *arguments, **options)
+
+    monkeypatch.setattr(work, "train_fold", noted)
+    records = _on_tiny(tmp_path, protocol, tiny_images, workplace)
+    for number in (0, 1):
+        stage_1 = records.folds[jobs["schedule", number].key]
+        assert len(stage_1.history) == 7
+        assert jobs["final", number].recorded == recorded(stage_1.history, protocol)
+        assert jobs["schedule", number].recorded is None
+    assert jobs["schedule", 0].seed != jobs["schedule", 1].seed
+    assert cost(_study(protocol, tiny_images, "proxy_nca_pp")) == (0, 4, 24)
+
+
+def test_a_stage_1_that_came_to_nothing_has_no_stage_2_and_the_others_go_on(
+    tmp_path: Path, tiny_images: ImageSet, workplace: Workplace
+) -> None:
+    honest = in_this_process(workplace, lambda *_: None)
+
+    def one_diverges(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
+        for outcome in honest(jobs):
+            if (outcome.job.stage, outcome.job.number) == ("schedule", 0):
+                yield FoldOutcome(outcome.job, replace(outcome.record, outcome="diverged"), None)
+            else:
+                yield outcome
+
+    records = _on_tiny(tmp_path, small("traditional_proxy_nca_pp"), tiny_images, workplace, one_diverges)
+    assert [(fold.stage, fold.number) for fold in records.folds.values()] == [
+        ("schedule", 0),
+        ("schedule", 1),
+        ("final", 1),
+    ]
+    assert [run.number for run in records.runs.values()] == [1]
+    notes = next(iter(gather(records))).notes
+    assert notes == ("proxy_nca_pp: repeat 0 has no score (fold 0 diverged).",)
+
+
+@pytest.mark.parametrize("stops", [(0,), (1, 0, 1)])
+def test_two_stages_that_stop_anywhere_and_go_on_give_the_same_records(
+    stops: tuple[int, ...], tmp_path: Path, tiny_images: ImageSet, workplace: Workplace
+) -> None:
+    protocol = small("traditional_proxy_nca_pp")
+    whole = in_this_process(workplace, lambda *_: None)
+
+    class KilledError(Exception):
+        pass
+
+    for count in stops:
+
+        def stopped(jobs: Iterable[FoldJob], count: int = count) -> Iterator[FoldOutcome]:
+            for number, outcome in enumerate(whole(jobs)):
+                if number == count:
+                    raise KilledError
+                yield outcome
+
+        with pytest.raises(KilledError):
+            _on_tiny(tmp_path / "parts", protocol, tiny_images, workplace, stopped)
+    parts = _on_tiny(tmp_path / "parts", protocol, tiny_images, workplace)
+    undisturbed = _on_tiny(tmp_path / "whole", protocol, tiny_images, workplace)
+    assert {key: run.separated for key, run in parts.runs.items()} == {
+        key: run.separated for key, run in undisturbed.runs.items()
+    }
+    assert parts.folds.keys() == undisturbed.folds.keys()
+
+
+def test_random_batches_need_as_many_training_images_as_a_batch_has(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="batch_size must not exceed the .* training images, .* got 9999"):
+        prepare(
+            dataset="glyphs",
+            losses=["multi_proxy_anchor"],
+            protocol=small("traditional_mpa", "batch_size=9999"),
+            root=tmp_path,
+            device="cpu",
+        )
