@@ -48,16 +48,6 @@ def require_a_batch(images: int, protocol: Protocol, dataset: str) -> None:
             )
 
 
-def require_a_batch(images: int, protocol: Protocol, dataset: str) -> None:
-    """Raise `ValueError` where so many training images make no full batch of a protocol that drops incomplete ones."""
-    batch_size = of(protocol.batch_size, dataset)
-    if protocol.sampling == "random" and images < batch_size:
-        raise ValueError(
-            f"batch_size must not exceed the {images} training images, since incomplete batches are dropped, but got "
-            f"{batch_size}; use --set batch_size={images} or less."
-        )
-
-
 def iterations_per_epoch(images: int, protocol: Protocol, dataset: str) -> int:
     """Give the iterations of an epoch over so many training images: as many full batches as they make, at least one."""
     return protocol.iterations_per_epoch or max(1, images // of(protocol.batch_size, dataset))
