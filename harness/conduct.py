@@ -3,17 +3,19 @@
 No result depends on anything here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from harness.comparison import Comparison
 from harness.drive import StudyState, Until, drive
-from harness.events import Event
-from harness.execute import in_processes
+from harness.events import Event, OnEvent
+from harness.execute import Execute, in_processes
 from harness.final import EmbeddingFiles
 from harness.progress import Display
 from harness.run_log import RunLog
 from harness.stopping import Stop
+from harness.work import Workplace
 from results.ledger import Ledger
 from results.record import FoldRecord, RunRecord
 
@@ -36,12 +38,14 @@ class Means:
 
     Attributes:
         workers: number of worker processes in all, spread over the comparison's devices.
+        elsewhere: gives an executor to use in place of worker processes here.
         stop: ends the run before its work is done.
         save_models: keep the weights of the final stage's models.
         listeners: hear of everything, beside the display and the log.
     """
 
     workers: int
+    elsewhere: Callable[[Workplace, OnEvent, Stop], Execute] | None = None
     stop: Stop = field(default_factory=Stop)
     save_models: bool = False
     listeners: tuple[Listener, ...] = ()
@@ -66,6 +70,7 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
 
     Raises:
         OSError: the disk is full.
+        UnfitError: a machine lacks what the trainings need.
         KeyboardInterrupt: Ctrl-C came twice.
     """
     runs = ledger.path.parent
@@ -84,9 +89,13 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
             for listener in listeners:
                 listener.recorded(state, record)
 
+        if means.elsewhere:
+            execute = means.elsewhere(workplace, told, means.stop)
+        else:
+            execute = in_processes(workplace, means.workers, told, devices=comparison.devices, stop=means.stop)
         drive(
             states,
-            in_processes(workplace, means.workers, told, devices=comparison.devices, stop=means.stop),
+            execute,
             ledger,
             task=comparison.task,
             environment=comparison.workplace.environment,

@@ -21,6 +21,10 @@ POLL_SECONDS = 0.5
 """How long a wish to stop may go unnoticed while no worker has anything to tell."""
 
 
+class UnfitError(Exception):
+    """A machine lacks what the jobs need; a person has to see to it, and the same command goes on then."""
+
+
 def in_this_process(workplace: Workplace, on_event: OnEvent, stop: Stop | None = None) -> Execute:
     """Do one job after the other, here."""
     asked = stop or Stop()
