@@ -51,7 +51,7 @@ def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
     yield "The bootstrap over test classes, class_low and class_high in leaderboard.csv, covers the choice of classes."
     folds = len(board.runs[0].fold_keys)
     if folds == 1:
-        yield "One model per repeat, so concatenated and separated are the same."
+        yield "One model per repeat, so there is no ensemble."
     else:
         yield f"Concatenated is an ensemble of the {folds} fold models; separated is the mean over them."
     if board.contests:

@@ -96,6 +96,11 @@ class Board:
         return tuple(dict.fromkeys(row.loss for row in self.rows))
 
     @property
+    def settings(self) -> tuple[str, ...]:
+        """The column groups of the printed tables, the concatenation first as in the paper; one model has none."""
+        return ("separated",) if all(len(run.fold_keys) == 1 for run in self.runs) else SETTINGS[::-1]
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics of the printed tables."""
         return table_metrics(row.metric for row in self.rows)

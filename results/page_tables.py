@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from results.leaderboard import Board, Row, costs
-from results.metric_names import RANKED_BY, SETTINGS
+from results.metric_names import RANKED_BY
 from results.pairs import ALPHA, Contest, Pair
 from results.table import ABSENT, Cell, Reference, layout
 
@@ -43,7 +43,7 @@ def comparisons(board: Board, margin: float) -> str:
     """
     shown: list[str] = []
     others: list[str] = []
-    for setting in reversed(SETTINGS):
+    for setting in board.settings:
         for metric in board.metrics:
             contest = board.contests.get((setting, metric))
             if contest:

@@ -13,13 +13,13 @@ from matplotlib.ticker import MaxNLocator
 
 from results.curves import Curve, best_so_far, convergence, validation
 from results.leaderboard import Board, Row
-from results.metric_names import RANKED_BY, SETTINGS
+from results.metric_names import RANKED_BY
 from results.record import UNTRAINED
 
 Importances = Mapping[str, Mapping[str, float]]
 """Loss to parameter to its share of importance, 0 … 1."""
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """M. Okabe, K. Ito: colours that people with colour-blind eyes tell apart."""
 _STYLE_SHEET: dict[Any, Any] = {
     "svg.hashsalt": "mlrc",
@@ -57,7 +57,7 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
     axis = "iterations" if per_epoch else "epochs"
 
     def grey(drawn: Collection[str]) -> str:
-        return "; grey: the other losses" if len(drawn) > len(_COLOURS) else ""
+        return "; grey: the other losses" if len(drawn) > len(COLOURS) else ""
 
     candidates: list[tuple[str, str, str, bool, Callable[[], Figure]]] = [
         (
@@ -98,8 +98,7 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
             lambda: _validation({loss: found for loss, found in curves.items() if found}, f"{metric} (%)"),
         ),
     ]
-    with matplotlib.style.context(["default", _STYLE_SHEET]):
-        return [_plot(name, title, told, draw()) for name, title, told, there, draw in candidates if there]
+    return [drawn(name, title, told, draw) for name, title, told, there, draw in candidates if there]
 
 
 def _without_importance(losses: Sequence[str]) -> str:
@@ -108,24 +107,26 @@ def _without_importance(losses: Sequence[str]) -> str:
     return f" None of {', '.join(losses)}: fewer than two parameters, too few trials, or a loss not installed here."
 
 
-def _plot(name: str, title: str, told: str, figure: Figure) -> Plot:
-    """Save a figure without the date and the version that made it, so that its bytes are the same every time."""
+def drawn(name: str, title: str, told: str, draw: Callable[[], Figure]) -> Plot:
+    """Draw in the house's style, and save without date and version, so that the bytes are the same every time."""
     svg, png = BytesIO(), BytesIO()
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    figure.savefig(png, format="png", metadata={"Software": None})
+    with matplotlib.style.context(["default", _STYLE_SHEET]):
+        figure = draw()
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(png, format="png", metadata={"Software": None})
     return Plot(name, title, told, svg.getvalue(), png.getvalue())
 
 
 def _scores(board: Board) -> Figure:
     rows = {(row.loss, row.setting): row for row in board.rows if row.metric == RANKED_BY}
-    settings = tuple(reversed(SETTINGS))
+    settings = board.settings
     losses = sorted(board.losses, key=lambda loss: rows[loss, settings[0]].mean if (loss, settings[0]) in rows else 0)
     figure = Figure(figsize=(8, 1.2 + 0.32 * len(losses)))
-    for axes, setting in zip(np.atleast_1d(figure.subplots(1, 2, sharey=True)), settings, strict=True):
+    for axes, setting in zip(np.atleast_1d(figure.subplots(1, len(settings), sharey=True)), settings, strict=True):
         for place, loss in enumerate(losses):
             if (loss, setting) in rows:
                 _interval(axes, place, rows[loss, setting])
-        axes.set_title(setting)
+        axes.set_title(setting if len(settings) > 1 else "")
         axes.set_xlabel(f"{RANKED_BY} (%)")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
         axes.set_yticks(range(len(losses)), losses)
@@ -135,7 +136,7 @@ def _scores(board: Board) -> Figure:
 
 
 def _interval(axes: Axes, place: int, row: Row) -> None:
-    colour = "#777777" if row.loss == UNTRAINED else _COLOURS[0]
+    colour = "#777777" if row.loss == UNTRAINED else COLOURS[0]
     if row.classes:
         axes.plot(row.classes, (place, place), "|-", color=colour, linewidth=1.2, markersize=7)
     if row.ci95 is not None:
@@ -145,11 +146,11 @@ def _interval(axes: Axes, place: int, row: Row) -> None:
 
 def _lines(curves: Mapping[str, Curve], xlabel: str, ylabel: str, *, step: bool = False) -> Figure:
     drawn: dict[str, Any] = {"drawstyle": "steps-post", "marker": "o", "markersize": 3} if step else {}
-    if len(curves) > len(_COLOURS):
+    if len(curves) > len(COLOURS):
         return _panels(curves, xlabel, ylabel, drawn)
     figure = Figure(figsize=(8, 4))
     axes = figure.subplots()
-    for (loss, curve), colour in zip(curves.items(), _COLOURS, strict=False):
+    for (loss, curve), colour in zip(curves.items(), COLOURS, strict=False):
         _line(axes, curve, colour, drawn, label=loss)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
@@ -164,7 +165,7 @@ def _panels(curves: Mapping[str, Curve], xlabel: str, ylabel: str, drawn: dict[s
     for axes, (loss, curve) in zip(grid, curves.items(), strict=False):
         for other in curves.values():
             axes.plot(other.x, other.y, color="#d0d0d0", linewidth=0.6, drawstyle=drawn.get("drawstyle", "default"))
-        _line(axes, curve, _COLOURS[0], drawn, label=loss)
+        _line(axes, curve, COLOURS[0], drawn, label=loss)
     return figure
 
 
@@ -181,7 +182,7 @@ def _validation(curves: Mapping[str, Sequence[tuple[int, Curve]]], ylabel: str) 
         for fold, curve in found:
             label = None if fold in seen else f"fold {fold}"
             seen.add(fold)
-            axes.plot(curve.x, curve.y, color=_COLOURS[fold % len(_COLOURS)], linewidth=0.8, alpha=0.7, label=label)
+            axes.plot(curve.x, curve.y, color=COLOURS[fold % len(COLOURS)], linewidth=0.8, alpha=0.7, label=label)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=8)
     return figure
 
@@ -219,7 +220,7 @@ def _importances(importances: Importances) -> Figure:
         top += 0.6  # sets the losses apart
     figure = Figure(figsize=(8, 0.8 + 0.24 * top))
     axes = figure.subplots()
-    axes.barh([place for place, *_ in bars], [share for *_, share in bars], color=_COLOURS[0], height=0.7)
+    axes.barh([place for place, *_ in bars], [share for *_, share in bars], color=COLOURS[0], height=0.7)
     axes.set_yticks([place for place, *_ in bars], [name for _, name, _ in bars])
     axes.set_ylim(top - 1, -0.8)
     axes.set_xlim(0, 1)

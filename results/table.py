@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from results.caption import caption
 from results.leaderboard import Board, Row
-from results.metric_names import RANKED_BY, SETTINGS
+from results.metric_names import RANKED_BY
 from results.record import UNTRAINED
 
 ABSENT = "–"
@@ -52,7 +52,7 @@ class Layout:
     """A table before it has a format.
 
     Attributes:
-        settings: heading of each column group, the concatenation first as in the paper.
+        settings: heading of each column group.
         metrics: columns of each group.
     """
 
@@ -63,23 +63,24 @@ class Layout:
 
 def layout(board: Board, references: Sequence[Reference] = ()) -> Layout:
     """Lay out the table of a board."""
-    settings = tuple(reversed(SETTINGS))
-    names = [(setting, metric) for setting in settings for metric in board.metrics]
+    names = [(setting, metric) for setting in board.settings for metric in board.metrics]
     rows = {(row.loss, row.setting, row.metric): row for row in board.rows}
     best = {name: _best(board, name, rows) for name in names}
     lines = []
     for loss in dict.fromkeys((*board.losses, *(reference.loss for reference in references))):
         if loss in board.losses:
             cells = tuple(_cell(rows.get((loss, *name)), bold=loss in best[name]) for name in names)
-            ranks = tuple(_rank(board, setting, loss) for setting in settings)
+            ranks = tuple(_rank(board, setting, loss) for setting in board.settings)
             lines.append(Line(loss, cells, ranks, is_reference=False))
         for reference in references:
             if reference.loss == loss:
                 given = (reference.values.get(name) for name in names)
                 cells = tuple(None if value is None else Cell(value, None, bold=False) for value in given)
-                lines.append(Line(reference.title, cells, (None,) * len(settings), is_reference=True))
+                lines.append(Line(reference.title, cells, (None,) * len(board.settings), is_reference=True))
     return Layout(
-        settings=tuple(_heading(board, setting) for setting in settings), metrics=board.metrics, lines=tuple(lines)
+        settings=tuple(_heading(board, setting) for setting in board.settings),
+        metrics=board.metrics,
+        lines=tuple(lines),
     )
 
 
@@ -160,7 +161,7 @@ def _rank(board: Board, setting: str, loss: str) -> int | None:
 def _heading(board: Board, setting: str) -> str:
     run = next(run for run in board.runs if run.loss != UNTRAINED or board.losses == (UNTRAINED,))
     dimensions = run.embedding_size * (len(run.fold_keys) if setting == "concatenated" else 1)
-    return f"{setting.capitalize()} ({dimensions}-dim)"
+    return f"{setting.capitalize() if len(board.settings) > 1 else 'One model'} ({dimensions}-dim)"
 
 
 def _marked(cell: Cell | None) -> str:

@@ -57,6 +57,7 @@ def make(
     seed: int = 0,
     environment: Environment = ENVIRONMENT,
     fields: Mapping[str, object] | None = None,
+    folds: int = FOLDS,
 ) -> Made:
     """Make the records of a study.
 
@@ -69,9 +70,10 @@ def make(
         seed: of the made-up scores.
         environment: of all records.
         fields: of the protocol beside folds, trials, repeats and embedding_size.
+        folds: of every trial and repeat.
     """
     made = Made()
-    numbers = {"name": protocol, "folds": FOLDS, "trials": trials, "repeats": repeats, "embedding_size": 128, "seed": 0}
+    numbers = {"name": protocol, "folds": folds, "trials": trials, "repeats": repeats, "embedding_size": 128, "seed": 0}
     made.records.add(
         ProtocolRecord(digest=digest, name=protocol, fields={**numbers, **(fields or {})}, changes=changes or {})
     )
@@ -80,7 +82,7 @@ def make(
         generator = np.random.default_rng([seed, int.from_bytes(loss.encode(), "big") % 2**32])
         classes = np.random.default_rng(5).normal(0, 0.08, size=CLASSES)
         for trial in range(trials if loss != UNTRAINED else 0):
-            for fold in range(FOLDS):
+            for fold in range(folds):
                 outcome: Outcome = "diverged" if (loss, trial, fold) in diverged else "done"
                 made.records.add(
                     _fold(shared, loss, "search", trial, fold, {"margin": trial / 10}, outcome, environment)
@@ -88,14 +90,14 @@ def make(
         params = {} if loss == UNTRAINED else {"margin": (trials - 1) / 10}
         for number in range(repeats):
             stage = UNTRAINED if loss == UNTRAINED else "final"
-            folds = [_fold(shared, loss, stage, number, fold, params, "done", environment) for fold in range(FOLDS)]
-            for record in folds:
+            parts = [_fold(shared, loss, stage, number, fold, params, "done", environment) for fold in range(folds)]
+            for record in parts:
                 made.records.add(record)
             level = np.clip(mean / 100 + classes + generator.normal(0, noise / 100), 0, 0.8)
             sums = {"classes": np.arange(CLASSES), "counts": np.full(CLASSES, QUERIES)}
             for setting, factor in (("separated", 0.75), ("concatenated", 1.0)):
                 sums |= {f"{setting}/{name}": QUERIES * factor * share * level for name, share in SHARES.items()}
-            key = _key("run", *(record.key for record in folds))
+            key = _key("run", *(record.key for record in parts))
             made.per_class[key] = sums
             made.records.add(
                 RunRecord(
@@ -105,7 +107,7 @@ def make(
                     loss=loss,
                     params=params,
                     number=number,
-                    fold_keys=tuple(record.key for record in folds),
+                    fold_keys=tuple(record.key for record in parts),
                     test_classes=CLASSES,
                     test_images=CLASSES * QUERIES,
                     left_out=0,

@@ -10,6 +10,7 @@ import pytest
 
 from results.caption import caption
 from results.leaderboard import Board, boards
+from results.page_tables import comparisons, scores
 from results.record import UNTRAINED
 from results.report import tables
 from results.table import Reference, latex, layout, markdown
@@ -67,6 +68,18 @@ def test_a_loss_that_could_not_be_compared_but_leads_is_bold_too() -> None:
     (board,) = boards(study.records, without)
     bold = {line.title for line in layout(board).lines for cell in line.cells if cell and cell.bold}
     assert "triplet" in bold
+
+
+def test_one_model_per_repeat_has_one_group_of_columns() -> None:
+    study = make({UNTRAINED: 20.0, "triplet": 60.0, "contrastive": 40.0}, folds=1)
+    (board,) = boards(study.records, study.per_class)
+    plan = layout(board, [PAPER])
+    assert plan.settings == ("One model (128-dim)",)
+    assert {(len(line.cells), len(line.ranks)) for line in plan.lines} == {(4, 1)}
+    assert "One model per repeat, so there is no ensemble." in caption(board)
+    assert "oncatenated" not in markdown(board)
+    assert r"\begin{tabular}{lcccc}" in latex(board)
+    assert scores(board, []).count("<th colspan") == comparisons(board, 1.0).count("<h4>MAP@R") == 1
 
 
 def test_a_papers_row_stands_below_ours_and_is_neither_bold_nor_ranked() -> None:
