@@ -27,6 +27,17 @@ def test_the_best_so_far_never_falls_and_a_diverged_trial_scores_nothing() -> No
     np.testing.assert_array_equal(curve.y, [21.5, 21.5, 31.5])
 
 
+def test_the_score_of_a_trial_is_the_mean_of_its_folds_or_nothing() -> None:
+    assert _evidence().trial_scores == {0: 21.5, 1: 0.0, 2: 31.5}
+
+
+def test_a_training_without_validation_has_no_curve() -> None:
+    evidence = _evidence()
+    silent = tuple(_with_history(record) if record.fold == 0 else record for record in evidence.final)
+    assert [fold for fold, _ in validation(replace(evidence, final=silent))] == [1, 2, 3, 1, 2, 3]
+    np.testing.assert_array_equal(convergence(replace(evidence, final=silent), 1).x, [0, 4, 8])
+
+
 def test_every_training_of_the_repeats_has_its_validation_curve() -> None:
     found = validation(_evidence())
     assert [fold for fold, _ in found] == [0, 1, 2, 3, 0, 1, 2, 3]

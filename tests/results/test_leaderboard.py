@@ -118,6 +118,33 @@ def test_a_repeat_whose_fold_diverged_is_missing_and_said() -> None:
     assert board.notes == ("triplet: repeat 1 has no score (fold 2 diverged).",)
 
 
+def test_what_failed_before_a_repeat_was_scored_or_in_another_search_is_not_said_of_it() -> None:
+    made = make({"triplet": 60.0}, repeats=2)
+    fold = made.records.folds[_run(made, "triplet", 1).fold_keys[2]]
+    made.records.add(replace(fold, key="an earlier attempt", outcome="failed"))
+    made.records.add(replace(fold, key="another search", outcome="diverged", number=5, params={"margin": 9.0}))
+    (board,) = boards(made.records, made.per_class)
+    assert board.notes == ()
+
+
+def test_the_order_of_the_ledger_changes_nothing() -> None:
+    made = make(MEANS)
+    turned = Records(
+        protocols=made.records.protocols,
+        folds=dict(reversed(made.records.folds.items())),
+        runs=dict(reversed(made.records.runs.items())),
+    )
+    assert tables(boards(turned, made.per_class)) == tables(boards(made.records, made.per_class))
+    assert [run.number for run in boards(turned, made.per_class)[0].evidence[1].runs] == [0, 1, 2]
+
+
+def test_one_repeat_of_the_untrained_trunk_is_enough() -> None:
+    made = make({UNTRAINED: 20.0})
+    records = _without(made.records, runs={_run(made, UNTRAINED, number).key for number in (1, 2)})
+    (board,) = boards(records, made.per_class)
+    assert board.notes == ()
+
+
 def test_unfinished_repeats_are_said() -> None:
     made = make(MEANS)
     records = _without(made.records, runs={_run(made, "triplet", number).key for number in (1, 2)})

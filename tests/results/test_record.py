@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.record import Environment, FoldRecord, ProtocolRecord, Record, RunRecord, from_line, to_line
+from results.record import (
+    Environment,
+    FoldRecord,
+    ProtocolRecord,
+    Record,
+    RunRecord,
+    SweepPoint,
+    SweepRecord,
+    from_line,
+    to_line,
+)
 
 TEXT = st.text(max_size=12)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -56,10 +66,30 @@ RUN = st.builds(
     concatenated=SCORES,
     environment=ENVIRONMENT,
 )
+POINT = st.builds(
+    SweepPoint,
+    labels=st.lists(TEXT, max_size=2).map(tuple),
+    loss=TEXT,
+    digest=TEXT,
+    params=PARAMS,
+    printed=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=2).map(tuple),
+)
+SWEEP = st.builds(
+    SweepRecord,
+    key=TEXT,
+    name=TEXT,
+    title=TEXT,
+    source=TEXT,
+    note=TEXT,
+    dataset=TEXT,
+    fingerprint=TEXT,
+    factors=st.lists(TEXT, max_size=2).map(tuple),
+    points=st.lists(POINT, max_size=2).map(tuple),
+)
 PROTOCOL = st.builds(ProtocolRecord, digest=TEXT, name=TEXT, fields=PARAMS, changes=PARAMS)
 
 
-@given(st.one_of(FOLD, RUN, PROTOCOL))
+@given(st.one_of(FOLD, RUN, PROTOCOL, SWEEP))
 def test_a_record_comes_back_from_its_line_as_it_was(record: Record) -> None:
     line = to_line(record)
     assert "\n" not in line

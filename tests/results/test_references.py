@@ -75,4 +75,8 @@ def test_a_reference_without_reason_or_without_a_run_is_refused(runs: Path, tmp_
         accept(tmp_path, "canary", runs, "  ")
     with pytest.raises(FileNotFoundError, match="no ledger.jsonl"):
         accept(tmp_path, "canary", tmp_path / "nowhere", "why not")
+    unfinished = make(MEANS)
+    unfinished.records.runs.clear()
+    with pytest.raises(ValueError, match="must hold a finished repeat"):
+        accept(tmp_path, "canary", unfinished.write(tmp_path / "unfinished"), "why not")
     assert not (tmp_path / "references").exists()
