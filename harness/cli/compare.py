@@ -1,6 +1,7 @@
 """The commands that do the protocol: plan, run, search, final."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from harness.cli.options import (
     CONSOLE,
+    USAGE_ERROR,
     Changes,
     Dataset,
     Device,
@@ -18,14 +20,17 @@ from harness.cli.options import (
     Params,
     PerDevice,
     ProtocolName,
+    Ray,
     Root,
     Runs,
     SaveModels,
     StopAfter,
     Storage,
+    TensorBoard,
     Trunk,
     Weights,
     Workers,
+    needs,
     user_errors,
 )
 from harness.cli.report import write
@@ -86,6 +91,8 @@ def run(
     device: Device = "auto",
     stop_after: StopAfter = None,
     storage: Storage = None,
+    ray: Ray = None,
+    tensorboard: TensorBoard = False,
     save_models: SaveModels = False,
     out: Out = None,
 ) -> None:
@@ -93,7 +100,8 @@ def run(
 
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
-    comparison = _prepare(dataset, losses, protocol, changes, params, trunk, weights, no_cache, root, device)
+    here = "cpu" if ray else device  # with Ray the driver trains nothing itself
+    comparison = _prepare(dataset, losses, protocol, changes, params, trunk, weights, no_cache, root, here)
     _run(
         comparison,
         runs,
@@ -103,6 +111,9 @@ def run(
         stop_after=stop_after,
         storage=storage,
         save_models=save_models,
+        ray=ray,
+        device=device,
+        tensorboard=tensorboard,
     )
     write(runs, out)
 
@@ -123,13 +134,27 @@ def search(
     device: Device = "auto",
     stop_after: StopAfter = None,
     storage: Storage = None,
+    ray: Ray = None,
+    tensorboard: TensorBoard = False,
 ) -> None:
     """Do the search alone: no test image is embedded.
 
     Example: mlrc search --dataset glyphs --losses contrastive --protocol quick
     """
-    comparison = _prepare(dataset, losses, protocol, changes, None, trunk, weights, no_cache, root, device)
-    _run(comparison, runs, workers, "search", per_device=per_device, stop_after=stop_after, storage=storage)
+    here = "cpu" if ray else device  # with Ray the driver trains nothing itself
+    comparison = _prepare(dataset, losses, protocol, changes, None, trunk, weights, no_cache, root, here)
+    _run(
+        comparison,
+        runs,
+        workers,
+        "search",
+        per_device=per_device,
+        stop_after=stop_after,
+        storage=storage,
+        ray=ray,
+        device=device,
+        tensorboard=tensorboard,
+    )
 
 
 @app.command()
@@ -149,6 +174,8 @@ def final(
     device: Device = "auto",
     stop_after: StopAfter = None,
     storage: Storage = None,
+    ray: Ray = None,
+    tensorboard: TensorBoard = False,
     save_models: SaveModels = False,
     out: Out = None,
     published: Annotated[
@@ -162,7 +189,8 @@ def final(
     from harness.comparison import require_searched
 
     chosen = [*(changes or []), "trials=0"] if published else changes
-    comparison = _prepare(dataset, losses, protocol, chosen, params, trunk, weights, no_cache, root, device)
+    here = "cpu" if ray else device  # with Ray the driver trains nothing itself
+    comparison = _prepare(dataset, losses, protocol, chosen, params, trunk, weights, no_cache, root, here)
     with user_errors():
         require_searched(comparison, runs)
     _run(
@@ -174,6 +202,9 @@ def final(
         stop_after=stop_after,
         storage=storage,
         save_models=save_models,
+        ray=ray,
+        device=device,
+        tensorboard=tensorboard,
     )
     write(runs, out)
 
@@ -221,10 +252,14 @@ def _run(
     stop_after: str | None = None,
     storage: str | None = None,
     save_models: bool = False,
+    ray: str | None = None,
+    device: str = "auto",
+    tensorboard: bool = False,
 ) -> None:
     from harness.atomic import is_full
-    from harness.conduct import Means, conduct, number_of_workers
+    from harness.conduct import Listener, Means, conduct, number_of_workers
     from harness.disk import shortage
+    from harness.execute import UnfitError
     from harness.optuna_export import Mirror, open_storage
     from harness.stopping import DISK_FULL, INTERRUPTED, Stop, seconds
     from results.ledger import Ledger
@@ -232,11 +267,24 @@ def _run(
     with ExitStack() as stack:
         with user_errors():
             mirror = Mirror(stack.enter_context(open_storage(storage))) if storage else None
+            listeners: list[Listener] = [mirror] if mirror else []
+            if tensorboard:
+                with needs("tensorboard", "--tensorboard"):
+                    from harness.scalars import Scalars
+                listeners.append(stack.enter_context(Scalars(runs)))
+            elsewhere = None
+            if ray:
+                with needs("ray", "--ray"):
+                    from harness.ray_cluster import connected, on_cluster
+                elsewhere = partial(
+                    on_cluster, stack.enter_context(connected(ray, device, per_device=per_device, workers=workers))
+                )
             means = Means(
-                workers=number_of_workers(workers, per_device, len(comparison.devices)),
+                workers=workers or 1 if ray else number_of_workers(workers, per_device, len(comparison.devices)),
+                elsewhere=elsewhere,
                 stop=Stop(seconds(stop_after) if stop_after else None),
                 save_models=save_models,
-                listeners=(mirror,) if mirror else (),
+                listeners=tuple(listeners),
             )
             ledger = stack.enter_context(Ledger(runs))
         try:
@@ -244,6 +292,9 @@ def _run(
         except KeyboardInterrupt:
             typer.echo("Stopped at once; what is recorded stays recorded.", err=True)
             raise typer.Exit(INTERRUPTED) from None
+        except UnfitError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(USAGE_ERROR) from None
         except OSError as error:
             if not is_full(error):
                 raise

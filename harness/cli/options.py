@@ -56,6 +56,15 @@ StopAfter = Annotated[
         "are left, as after SIGTERM.",
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Train on a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; --per-device trainings share a GPU, "
+        "--workers is the most at once.",
+    ),
+]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard to RUNS/tensorboard.")]
 Storage = Annotated[
     str | None, typer.Option(metavar="URL", help="Mirror the searches there live, see `mlrc export-optuna --help`.")
 ]
@@ -63,6 +72,24 @@ SaveModels = Annotated[
     bool, typer.Option("--save-models", help="Keep the models of the final repeats in RUNS/models, with their cards.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder for the report; the runs folder by default.")]
+
+
+@contextmanager
+def needs(package: str, option: str) -> Iterator[None]:
+    """Say in a sentence that an option needs a package which is an extra.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise ImportError(
+            f"{option} needs the package {package}, which is not installed; install it with: "
+            f"pip install 'mlrc[{package}]'"
+        ) from None
 
 
 @contextmanager

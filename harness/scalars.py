@@ -1,0 +1,97 @@
+"""The course of a run as TensorBoard reads it, `tensorboard --logdir RUNS/tensorboard`: folds, trials, repeats.
+
+A fold's curves lie in `DATASET/LOSS DIGEST/trial 3/fold 0`, what is said of a whole study in `DATASET/LOSS DIGEST`.
+"""
+
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from torch.utils.tensorboard import SummaryWriter
+
+from harness.drive import StudyState
+from harness.events import Event, Lost, Stopping, Validated
+from harness.plan import FoldJob, rules
+from results.record import FoldRecord, RunRecord
+
+FOLDER = "tensorboard"
+
+
+class Scalars:
+    """Writes validation scores and training losses of the folds, means of the trials, test scores of the repeats.
+
+    Args:
+        runs: folder of the run.
+    """
+
+    def __init__(self, runs: Path) -> None:
+        self._folder = runs / FOLDER
+        self._folds: dict[str, SummaryWriter] = {}
+        self._studies: dict[Path, SummaryWriter] = {}
+
+    def told(self, event: Event) -> None:
+        """Write a validation: score in percent and mean training loss over the epoch."""
+        match event:
+            case Validated(job, epoch, score, loss):
+                fold = self._fold(job)
+                _write(fold, f"validation/{job.protocol.selection_metric}", score, epoch)
+                if math.isfinite(loss):
+                    _write(fold, "training/loss", loss, epoch)
+                fold.flush()
+            case Lost(job):
+                self._close(job.key)
+            case Stopping():
+                pass
+
+    def recorded(self, state: StudyState, record: FoldRecord | RunRecord) -> None:
+        """Write what a record completes: a trial, or a repeat with its test scores."""
+        study = self._study(record)
+        if isinstance(record, RunRecord):
+            for setting, scores in (("separated", record.separated), ("concatenated", record.concatenated)):
+                for metric, score in scores.items():
+                    _write(study, f"test, {setting}/{metric}", score, record.number)
+        else:
+            self._close(record.key)
+            if record.stage != "search" or record.number >= len(state.history):
+                return
+            metric = state.study.protocol.selection_metric
+            scores_until = [trial.score for trial in state.history[: record.number + 1]]
+            _write(study, f"search/trial mean of {metric}", scores_until[-1], record.number)
+            _write(study, f"search/best mean of {metric}", max(scores_until), record.number)
+        study.flush()
+
+    def _fold(self, job: FoldJob) -> SummaryWriter:
+        if job.key not in self._folds:
+            kind = "trial" if job.stage == "search" else "repeat"
+            folder = self._folder / _path(job) / f"{kind} {job.number}" / f"fold {job.fold}"
+            self._folds[job.key] = SummaryWriter(str(folder))
+        return self._folds[job.key]
+
+    def _study(self, record: FoldRecord | RunRecord) -> SummaryWriter:
+        path = _path(record)
+        if path not in self._studies:
+            self._studies[path] = SummaryWriter(str(self._folder / path))
+        return self._studies[path]
+
+    def _close(self, key: str) -> None:
+        if key in self._folds:
+            self._folds.pop(key).close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for writer in (*self._folds.values(), *self._studies.values()):
+            writer.close()
+
+
+def _path(record: FoldJob | FoldRecord | RunRecord) -> Path:
+    digest = rules(record.protocol) if isinstance(record, FoldJob) else record.digest
+    return Path(record.dataset.replace(":", "-"), f"{record.loss} {digest}")
+
+
+def _write(writer: SummaryWriter, tag: str, value: float, step: int) -> None:
+    writer.add_scalar(tag, value, step)
