@@ -56,10 +56,12 @@ def prepare(
     weights: Path | None = None,
     cache: Path | None = None,
     params: Sequence[str] = (),
+    images: ImageSet | None = None,
 ) -> Comparison:
     """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
 
-    A loss of whose parameters some are given in `params` is not searched; see `harness.parameters`.
+    A loss of whose parameters some are given in `params` is not searched; see `harness.parameters`. A dataset that is
+    open already may be given as `images`.
 
     Raises:
         LookupError: no such loss, dataset or trunk.
@@ -72,7 +74,7 @@ def prepare(
     model.build(protocol, seed=0, weights=weights)
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
-    images = open_dataset(dataset, root)
+    images = images or open_dataset(dataset, root)
     name, fingerprint = images.facts.name, images.fingerprint
     fixed = {
         spec.name: parameters.given(spec, protocol, name, chosen[spec.name])

@@ -38,8 +38,8 @@ class StudyState:
         self.study = study
         self.history: list[Trial] = []
         self._space = {} if study.loss == UNTRAINED else space(LOSSES.find(study.loss), study.protocol, study.dataset)
-        self._records = {record.key: record for record in folds if self._owns(record)}
-        self._scored = {run.fold_keys for run in runs if self._owns(run)}
+        self._records = {record.key: record for record in folds if study.owns(record)}
+        self._scored = {run.fold_keys for run in runs if study.owns(run)}
         self._held = set(held)
         self._recorded_params = {
             record.number: record.params for record in self._records.values() if record.stage == "search"
@@ -103,9 +103,6 @@ class StudyState:
         """Take in that a repeat was scored."""
         self._scored.add(run.fold_keys)
         self._held.difference_update(run.fold_keys)
-
-    def _owns(self, record: FoldRecord | RunRecord) -> bool:
-        return self.study.identity == (record.digest, record.dataset, record.fingerprint, record.loss)
 
     def _recorded(self, job: FoldJob) -> bool:
         return job.key in self._records
@@ -205,7 +202,6 @@ def drive(
     """
     runs = ledger.path.parent
     files, models = EmbeddingFiles(runs), ModelFiles(runs)
-    by_study = {state.study.identity: state for state in states}
 
     def score(state: StudyState) -> None:
         for folds in state.unscored():
@@ -230,7 +226,7 @@ def drive(
         checkpoint_path(runs, key).unlink(missing_ok=True)  # left by a driver that was killed just after recording
     for outcome in execute(Frontier(states, until)):
         job, record, embeddings = outcome.job, outcome.record, outcome.embeddings
-        state = by_study[record.digest, record.dataset, record.fingerprint, record.loss]
+        state = next(state for state in states if state.study.owns(record))
         if embeddings is not None:
             files.save(job.key, embeddings)
         if outcome.weights is not None:

@@ -11,6 +11,7 @@ from harness.plugins import LOSSES
 from harness.trunks.trunk import TRUNKS
 from losses.left_out import LEFT_OUT
 from protocols.catalogue import PROTOCOLS
+from protocols.sweeps import SWEEPS
 
 
 class Listing(NamedTuple):
@@ -57,6 +58,24 @@ def protocols() -> Listing:
     return Listing(("name", "digest", "trunk", "folds", "trials", "repeats"), rows, entries)
 
 
+def sweeps() -> Listing:
+    """List the papers' ablations that have a name."""
+    rows = [
+        (
+            one.name,
+            one.title,
+            one.loss,
+            one.protocol,
+            " × ".join(
+                f"{factor.name} {', '.join(choice.label for choice in factor.choices)}" for factor in one.factors
+            ),
+            one.source,
+        )
+        for one in SWEEPS.values()
+    ]
+    return _plain(("name", "title", "loss", "protocol", "values", "source"), rows)
+
+
 def trunks() -> Listing:
     """List the trunks with their output size and input convention."""
     found, failures = TRUNKS.survey()
@@ -86,6 +105,7 @@ KINDS: dict[str, Callable[[], Listing]] = {
     "protocols": protocols,
     "trunks": trunks,
     "left-out": left_out,
+    "sweeps": sweeps,
 }
 
 

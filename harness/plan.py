@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from harness.schedule import Recorded
 from protocols.protocol import Protocol, of
-from results.record import UNTRAINED, Stage
+from results.record import UNTRAINED, FoldRecord, RunRecord, Stage
 
 Value = float | int | str | bool
 Params = Mapping[str, Value]
@@ -79,6 +79,11 @@ class Study:
     def identity(self) -> tuple[str, str, str, str]:
         """What tells the study from others: digest of the protocol, dataset, fingerprint, loss."""
         return rules(self.protocol), self.dataset, self.fingerprint, self.loss
+
+    def owns(self, record: FoldRecord | RunRecord) -> bool:
+        """Say whether a record is of this study; with fixed parameters, whether it has these."""
+        identity = (record.digest, record.dataset, record.fingerprint, record.loss)
+        return identity == self.identity and (self.params is None or dict(record.params) == dict(self.params))
 
     @property
     def trials(self) -> int:

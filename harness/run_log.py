@@ -118,6 +118,7 @@ def _planned(state: StudyState) -> dict[str, object]:
         "fingerprint": fingerprint,
         "loss": loss,
         "digest": digest,
+        "params": None if state.study.params is None else dict(state.study.params),
         "jobs": jobs.search_jobs + jobs.final_jobs,
     }
 
@@ -127,6 +128,7 @@ def _place(job: FoldJob | FoldRecord) -> dict[str, object]:
         "key": job.key,
         "dataset": job.dataset,
         "loss": job.loss,
+        "params": dict(job.params),
         "stage": job.stage,
         "number": job.number,
         "fold": job.fold,

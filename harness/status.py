@@ -80,10 +80,12 @@ def retry(records: Records) -> RetryRecord:
 
 def _study(planned: Mapping[str, Any], records: Records, at_work: tuple[Mapping[str, Any], ...]) -> StudyStatus:
     identity = (planned["digest"], planned["dataset"], planned["fingerprint"], planned["loss"])
+    fixed = planned.get("params")
     outcomes = Counter(
         record.outcome
         for record in records.folds.values()
         if (record.digest, record.dataset, record.fingerprint, record.loss) == identity
+        and fixed in (None, dict(record.params))
     )
     return StudyStatus(
         dataset=planned["dataset"],
@@ -92,6 +94,10 @@ def _study(planned: Mapping[str, Any], records: Records, at_work: tuple[Mapping[
         done=outcomes["done"],
         diverged=outcomes["diverged"],
         failed=outcomes["failed"],
-        at_work=sum((job["dataset"], job["loss"]) == (planned["dataset"], planned["loss"]) for job in at_work),
+        at_work=sum(
+            (job["dataset"], job["loss"]) == (planned["dataset"], planned["loss"])
+            and fixed in (None, job.get("params"))
+            for job in at_work
+        ),
         left=max(0, planned["jobs"] - outcomes.total()),
     )

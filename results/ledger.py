@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from results.record import FoldRecord, ProtocolRecord, Record, RetryRecord, RunRecord, from_line, to_line
+from results.record import FoldRecord, ProtocolRecord, Record, RetryRecord, RunRecord, SweepRecord, from_line, to_line
 
 LEDGER = "ledger.jsonl"
 _LOCK = "ledger.lock"
@@ -30,6 +30,7 @@ class Records:
     protocols: dict[str, ProtocolRecord] = field(default_factory=dict)
     folds: dict[str, FoldRecord] = field(default_factory=dict)
     runs: dict[str, RunRecord] = field(default_factory=dict)
+    sweeps: dict[str, SweepRecord] = field(default_factory=dict)
     torn: bool = False
 
     def add(self, record: Record) -> None:
@@ -41,6 +42,8 @@ class Records:
                 self.folds[record.key] = record
             case RunRecord():
                 self.runs[record.key] = record
+            case SweepRecord():
+                self.sweeps[record.key] = record
             case RetryRecord():
                 for key in record.keys:
                     self.folds.pop(key, None)

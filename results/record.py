@@ -141,12 +141,54 @@ class RetryRecord:
     schema: int = SCHEMA
 
 
-Record = ProtocolRecord | FoldRecord | RunRecord | RetryRecord
+@dataclass(frozen=True, kw_only=True)
+class SweepPoint:
+    """One combination of a sweep's factors.
+
+    Attributes:
+        labels: the value of each factor.
+        loss: with the `digest` of the protocol and the `params`, what its repeats carry.
+        printed: (source, beginning of the title, beginning of the place) of what papers print of it.
+    """
+
+    labels: tuple[str, ...]
+    loss: str
+    digest: str
+    params: Params
+    printed: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRecord:
+    """What a sweep varies: which repeats of the ledger belong together, and under which labels.
+
+    Attributes:
+        key: hash of all else.
+        name: `title`, `source` and `note` say whose ablation it is.
+        dataset: name, with the `fingerprint` of its images.
+        factors: names of one or two.
+        points: in the order of the tables.
+    """
+
+    key: str
+    name: str
+    title: str
+    source: str
+    note: str
+    dataset: str
+    fingerprint: str
+    factors: tuple[str, ...]
+    points: tuple[SweepPoint, ...]
+    schema: int = SCHEMA
+
+
+Record = ProtocolRecord | FoldRecord | RunRecord | RetryRecord | SweepRecord
 _KINDS: dict[str, type[Record]] = {
     "protocol": ProtocolRecord,
     "fold": FoldRecord,
     "run": RunRecord,
     "retry": RetryRecord,
+    "sweep": SweepRecord,
 }
 R = TypeVar("R")
 
@@ -173,10 +215,17 @@ def from_line(line: str) -> Record:
         content["environment"] = _build(Environment, content["environment"])
     if cls is FoldRecord and "history" in content:
         content["history"] = tuple((int(epoch), float(score)) for epoch, score in content["history"])
-    for name in ("fold_keys", "keys"):
+    if cls is SweepRecord and "points" in content:
+        content["points"] = tuple(_point(point) for point in content["points"])
+    for name in ("fold_keys", "keys", "factors"):
         if name in content:
             content[name] = tuple(content[name])
     return _build(cls, content)
+
+
+def _point(content: Mapping[str, Any]) -> SweepPoint:
+    printed = tuple((source, title, place) for source, title, place in content.get("printed", ()))
+    return _build(SweepPoint, {**content, "labels": tuple(content["labels"]), "printed": printed})
 
 
 def _build(cls: type[R], content: Mapping[str, Any]) -> R:

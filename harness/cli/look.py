@@ -16,7 +16,9 @@ app = typer.Typer()
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="losses, datasets, protocols, trunks, or left-out (of PML's losses).")],
+    what: Annotated[
+        str, typer.Argument(help="losses, datasets, protocols, sweeps, trunks, or left-out (of PML's losses).")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON array.")] = False,
 ) -> None:
     """List what there is, ours and what installed plug-ins add.
