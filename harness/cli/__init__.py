@@ -5,7 +5,7 @@ Heavy packages are imported inside the commands that need them, so that `mlrc --
 
 import typer
 
-from harness.cli import compare, drift, look, measure, publish, report, runs
+from harness.cli import compare, drift, look, measure, publish, report, runs, sweep
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Compare deep metric learning losses by the Metric Learning Reality Check protocol.",
 )
-for group in (look, measure, compare, runs, report, publish, drift):
+for group in (look, measure, compare, sweep, runs, report, publish, drift):
     app.add_typer(group.app)
 
 

@@ -1,0 +1,121 @@
+"""The command that compares a loss with itself: sweep."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markdown import Markdown
+
+from harness.cli.compare import _run, choose_protocol
+from harness.cli.options import (
+    CONSOLE,
+    Changes,
+    Dataset,
+    Device,
+    NoCache,
+    Out,
+    Params,
+    PerDevice,
+    Root,
+    Runs,
+    StopAfter,
+    Trunk,
+    Weights,
+    Workers,
+    user_errors,
+)
+from protocols import sweeps
+from results.papers import read_papers
+from results.published import PUBLISHED
+
+app = typer.Typer()
+
+
+@app.command()
+def sweep(
+    dataset: Dataset,
+    name: Annotated[str, typer.Argument(help="A name from `mlrc list sweeps`, or none with --vary.")] = "",
+    loss: Annotated[str, typer.Option(help="A name from `mlrc list losses`; a named sweep has its own.")] = "",
+    protocol: Annotated[
+        str, typer.Option(help="A name from `mlrc list protocols`; a named sweep has its own, else quick.")
+    ] = "",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,VALUE,…",
+            help="A parameter of the loss or a field of the protocol, and its values; once or twice.",
+        ),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats of every point.")] = 3,
+    changes: Changes = None,
+    params: Params = None,
+    trunk: Trunk = None,
+    weights: Weights = None,
+    no_cache: NoCache = False,
+    root: Root = Path("data"),
+    runs: Runs = Path("runs/sweep"),
+    workers: Workers = None,
+    per_device: PerDevice = None,
+    device: Device = "auto",
+    stop_after: StopAfter = None,
+    out: Out = None,
+) -> None:
+    """Train a loss with every combination of some values, and write a table and a plot. Goes on like mlrc run.
+
+    Example: mlrc sweep --loss multi_proxy_anchor --dataset glyphs --vary proxies_per_class=1,4,8 --repeats 3
+    """
+    with user_errors():
+        asked = _asked(name, loss, protocol, vary or [])
+        chosen, file = choose_protocol(asked.protocol, changes, trunk, weights)
+        from harness.sweep import plan
+        from results.ledger import Ledger
+
+        planned = plan(
+            asked,
+            dataset=dataset,
+            protocol=chosen,
+            repeats=repeats,
+            root=root,
+            device=device,
+            weights=file,
+            cache=None if no_cache else root / "cache",
+            params=params or [],
+        )
+        with Ledger(runs) as ledger:
+            if planned.record.key not in ledger.records.sweeps:
+                ledger.append([planned.record])
+    _run(planned.comparison, runs, workers, "final", per_device=per_device, stop_after=stop_after)
+    _write(runs, out or runs)
+
+
+def _asked(name: str, loss: str, protocol: str, vary: list[str]) -> sweeps.Sweep:
+    if bool(name) == bool(vary):
+        raise ValueError("A sweep needs a name from mlrc list sweeps, or --vary NAME=VALUE,VALUE,… , and not both.")
+    if name:
+        found = sweeps.find(name)
+        return replace(found, loss=loss or found.loss, protocol=protocol or found.protocol)
+    if not loss:
+        raise ValueError("A sweep of one's own needs a loss; give its name with --loss.")
+    factors = tuple(sweeps.factor(text) for text in vary)
+    names = " and ".join(factor.name for factor in factors)
+    return sweeps.Sweep(
+        name="_".join(factor.name.replace(".", "_") for factor in factors),
+        title=f"{loss}: {names}",
+        source="",
+        loss=loss,
+        protocol=protocol or "quick",
+        factors=factors,
+    )
+
+
+def _write(runs: Path, out: Path) -> None:
+    from results.sweep_report import write_sweeps
+
+    printed = PUBLISHED / "papers.csv"
+    with user_errors():
+        papers = read_papers(printed.read_text(encoding="utf-8")) if printed.exists() else []
+        paths = write_sweeps(runs, out, papers)
+    text = next(path for path in paths if path.suffix == ".md").read_text(encoding="utf-8")
+    CONSOLE.print(Markdown(text) if CONSOLE.is_terminal else text, soft_wrap=not CONSOLE.is_terminal, markup=False)
+    typer.echo(f"Written: {', '.join(map(str, paths))}")
