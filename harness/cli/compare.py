@@ -35,6 +35,7 @@ from harness.cli.options import (
 )
 from harness.cli.report import write
 from protocols import catalogue
+from protocols.protocol import Protocol
 
 if TYPE_CHECKING:
     from harness.comparison import Comparison
@@ -222,24 +223,36 @@ def _prepare(
     device: str,
 ) -> "Comparison":
     with user_errors():
-        chosen = catalogue.find(protocol)
+        chosen, file = choose_protocol(protocol, changes, trunk, weights)
         from harness.comparison import prepare
-        from harness.trunks.catalogue import find_trunk, with_trunk
-        from harness.trunks.weights import find_weights
 
-        file = find_weights(find_trunk(trunk or chosen.trunk), weights) if weights else None
-        if trunk or file:
-            chosen = with_trunk(chosen, trunk or chosen.trunk, file)
         return prepare(
             dataset=dataset,
             losses=[name.strip() for name in losses.split(",") if name.strip()],
-            protocol=chosen.set(changes or []),
+            protocol=chosen,
             root=root,
             device=device,
             weights=file,
             cache=None if no_cache else root / "cache",
             params=params or [],
         )
+
+
+def choose_protocol(
+    name: str, changes: list[str] | None, trunk: str | None, weights: str | None
+) -> tuple[Protocol, Path | None]:
+    """Give the protocol that the options mean, and the file of its trunk's weights if one was given.
+
+    Raises what `protocols.catalogue.find`, `harness.trunks` and `Protocol.set` raise.
+    """
+    chosen = catalogue.find(name)
+    from harness.trunks.catalogue import find_trunk, with_trunk
+    from harness.trunks.weights import find_weights
+
+    file = find_weights(find_trunk(trunk or chosen.trunk), weights) if weights else None
+    if trunk or file:
+        chosen = with_trunk(chosen, trunk or chosen.trunk, file)
+    return chosen.set(changes or []), file
 
 
 def _run(
