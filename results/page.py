@@ -12,7 +12,7 @@ from results.leaderboard import Board
 from results.page_tables import all_metrics, comparisons, cost, scores
 from results.pairs import MARGIN
 from results.plots import Plot
-from results.table import Reference
+from results.table import Reference, sources
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -84,8 +84,7 @@ def _section(
     references: Sequence[Reference],
     margin: float,
 ) -> str:
-    sources = [f"{reference.title}: {reference.source}." for reference in references]
-    told = "".join(f"<li>{escape(sentence)}</li>" for sentence in [*caption(board), *sources])
+    told = "".join(f"<li>{escape(sentence)}</li>" for sentence in [*caption(board), *sources(references)])
     parts = [
         f'<section id="{anchor(board)}">\n<h2>{_title(board)}</h2>',
         _notes(board.notes),

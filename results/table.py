@@ -133,9 +133,16 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
     )
 
 
+def sources(references: Sequence[Reference]) -> list[str]:
+    """Say where the rows of papers are printed, each place once."""
+    titles: dict[str, list[str]] = {}
+    for reference in references:
+        titles.setdefault(reference.source, []).append(reference.title)
+    return [f"{', '.join(dict.fromkeys(of_source))}: {source}." for source, of_source in titles.items()]
+
+
 def _sentences(board: Board, references: Sequence[Reference], *, ranks: bool) -> list[str]:
-    sources = dict.fromkeys(f"{reference.title}: {reference.source}." for reference in references)
-    return [*caption(board, ranks=ranks), *board.notes, *sources]
+    return [*caption(board, ranks=ranks), *board.notes, *sources(references)]
 
 
 def _best(board: Board, name: tuple[str, str], rows: Mapping[tuple[str, str, str], Row]) -> frozenset[str]:

@@ -13,7 +13,7 @@ from results.leaderboard import Board, boards
 from results.page_tables import comparisons, scores
 from results.record import UNTRAINED
 from results.report import tables
-from results.table import Reference, latex, layout, markdown
+from results.table import Reference, latex, layout, markdown, sources
 from tests.results.studies import make, merged
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -89,6 +89,11 @@ def test_a_papers_row_stands_below_ours_and_is_neither_bold_nor_ranked() -> None
     line = plan.lines[titles.index("Contrastive (paper)")]
     assert [cell and (cell.mean, cell.half, cell.bold) for cell in line.cells][:2] == [(41.0, None, False), None]
     assert line.ranks == (None, None)
+
+
+def test_the_place_of_several_rows_of_a_paper_is_told_once() -> None:
+    one, other = (Reference(loss="triplet", title=title, values={}, source="A, table 1") for title in ("B", "C"))
+    assert sources([one, other, PAPER]) == ["B, C: A, table 1.", "Contrastive (paper): A paper, table 1."]
 
 
 def test_a_paper_row_of_a_loss_that_we_did_not_run_is_shown() -> None:
