@@ -1,16 +1,14 @@
 """The commands that do the protocol: plan, run, search, final."""
 
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
+from harness.cli.carry_out import carry_out, choose_protocol
 from harness.cli.options import (
     CONSOLE,
-    USAGE_ERROR,
     Changes,
     Dataset,
     Device,
@@ -30,16 +28,12 @@ from harness.cli.options import (
     Trunk,
     Weights,
     Workers,
-    needs,
     user_errors,
 )
 from harness.cli.report import write
-from protocols import catalogue
-from protocols.protocol import Protocol
 
 if TYPE_CHECKING:
     from harness.comparison import Comparison
-    from harness.drive import Until
 
 app = typer.Typer()
 
@@ -103,7 +97,7 @@ def run(
     """
     here = "cpu" if ray else device  # with Ray the driver trains nothing itself
     comparison = _prepare(dataset, losses, protocol, changes, params, trunk, weights, no_cache, root, here)
-    _run(
+    carry_out(
         comparison,
         runs,
         workers,
@@ -144,7 +138,7 @@ def search(
     """
     here = "cpu" if ray else device  # with Ray the driver trains nothing itself
     comparison = _prepare(dataset, losses, protocol, changes, None, trunk, weights, no_cache, root, here)
-    _run(
+    carry_out(
         comparison,
         runs,
         workers,
@@ -194,7 +188,7 @@ def final(
     comparison = _prepare(dataset, losses, protocol, chosen, params, trunk, weights, no_cache, root, here)
     with user_errors():
         require_searched(comparison, runs)
-    _run(
+    carry_out(
         comparison,
         runs,
         workers,
@@ -236,85 +230,3 @@ def _prepare(
             cache=None if no_cache else root / "cache",
             params=params or [],
         )
-
-
-def choose_protocol(
-    name: str, changes: list[str] | None, trunk: str | None, weights: str | None
-) -> tuple[Protocol, Path | None]:
-    """Give the protocol that the options mean, and the file of its trunk's weights if one was given.
-
-    Raises what `protocols.catalogue.find`, `harness.trunks` and `Protocol.set` raise.
-    """
-    chosen = catalogue.find(name)
-    from harness.trunks.catalogue import find_trunk, with_trunk
-    from harness.trunks.weights import find_weights
-
-    file = find_weights(find_trunk(trunk or chosen.trunk), weights) if weights else None
-    if trunk or file:
-        chosen = with_trunk(chosen, trunk or chosen.trunk, file)
-    return chosen.set(changes or []), file
-
-
-def _run(
-    comparison: "Comparison",
-    runs: Path,
-    workers: int | None,
-    until: "Until",
-    *,
-    per_device: int | None = None,
-    stop_after: str | None = None,
-    storage: str | None = None,
-    save_models: bool = False,
-    ray: str | None = None,
-    device: str = "auto",
-    tensorboard: bool = False,
-) -> None:
-    from harness.atomic import is_full
-    from harness.conduct import Listener, Means, conduct, number_of_workers
-    from harness.disk import shortage
-    from harness.execute import UnfitError
-    from harness.optuna_export import Mirror, open_storage
-    from harness.stopping import DISK_FULL, INTERRUPTED, Stop, seconds
-    from results.ledger import Ledger
-
-    with ExitStack() as stack:
-        with user_errors():
-            mirror = Mirror(stack.enter_context(open_storage(storage))) if storage else None
-            listeners: list[Listener] = [mirror] if mirror else []
-            if tensorboard:
-                with needs("tensorboard", "--tensorboard"):
-                    from harness.scalars import Scalars
-                listeners.append(stack.enter_context(Scalars(runs)))
-            elsewhere = None
-            if ray:
-                with needs("ray", "--ray"):
-                    from harness.ray_cluster import connected, on_cluster
-                elsewhere = partial(
-                    on_cluster, stack.enter_context(connected(ray, device, per_device=per_device, workers=workers))
-                )
-            means = Means(
-                workers=workers or 1 if ray else number_of_workers(workers, per_device, len(comparison.devices)),
-                elsewhere=elsewhere,
-                stop=Stop(seconds(stop_after) if stop_after else None),
-                save_models=save_models,
-                listeners=tuple(listeners),
-            )
-            ledger = stack.enter_context(Ledger(runs))
-        try:
-            left = conduct(comparison, ledger, means, until)
-        except KeyboardInterrupt:
-            typer.echo("Stopped at once; what is recorded stays recorded.", err=True)
-            raise typer.Exit(INTERRUPTED) from None
-        except UnfitError as error:
-            typer.echo(f"Error: {error}", err=True)
-            raise typer.Exit(USAGE_ERROR) from None
-        except OSError as error:
-            if not is_full(error):
-                raise
-            typer.echo(f"Error: {shortage(comparison, runs, means.workers, models=save_models)}", err=True)
-            raise typer.Exit(DISK_FULL) from None
-    if mirror and mirror.failure:
-        typer.echo(f"The storage broke ({mirror.failure}); catch up with: mlrc export-optuna --runs {runs}", err=True)
-    if left:
-        typer.echo(f"Stopped ({means.stop.reason}) with {left} trainings left; the same command goes on.", err=True)
-        raise typer.Exit(means.stop.status)

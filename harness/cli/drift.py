@@ -83,11 +83,11 @@ def canary(
     Example: mlrc canary --runs runs/canary --workers 2
     """
     from harness.canary import canary as prepare_canary
-    from harness.cli.compare import _run
+    from harness.cli.carry_out import carry_out
 
     with user_errors():
         comparison = prepare_canary(root, device=device)
-    _run(comparison, runs, workers, "final")
+    carry_out(comparison, runs, workers, "final")
 
 
 def _tell(found: Verdicts, junit: Path | None, json: Path | None, summary: Path | None) -> None:

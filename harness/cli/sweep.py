@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from harness.cli.compare import _run, choose_protocol
+from harness.cli.carry_out import carry_out, choose_protocol
 from harness.cli.options import (
     CONSOLE,
     Changes,
@@ -85,7 +85,7 @@ def sweep(
         with Ledger(runs) as ledger:
             if planned.record.key not in ledger.records.sweeps:
                 ledger.append([planned.record])
-    _run(planned.comparison, runs, workers, "final", per_device=per_device, stop_after=stop_after)
+    carry_out(planned.comparison, runs, workers, "final", per_device=per_device, stop_after=stop_after)
     _write(runs, out or runs)
 
 

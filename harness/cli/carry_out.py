@@ -1,0 +1,113 @@
+"""How a command's words become work: the protocol that options mean, and a comparison carried out to its end."""
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from harness.cli.options import USAGE_ERROR, needs, user_errors
+from protocols import catalogue
+from protocols.protocol import Protocol
+
+if TYPE_CHECKING:
+    from harness.comparison import Comparison
+    from harness.drive import Until
+
+
+def choose_protocol(
+    name: str, changes: list[str] | None, trunk: str | None, weights: str | None
+) -> tuple[Protocol, Path | None]:
+    """Give the protocol that the options mean, and the file of its trunk's weights if one was given.
+
+    Raises what `protocols.catalogue.find`, `harness.trunks` and `Protocol.set` raise.
+    """
+    chosen = catalogue.find(name)
+    from harness.trunks.catalogue import find_trunk, with_trunk
+    from harness.trunks.weights import find_weights
+
+    file = find_weights(find_trunk(trunk or chosen.trunk), weights) if weights else None
+    if trunk or file:
+        chosen = with_trunk(chosen, trunk or chosen.trunk, file)
+    return chosen.set(changes or []), file
+
+
+def carry_out(
+    comparison: "Comparison",
+    runs: Path,
+    workers: int | None,
+    until: "Until",
+    *,
+    per_device: int | None = None,
+    stop_after: str | None = None,
+    storage: str | None = None,
+    save_models: bool = False,
+    ray: str | None = None,
+    device: str = "auto",
+    tensorboard: bool = False,
+) -> None:
+    """Do what the ledger in `runs` does not record yet, or exit with the status that says why not all is done.
+
+    Args:
+        comparison: checked, and ready to run.
+        runs: folder of the ledger.
+        workers: number of processes.
+        per_device: likewise, on each device.
+        until: the last stage to do.
+        stop_after: a time, as `3h`.
+        storage: where the searches are mirrored.
+        save_models: keep the models of the final stage.
+        ray: address of a cluster that trains in the place of this machine.
+        device: of that cluster.
+        tensorboard: write curves.
+    """
+    from harness.atomic import is_full
+    from harness.conduct import Listener, Means, conduct, number_of_workers
+    from harness.disk import shortage
+    from harness.execute import UnfitError
+    from harness.optuna_export import Mirror, open_storage
+    from harness.stopping import DISK_FULL, INTERRUPTED, Stop, seconds
+    from results.ledger import Ledger
+
+    with ExitStack() as stack:
+        with user_errors():
+            mirror = Mirror(stack.enter_context(open_storage(storage))) if storage else None
+            listeners: list[Listener] = [mirror] if mirror else []
+            if tensorboard:
+                with needs("tensorboard", "--tensorboard"):
+                    from harness.scalars import Scalars
+                listeners.append(stack.enter_context(Scalars(runs)))
+            elsewhere = None
+            if ray:
+                with needs("ray", "--ray"):
+                    from harness.ray_cluster import connected, on_cluster
+                elsewhere = partial(
+                    on_cluster, stack.enter_context(connected(ray, device, per_device=per_device, workers=workers))
+                )
+            means = Means(
+                workers=workers or 1 if ray else number_of_workers(workers, per_device, len(comparison.devices)),
+                elsewhere=elsewhere,
+                stop=Stop(seconds(stop_after) if stop_after else None),
+                save_models=save_models,
+                listeners=tuple(listeners),
+            )
+            ledger = stack.enter_context(Ledger(runs))
+        try:
+            left = conduct(comparison, ledger, means, until)
+        except KeyboardInterrupt:
+            typer.echo("Stopped at once; what is recorded stays recorded.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except UnfitError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(USAGE_ERROR) from None
+        except OSError as error:
+            if not is_full(error):
+                raise
+            typer.echo(f"Error: {shortage(comparison, runs, means.workers, models=save_models)}", err=True)
+            raise typer.Exit(DISK_FULL) from None
+    if mirror and mirror.failure:
+        typer.echo(f"The storage broke ({mirror.failure}); catch up with: mlrc export-optuna --runs {runs}", err=True)
+    if left:
+        typer.echo(f"Stopped ({means.stop.reason}) with {left} trainings left; the same command goes on.", err=True)
+        raise typer.Exit(means.stop.status)
