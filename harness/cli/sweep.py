@@ -17,6 +17,7 @@ from harness.cli.options import (
     Out,
     Params,
     PerDevice,
+    Ray,
     Root,
     Runs,
     StopAfter,
@@ -59,6 +60,7 @@ def sweep(
     per_device: PerDevice = None,
     device: Device = "auto",
     stop_after: StopAfter = None,
+    ray: Ray = None,
     out: Out = None,
 ) -> None:
     """Train a loss with every combination of some values, and write a table and a plot. Goes on like mlrc run.
@@ -77,7 +79,7 @@ def sweep(
             protocol=chosen,
             repeats=repeats,
             root=root,
-            device=device,
+            device="cpu" if ray else device,  # with Ray the driver trains nothing itself
             weights=file,
             cache=None if no_cache else root / "cache",
             params=params or [],
@@ -85,7 +87,9 @@ def sweep(
         with Ledger(runs) as ledger:
             if planned.record.key not in ledger.records.sweeps:
                 ledger.append([planned.record])
-    carry_out(planned.comparison, runs, workers, "final", per_device=per_device, stop_after=stop_after)
+    carry_out(
+        planned.comparison, runs, workers, "final", per_device=per_device, stop_after=stop_after, ray=ray, device=device
+    )
     _write(runs, out or runs)
 
 

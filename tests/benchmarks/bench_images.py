@@ -32,9 +32,10 @@ from harness.images.device import ahead, on_device
 from harness.images.resize import resized
 from harness.images.transform import evaluation_batch, training_batch
 from harness.trunks.catalogue import find_trunk
+from protocols.protocol import of
 from protocols.reality_check import REALITY_CHECK
 
-BATCH = REALITY_CHECK.batch_size
+BATCH = of(REALITY_CHECK.batch_size, "cub200")
 PHOTOS = 8 * BATCH
 LEAST_RATIO = 8.0
 
