@@ -206,6 +206,20 @@ def test_stage_1_sees_one_half_of_the_training_classes_judges_on_the_other_and_s
     assert classes(read_by["final", 0]) == set(range(8))
 
 
+def test_stage_1_reads_no_test_image_even_when_its_training_is_over(
+    tiny_images: ImageSet, workplace: Workplace
+) -> None:
+    study = _study(small("traditional_proxy_nca_pp"), tiny_images, "proxy_nca_pp")
+    assert isinstance(tiny_images.pixels, SpyPixels)
+    stage_1, final = (study.jobs(stage, 0, {"temperature": 1 / 9})[0] for stage in ("schedule", "final"))
+    outcome = work.perform(stage_1, workplace, lambda *_: None, lambda: False)
+    assert (outcome.record.outcome, outcome.embeddings) == ("done", None)
+    test = set(split(tiny_images, study.protocol).test.tolist())
+    assert not test & tiny_images.pixels.read
+    work.perform(final, workplace, lambda *_: None, lambda: False)
+    assert test <= tiny_images.pixels.read
+
+
 def test_stage_2_repeats_what_the_record_of_its_own_stage_1_says(
     tmp_path: Path, tiny_images: ImageSet, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
