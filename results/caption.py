@@ -1,6 +1,6 @@
 """What a reader must know to read a table right, in sentences."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from results.leaderboard import Board, costs
 from results.metric_names import RANKED_BY
@@ -115,5 +115,7 @@ def _changes(board: Board) -> Iterable[tuple[str, tuple[object, object]]]:
 
 
 def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else text[:37] + "…"
+    if isinstance(value, Mapping) and set(value) == {"default", "named"}:  # a number that the protocol sets per dataset
+        return _short(", ".join([str(value["default"]), *(f"{name}: {of}" for name, of in value["named"])]))
+    text = str(value) or "none"
+    return text if len(text) <= 40 else text[:39] + "…"

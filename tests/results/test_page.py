@@ -10,6 +10,7 @@ import pytest
 from results.gallery import Gallery, Picture, Query
 from results.leaderboard import Board, boards
 from results.page import anchor, page
+from results.page_tables import comparisons
 from results.plots import plots
 from results.record import UNTRAINED
 from results.report import write_report
@@ -192,6 +193,20 @@ def test_cells_of_a_large_comparison_tell_the_interval_under_the_pointer(crowded
     assert "are in comparisons.csv, and shown under the pointer" in text
 
 
+def test_the_comparison_colours_who_is_surely_better(found: list[Board]) -> None:
+    matrix = comparisons(found[0], 1.0).split("<h4>MAP@R, concatenated</h4>")[1].split("</table>")[0]
+    rows = {
+        name.replace("<wbr>", ""): re.findall(r'<td class="(\w+)"', cells)
+        for name, cells in re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', matrix)
+    }
+    order = list(rows)
+    assert set(order[:2]) == {"triplet", "margin_per_class"}
+    assert order[2:] == ["contrastive", "a_loss"]
+    assert rows[order[0]] == ["self", "level", "better", "better"]
+    assert rows["contrastive"] == ["worse", "worse", "self", "better"]
+    assert rows["a_loss"] == ["worse", "worse", "worse", "self"]
+
+
 def test_equivalent_losses_are_marked_and_the_margin_is_stated() -> None:
     study = make({"triplet": 50.0, "contrastive": 50.0}, repeats=10, noise=0.05)
     found = boards(study.records, study.per_class)
@@ -220,6 +235,7 @@ def test_pressing_a_heading_sorts_the_table_and_pressing_again_turns_it(tab: chr
     assert tab.ask(sort) == 1
     tab.click("table.sortable thead tr:last-child th:nth-child(6) button")
     assert tab.ask(names)[-2:] == ["Triplet (paper)", UNTRAINED]  # without a rank, at the end in either order
+    assert set(tab.ask(names)[:2]) == {"triplet", "margin_per_class"}  # the first rank comes first
     tab.click("table.sortable thead tr:last-child th:nth-child(6) button")
     assert set(tab.ask(names)[-2:]) == {"Triplet (paper)", UNTRAINED}
     assert tab.errors == []

@@ -122,6 +122,40 @@ def test_the_caption_names_the_differences_from_the_parent_protocol() -> None:
     assert "Differs from quick in lr 0.1 instead of 0.01." in caption(_boards()[1])
 
 
+def test_the_untrained_trunk_is_never_bold_even_where_it_leads() -> None:
+    for repeats in (1, 3):
+        study = make({UNTRAINED: 75.0, "triplet": 60.0, "contrastive": 40.0}, repeats=repeats)
+        (board,) = boards(study.records, study.per_class)
+        bold = {line.title for line in layout(board).lines for cell in line.cells if cell and cell.bold}
+        assert bold == {"triplet"}
+
+
+def test_the_caption_tells_what_is_missing() -> None:
+    mixed = merged(make({"triplet": 60.0}), make({"contrastive": 50.0}, repeats=1, trials=0))
+    mixed.records.protocols.clear()
+    (board,) = boards(mixed.records, mixed.per_class)
+    told = " ".join(caption(board))
+    assert "The ledger does not hold the numbers behind this digest." in told
+    assert "over n = 1 or 3 repeats: it covers seed noise only, and one repeat has none." in told
+    given = make({"triplet": 60.0}, trials=0)
+    (board,) = boards(given.records, given.per_class)
+    assert "Parameters were given, not searched." in caption(board)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "told"),
+    [
+        ("0123456789" * 5, "", "012345678901234567890123456789012345678… instead of none"),
+        ({"default": 2, "named": []}, {"default": 4, "named": [["cub200", 5]]}, "2 instead of 4, cub200: 5"),
+        ((0.1, 0.5), 0.1, "(0.1, 0.5) instead of 0.1"),
+    ],
+)
+def test_the_caption_tells_changed_values_as_people_write_them(new: object, old: object, told: str) -> None:
+    study = make({"triplet": 60.0}, protocol="quick+weights", changes={"weights": (old, new)})
+    (board,) = boards(study.records, study.per_class)
+    assert f"Differs from quick in weights {told}." in caption(board)
+
+
 def test_the_caption_warns_where_the_epoch_was_chosen_on_the_test_set() -> None:
     study = make({"triplet": 60.0}, fields={"epoch": "best_on_test"})
     (board,) = boards(study.records, study.per_class)
