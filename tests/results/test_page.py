@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -70,6 +71,17 @@ def test_the_page_is_well_formed_and_loads_nothing(html: str) -> None:
     assert {address[1:] for address in elements.addresses if address.startswith("#")} == set(elements.ids)
     assert len(elements.ids) == len(set(elements.ids))
     assert "default-src 'none'" in html
+
+
+def test_of_the_galleries_the_first_losss_is_open() -> None:
+    (board,) = boards((study := make({"triplet": 60.0, "contrastive": 40.0})).records, study.per_class)
+    galleries = [replace(_gallery("glyphs"), loss=loss) for loss in ("contrastive", "contrastive", "triplet")]
+    text = page([board], {}, [*galleries, replace(_gallery("glyphs"), digest="another")])
+    assert re.findall(r"<details( open)?><summary>(contrastive|triplet)", text) == [
+        (" open", "contrastive"),
+        ("", "triplet"),
+    ]
+    assert text.count('<div class="query">') == 3
 
 
 def test_names_cannot_break_the_page() -> None:
