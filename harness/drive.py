@@ -9,13 +9,14 @@ from typing import Literal
 import numpy as np
 
 from harness.execute import Execute
-from harness.final import EmbeddingFiles, score_run, write_per_class
+from harness.final import EmbeddingFiles, write_per_class
 from harness.parameters import space
 from harness.plan import FoldJob, Params, Study, repeats
 from harness.plugins import LOSSES
 from harness.saved_model import ModelFiles
 from harness.schedule import Recorded, recorded
 from harness.score import Task
+from harness.scorer import Scorer
 from harness.search import DIVERGED_SCORE, Trial, best, propose
 from harness.work import checkpoint_path
 from protocols.catalogue import PROTOCOLS
@@ -203,16 +204,23 @@ def drive(
     runs = ledger.path.parent
     files, models = EmbeddingFiles(runs), ModelFiles(runs)
 
+    scorer = Scorer(files, task, environment)
+
+    def owner(record: FoldRecord | RunRecord) -> StudyState:
+        return next(state for state in states if state.study.owns(record))
+
     def score(state: StudyState) -> None:
         for folds in state.unscored():
-            keys = [fold.key for fold in folds]
-            embeddings = [files.load(key) for key in keys]
-            scored = score_run(state.study, folds, embeddings, task, environment)
+            scorer.begin(state.study, folds)
+
+    def take_scores(*, wait: bool) -> None:
+        for scored in scorer.ended(wait=wait):
+            state = owner(scored.record)
             write_per_class(runs, scored)
             ledger.append([scored.record])
             models.add_scores(scored.record)
             state.scored(scored.record)
-            files.remove(keys)
+            files.remove(scored.record.fold_keys)
             on_record(state, scored.record)
 
     protocols = {state.study.protocol.digest: state.study.protocol for state in states}
@@ -224,18 +232,24 @@ def drive(
             score(state)
     for key in ledger.records.folds:
         checkpoint_path(runs, key).unlink(missing_ok=True)  # left by a driver that was killed just after recording
-    for outcome in execute(Frontier(states, until)):
-        job, record, embeddings = outcome.job, outcome.record, outcome.embeddings
-        state = next(state for state in states if state.study.owns(record))
-        if embeddings is not None:
-            files.save(job.key, embeddings)
-        if outcome.weights is not None:
-            models.save(job, record, outcome.weights)
-        ledger.append([record])
-        checkpoint_path(runs, job.key).unlink(missing_ok=True)
-        state.take(record, held=embeddings is not None)
-        on_record(state, record)
-        score(state)
+    try:
+        for outcome in execute(Frontier(states, until)):
+            job, record, embeddings = outcome.job, outcome.record, outcome.embeddings
+            state = owner(record)
+            if embeddings is not None:
+                files.save(job.key, embeddings)
+            if outcome.weights is not None:
+                models.save(job, record, outcome.weights)
+            ledger.append([record])
+            checkpoint_path(runs, job.key).unlink(missing_ok=True)
+            state.take(record, held=embeddings is not None)
+            on_record(state, record)
+            score(state)
+            take_scores(wait=False)
+        stopped = any(state.left(until) for state in states)
+        take_scores(wait=not stopped)
+    finally:
+        scorer.dismiss()
 
 
 def _protocol_record(protocol: Protocol) -> ProtocolRecord:

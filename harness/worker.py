@@ -144,7 +144,7 @@ def serve(workplace: Workplace, connection: Connection, log: Path | None) -> Non
     if log is not None:
         _write_output_to(log)
     faulthandler.enable(all_threads=False)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=die_with_parent, daemon=True).start()
     stop = Stop()
     idle = True
 
@@ -180,7 +180,8 @@ def _write_output_to(log: Path) -> None:
         os.dup2(file.fileno(), sys.stderr.fileno())
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Wait until the driver is gone, and end this process; for a thread of its own."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
