@@ -61,12 +61,15 @@ def plan(
     from harness.estimate import estimate
 
     comparison = _prepare(dataset, losses, protocol, changes, params, trunk, weights, no_cache, root, device)
-    table = Table("loss", "search trainings", "final trainings", "iterations at most", "hours at most", box=None)
     with user_errors():
         places = number_of_workers(workers, per_device, len(comparison.devices))
-    for line in estimate(comparison, places):
+    found = estimate(comparison, places)
+    columns = ("loss", "search trainings", "final trainings", "iterations at most", "s each", "hours of one at most")
+    table = Table(*columns, box=None)
+    for line in found.rows:
         table.add_row(*line)
     CONSOLE.print(table)
+    CONSOLE.print(str(found))
 
 
 @app.command()
