@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from results.leaderboard import Board, costs
 from results.metric_names import RANKED_BY
 from results.pairs import ALPHA
-from results.record import UNTRAINED
+from results.record import UNTRAINED, Params
 
 _PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna")
 
@@ -47,6 +47,7 @@ def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
             "Mean ± half width of the 95 % Student-t interval over "
             f"n = {' or '.join(map(str, repeats))} repeats: it covers seed noise only"
             f"{', and one repeat has none' if 1 in repeats else ''}."
+            f"{' In parentheses the standard deviation over them.' if board.traditional else ''}"
         )
     yield "The bootstrap over test classes, class_low and class_high in leaderboard.csv, covers the choice of classes."
     folds = len(board.runs[0].fold_keys)
@@ -85,13 +86,21 @@ def _split(board: Board) -> Iterable[str]:
 def _search(board: Board) -> str:
     searched = {one.loss: one.trials for one in board.evidence if one.search}
     if not searched:
-        return "Parameters were given, not searched."
+        given = {one.loss: one.runs[0].params for one in board.evidence if one.runs and one.runs[0].params}
+        told = "; ".join(f"{loss} {_parameters(params)}" for loss, params in given.items())
+        return f"Parameters were given, not searched{told and f': {told}'}."
     trials = " or ".join(str(number) for number in sorted({len(done) for done in searched.values()}))
     diverged = [
         f"{sum(not done for done in of.values())} of {loss}" for loss, of in searched.items() if not all(of.values())
     ]
     told = f"trials in which a fold diverged or failed: {', '.join(diverged)}" if diverged else "no trial diverged"
     return f"Search: {trials} trial{'s' * (trials != '1')} per loss, selected on validation classes; {told}."
+
+
+def _parameters(params: Params) -> str:
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
+    )
 
 
 def _making(board: Board) -> Iterable[str]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from results.evidence import PerClass
-from results.metric_names import SETTINGS, metric_order
+from results.metric_names import SETTINGS, WITHOUT_CLASSES, metric_order
 from results.record import RunRecord
 
 TOLERANCE = 1e-6
@@ -68,6 +68,8 @@ def _broken_sums(scores: Mapping[str, float], per_class: PerClass, setting: str)
     queries = per_class["counts"].sum()
     found = []
     for name, value in scores.items():
+        if name in WITHOUT_CLASSES:
+            continue
         sums = per_class.get(f"{setting}/{name}")
         if sums is None:
             found.append(f"{name} has no per-class sums")

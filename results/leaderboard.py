@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from results.evidence import Evidence, PerClass, gather
 from results.invariants import require_sound
 from results.ledger import Records
-from results.metric_names import SETTINGS, metric_order, table_metrics
+from results.metric_names import SETTINGS, WITHOUT_CLASSES, metric_order, table_metrics
 from results.pairs import Contest, contest
 from results.record import UNTRAINED, Environment, FoldRecord, ProtocolRecord, RunRecord
 from results.statistics import Interval, class_intervals, half_width
@@ -31,6 +31,7 @@ class Row:
         classes: bootstrap interval over test classes, percent; `None` where the per-class sums are missing.
         diverged: trials of the search in which a fold diverged or failed, of `trials` that were made.
         commit: of the code that made the repeats; several are joined by a space.
+        sd: standard deviation over the repeats, ddof 1, percent, as papers of losses print it; `None` for one repeat.
     """
 
     dataset: str
@@ -46,6 +47,7 @@ class Row:
     diverged: int
     trials: int
     commit: str
+    sd: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,12 @@ class Board:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics of the printed tables."""
-        return table_metrics(row.metric for row in self.rows)
+        return table_metrics((row.metric for row in self.rows), traditional=self.traditional)
+
+    @property
+    def traditional(self) -> bool:
+        """Whether nothing was selected on validation classes, as in the papers of most losses."""
+        return _traditional(self.record)
 
     @property
     def runs(self) -> tuple[RunRecord, ...]:
@@ -179,7 +186,7 @@ def _board(
         rows += mine
         if mine and complete and one.loss != UNTRAINED:
             counts = repeats[0]["counts"].astype(np.int64)
-            for name in _table_names(mine):
+            for name in _table_names(mine, traditional=_traditional(record)):
                 sums.setdefault(name, {})[one.loss] = np.stack([repeat["/".join(name)] for repeat in repeats])
     contests = {name: contest(of_losses, counts) for name, of_losses in sums.items()}
     return Board(
@@ -194,8 +201,13 @@ def _board(
     )
 
 
-def _table_names(rows: Sequence[Row]) -> list[Name]:
-    return [(setting, metric) for setting in SETTINGS for metric in table_metrics(row.metric for row in rows)]
+def _traditional(record: ProtocolRecord | None) -> bool:
+    return record is not None and record.fields.get("epoch_choice", "best_on_validation") != "best_on_validation"
+
+
+def _table_names(rows: Sequence[Row], *, traditional: bool) -> list[Name]:
+    shown = table_metrics((row.metric for row in rows), traditional=traditional)
+    return [(setting, metric) for setting in SETTINGS for metric in shown if metric not in WITHOUT_CLASSES]
 
 
 def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
@@ -223,6 +235,7 @@ def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
                 diverged=sum(not done for done in trials.values()),
                 trials=len(trials),
                 commit=" ".join(sorted({run.environment.commit for run in runs})),
+                sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
             )
         )
     return rows
@@ -231,6 +244,7 @@ def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
 def _class_intervals(names: Sequence[Name], per_class: Sequence[PerClass]) -> dict[Name, Interval]:
     if not per_class:
         return {}
+    names = [(setting, metric) for setting, metric in names if metric not in WITHOUT_CLASSES]
     means = np.array([np.mean([one["/".join(name)] for one in per_class], axis=0) for name in names])
     intervals = class_intervals(means, per_class[0]["counts"].astype(np.int64))
     return dict(zip(names, intervals, strict=True)) if intervals else {}

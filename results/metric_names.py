@@ -6,6 +6,8 @@ SETTINGS = ("separated", "concatenated")
 PAPER_METRICS = ("P@1", "RP", "MAP@R")
 """The columns of the Reality Check's tables, in their order."""
 RANKED_BY = "MAP@R"
+WITHOUT_CLASSES = frozenset({"NMI"})
+"""Metrics that are no mean over queries, so that there are no per-class sums of them."""
 _FAMILIES = ("nDCG", "R", "P", "MAP")
 
 
@@ -18,8 +20,14 @@ def metric_order(metric: str) -> tuple[int, int, int, str]:
     return 1, known, int(k) if k.isdigit() else 0, metric
 
 
-def table_metrics(metrics: Iterable[str]) -> tuple[str, ...]:
-    """Give the metrics of the printed tables: the paper's, and nDCG@k at the largest k there is."""
-    there = set(metrics)
-    ndcg = sorted((name for name in there if name.startswith("nDCG@")), key=metric_order)
+def table_metrics(metrics: Iterable[str], *, traditional: bool = False) -> tuple[str, ...]:
+    """Give the metrics of the printed tables: the Reality Check's, and nDCG@k at the largest k there is.
+
+    Of a traditional protocol they are those that loss papers print: R@k at every k, MAP@R, nDCG@k at every k, NMI.
+    """
+    there = sorted(set(metrics), key=metric_order)
+    ndcg = [name for name in there if name.startswith("nDCG@")]
+    if traditional:
+        hits = [name for name in there if name.startswith("R@")]
+        return (*hits, *(name for name in (RANKED_BY,) if name in there), *ndcg, *(WITHOUT_CLASSES & set(there)))
     return (*(name for name in PAPER_METRICS if name in there), *ndcg[-1:])

@@ -146,7 +146,8 @@ def _heading(name: str, first: str, kind: str = "number") -> str:
 def _score(cell: Cell | None) -> str:
     if cell is None:
         return _value(None, ABSENT)
-    half = "" if cell.half is None else f'<span class="half"> ± {cell.half:.2f}</span>'
+    sd = "" if cell.sd is None else f" ({cell.sd:.2f})"
+    half = "" if cell.half is None else f'<span class="half"> ± {cell.half:.2f}{sd}</span>'
     return _value(cell.mean, f"{cell.mean:.2f}{half}", "best" if cell.bold else "")
 
 

@@ -23,7 +23,10 @@ COLUMNS = (
     "diverged",
     "trials",
     "commit",
+    "sd",
 )
+_LATER = {"sd"}
+"""Columns that older tables lack."""
 
 PAIR_COLUMNS = (
     "dataset",
@@ -92,7 +95,7 @@ def read_leaderboard_csv(text: str) -> list[Row]:
         table = pd.read_csv(StringIO(text), dtype={"digest": str, "commit": str}, keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise ValueError(f"it is no table ({error})") from None
-    if missing := [name for name in COLUMNS if name not in table.columns]:
+    if missing := [name for name in COLUMNS if name not in {*table.columns, *_LATER}]:
         raise ValueError(f"it lacks the column {missing[0]}")
     return [_row({str(name): str(cell) for name, cell in cells.items()}) for cells in table.to_dict("records")]
 
@@ -113,6 +116,7 @@ def _row(cells: dict[str, str]) -> Row:
         diverged=int(cells["diverged"]),
         trials=int(cells["trials"]),
         commit=cells["commit"],
+        sd=float(cells["sd"]) if cells.get("sd") else None,
     )
 
 

@@ -31,11 +31,15 @@ class Reference:
 
 
 class Cell(NamedTuple):
-    """A mean with the half width of its interval, percent; `bold` for the best and its ties."""
+    """A mean with the half width of its interval, percent; `bold` for the best and its ties.
+
+    `sd`, the standard deviation, stands beside it in the tables of traditional protocols.
+    """
 
     mean: float
     half: float | None
     bold: bool
+    sd: float | None = None
 
 
 class Line(NamedTuple):
@@ -69,7 +73,8 @@ def layout(board: Board, references: Sequence[Reference] = ()) -> Layout:
     lines = []
     for loss in dict.fromkeys((*board.losses, *(reference.loss for reference in references))):
         if loss in board.losses:
-            cells = tuple(_cell(rows.get((loss, *name)), bold=loss in best[name]) for name in names)
+            mine = ((rows.get((loss, *name)), loss in best[name]) for name in names)
+            cells = tuple(_cell(row, bold=bold, sd=board.traditional) for row, bold in mine)
             ranks = tuple(_rank(board, setting, loss) for setting in board.settings)
             lines.append(Line(loss, cells, ranks, is_reference=False))
         for reference in references:
@@ -156,8 +161,8 @@ def _best(board: Board, name: tuple[str, str], rows: Mapping[tuple[str, str, str
     return contest.best.union(alone) if contest else frozenset(alone)
 
 
-def _cell(row: Row | None, *, bold: bool) -> Cell | None:
-    return Cell(row.mean, row.ci95, bold) if row else None
+def _cell(row: Row | None, *, bold: bool, sd: bool) -> Cell | None:
+    return Cell(row.mean, row.ci95, bold, row.sd if sd else None) if row else None
 
 
 def _rank(board: Board, setting: str, loss: str) -> int | None:
@@ -175,6 +180,7 @@ def _marked(cell: Cell | None) -> str:
     if cell is None:
         return ABSENT
     text = f"{cell.mean:.2f}" + ("" if cell.half is None else f" ± {cell.half:.2f}")
+    text += "" if cell.sd is None else f" ({cell.sd:.2f})"
     return f"**{text}**" if cell.bold else text
 
 
@@ -186,6 +192,7 @@ def _typeset(cell: Cell | None) -> str:
     if cell is None:
         return "--"
     text = f"{cell.mean:.2f}" + ("" if cell.half is None else rf" \pm {cell.half:.2f}")
+    text += "" if cell.sd is None else rf"\ ({cell.sd:.2f})"
     return rf"$\mathbf{{{text}}}$" if cell.bold else f"${text}$"
 
 

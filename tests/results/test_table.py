@@ -139,7 +139,7 @@ def test_the_caption_tells_what_is_missing() -> None:
     assert "over n = 1 or 3 repeats: it covers seed noise only, and one repeat has none." in told
     given = make({"triplet": 60.0}, trials=0)
     (board,) = boards(given.records, given.per_class)
-    assert "Parameters were given, not searched." in caption(board)
+    assert "Parameters were given, not searched: triplet margin -0.1." in caption(board)
 
 
 @pytest.mark.parametrize(
