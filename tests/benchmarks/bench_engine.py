@@ -1,0 +1,287 @@
+"""What the engine costs beside the arithmetic: the training loop, a second worker, the driver.
+
+    python -m tests.benchmarks.bench_engine              all four, about ten minutes
+    python -m tests.benchmarks.bench_engine loop driver  some: loop, workers, driver, study
+
+Claims, and the exit status says whether they hold:
+loop     the training loop takes at most 3 % more processor time than a bare PyTorch loop with the same arithmetic, on
+         the smallest network there is (alternating pairs, median of the ratios within a pair);
+workers  4 losses on 2 workers take 1/1.7 of the wall time of 1 worker, on two cores that do nothing else;
+driver   a job costs the driver a few milliseconds, most of them until its line is on the disk;
+study    10,000 trainings on 64 simulated workers leave the driver idle most of the time, and its memory grows by the
+         records alone.
+"""
+
+import argparse
+import pickle
+import platform
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from harness import model as models
+from harness.batches import drawn
+from harness.checkpoint import Checkpoint
+from harness.crew import next_job
+from harness.drive import StudyState, drive
+from harness.images.cache import cached
+from harness.images.glyphs import DATASET
+from harness.images.transform import training_batch
+from harness.plan import FoldJob, Study
+from harness.plugins import LOSSES
+from harness.score import Task
+from harness.train import StoppedError, Subset, Trained, stream, train_fold
+from harness.work import FoldOutcome, Workplace, record_of, split
+from protocols.protocol import Protocol, of
+from protocols.quick import QUICK
+from results.ledger import Ledger
+from results.record import Environment, FoldRecord, RunRecord
+
+CPU = torch.device("cpu")
+WARM_UP = 5
+JOB_SECONDS = 0.5
+WORKERS = 64
+TEST = 20
+
+
+def loop(root: Path) -> bool:
+    """Compare processor time per iteration, ours and bare."""
+    torch.set_num_threads(1)
+    images = DATASET.open(root)
+    protocol = QUICK.vary({"iterations_per_epoch": 1_000_000})
+    study = Study(protocol=protocol, dataset="glyphs", fingerprint=images.fingerprint, loss="contrastive")
+    (job, *_) = study.jobs("search", 0, {"pos_margin": 0.0, "neg_margin": 0.5})
+    labels, indices = images.labels, split(images, protocol).folds[0].train
+    train = Subset(cached(images, protocol.resize, folder=root / "cache"), labels, indices)
+    pairs = [(_ours(job, train, 60), _bare(job, train, 60)) for _ in range(9)]
+    ratio = median(ours / bare for ours, bare in pairs)
+    ours, bare = (median(values) * 1000 for values in zip(*pairs, strict=True))
+    _say(f"loop      ours {ours:.2f} ms, bare {bare:.2f} ms of processor time per iteration, ratio {ratio:.4f}")
+    return ratio <= 1.03
+
+
+def _ours(job: FoldJob, train: Subset, iterations: int) -> float:
+    times: list[float] = []
+
+    def stop() -> bool:
+        times.append(time.process_time())
+        return len(times) > WARM_UP + iterations
+
+    model = models.build(job.protocol, seed=0)
+    with suppress(StoppedError):
+        train_fold(
+            job,
+            LOSSES.find(job.loss),
+            model,
+            train,
+            None,
+            device=CPU,
+            on_validation=lambda *_: None,
+            checkpoint=Checkpoint(None, origin=""),
+            stop=stop,
+        )
+    return (times[-1] - times[WARM_UP]) / iterations
+
+
+def _bare(job: FoldJob, train: Subset, iterations: int) -> float:
+    protocol, spec = job.protocol, LOSSES.find(job.loss)
+    classes, labels = np.unique(train.labels[train.indices], return_inverse=True)
+    model = models.build(protocol, seed=0)
+    loss = spec.make(num_classes=len(classes), embedding_size=protocol.embedding_size, params=job.params)
+    assert isinstance(loss, torch.nn.Module)
+    optimizer = torch.optim.RMSprop(
+        model.parameters(),
+        lr=of(protocol.lr, job.dataset),
+        momentum=protocol.momentum,
+        weight_decay=protocol.weight_decay,
+    )
+    rows = drawn(labels, protocol, job.dataset, spec.batch, seed=stream(job, "batches"))
+    seed = stream(job, "augmentation")
+    model.train()
+    started = 0.0
+    for iteration in range(WARM_UP + iterations):
+        if iteration == WARM_UP:
+            started = time.process_time()
+        batch = next(rows)
+        images = training_batch(train.pixels, train.indices[batch], protocol, seed=seed, iteration=iteration)
+        value = loss(model(images), torch.from_numpy(labels[batch]))
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+    return (time.process_time() - started) / iterations
+
+
+def workers(root: Path) -> bool:
+    """Compare wall times of a search of four losses."""
+    DATASET.open(root)
+    seconds = {}
+    for number in (1, 2):
+        with tempfile.TemporaryDirectory() as runs:
+            losses = "contrastive,multi_similarity,proxy_anchor,triplet"
+            changes = ["--set=trials=1", "--set=startup_trials=1", "--set=max_epochs=12"]
+            places = ["--root", str(root), "--runs", runs, "--workers", str(number), "--device", "cpu"]
+            words = ["search", "--dataset", "glyphs", "--losses", losses, "--protocol", "quick", *changes, *places]
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "harness.cli", *words], check=True, capture_output=True)
+            seconds[number] = time.perf_counter() - started
+    ratio = seconds[1] / seconds[2]
+    _say(f"workers   1 worker {seconds[1]:.1f} s, 2 workers {seconds[2]:.1f} s, {ratio:.2f} times as fast")
+    return ratio >= 1.7
+
+
+def driver(root: Path) -> bool:
+    """Time the driver with jobs that take no time; the proposals of a search are counted out."""
+    del root
+    jobs = 2000
+
+    def at_once(offered: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
+        started: set[str] = set()
+        while job := next_job(offered, started):
+            yield _outcome(job)
+
+    wall, worked = time.perf_counter(), time.thread_time()
+    _drive(_states(jobs // 20), at_once, lambda done: None)
+    wall, worked = time.perf_counter() - wall, time.thread_time() - worked
+    _say(f"driver    {wall / jobs * 1000:.2f} ms per job, {worked / jobs * 1000:.2f} ms of them of processor time")
+    return worked / jobs < 0.01
+
+
+def study(root: Path) -> bool:
+    """Simulate a large study: threads stand for workers and sleep for trainings."""
+    del root
+    waited = 0.0
+    memory: dict[int, float] = {}
+    jobs: queue.SimpleQueue[FoldJob] = queue.SimpleQueue()
+    outcomes: queue.SimpleQueue[FoldOutcome] = queue.SimpleQueue()
+
+    def worker(number: int) -> None:
+        generator = np.random.default_rng(number)
+        while True:
+            job = jobs.get()
+            time.sleep(generator.uniform(0.5, 1.5) * JOB_SECONDS)
+            outcomes.put(_outcome(job))
+
+    for number in range(WORKERS):
+        threading.Thread(target=worker, args=(number,), daemon=True).start()
+
+    def execute(offered: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
+        nonlocal waited
+        started: set[str] = set()
+        at_work = 0
+        while True:
+            while at_work < WORKERS and (job := next_job(offered, started)):
+                jobs.put(job)
+                at_work += 1
+            if not at_work:
+                return
+            begun = time.perf_counter()
+            outcome = outcomes.get()
+            waited += time.perf_counter() - begun
+            at_work -= 1
+            yield outcome
+
+    def recorded(done: int) -> None:
+        if done % 2000 == 0:
+            memory[done] = _resident()
+
+    wall = time.perf_counter()
+    done = _drive(_states(500), execute, recorded)
+    wall = time.perf_counter() - wall
+    ideal = done * JOB_SECONDS / WORKERS
+    per_record = (memory[max(memory)] - memory[2000]) * 1024 / (max(memory) - 2000)
+    idle = waited / wall
+    _say(f"study     {done} trainings in {wall:.0f} s ({ideal:.0f} s of sleep), driver idle {idle:.0%} of the time")
+    told = ", ".join(f"{size:.0f} MiB after {number}" for number, size in memory.items())
+    _say(f"          {told}: {per_record:.1f} KiB per record")
+    return idle > 0.5 and per_record < 16
+
+
+def _protocol() -> Protocol:
+    return QUICK.vary({"trials": 4, "startup_trials": 4, "folds": 4, "repeats": 1})
+
+
+def _states(number: int) -> list[StudyState]:
+    losses = [name for name in LOSSES.names() if LOSSES.find(name).space]
+    studies = (
+        Study(protocol=_protocol(), dataset="made-up", fingerprint=f"{index:016x}", loss=losses[index % len(losses)])
+        for index in range(number)
+    )
+    return [StudyState(one, (), (), set()) for one in studies]
+
+
+_PLACE = Workplace(
+    roots={}, device="cpu", environment=Environment(commit="c0ffee", versions={"torch": "0"}, device="cpu", host="here")
+)
+
+
+def _outcome(job: FoldJob) -> FoldOutcome:
+    score = int(job.key[:4], 16) / 65536 * 50
+    trained = Trained("done", None, tuple((epoch, score) for epoch in range(0, 52, 4)), 4, score)
+    embeddings = None if job.stage == "search" else np.eye(TEST, 4, dtype=np.float32)
+    record = record_of(job, trained, _PLACE, 1.0)
+    return pickle.loads(pickle.dumps(FoldOutcome(job, record, embeddings)))  # type: ignore[no-any-return] # noqa: S301 as a worker sends it
+
+
+def _drive(
+    states: list[StudyState], execute: Callable[[Iterable[FoldJob]], Iterator[FoldOutcome]], told: Callable[[int], None]
+) -> int:
+    numbers = count(1)
+    done = 0
+
+    def recorded(state: StudyState, record: FoldRecord | RunRecord) -> None:
+        nonlocal done
+        if isinstance(record, FoldRecord):
+            done = next(numbers)
+            told(done)
+
+    with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder)) as ledger:
+        drive(
+            states,
+            execute,
+            ledger,
+            task=Task(np.repeat(np.arange(TEST // 4), 4), None),
+            environment=_PLACE.environment,
+            until="final",
+            on_record=recorded,
+        )
+    return done
+
+
+def _resident() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+PARTS: dict[str, Callable[[Path], bool]] = {"loop": loop, "workers": workers, "driver": driver, "study": study}
+
+
+def main() -> int:
+    """Measure, print, and give 0 where the claims hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parts = parser.parse_args().parts or list(PARTS)
+    _say(f"{platform.machine()}, python {platform.python_version()}, torch {version('torch')}")
+    with tempfile.TemporaryDirectory() as root:
+        held = [PARTS[part](Path(root)) for part in parts]
+    return int(not all(held))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
