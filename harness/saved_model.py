@@ -93,12 +93,7 @@ class ModelFiles:
             "protocol": {"name": job.protocol.name, "digest": record.digest, "fields": job.protocol.to_json()},
             "repeat": job.number,
             "fold": job.fold,
-            "validation": {
-                "metric": job.protocol.selection_metric,
-                "percent": record.best_score,
-                "epoch": record.best_epoch,
-                "epochs": record.history[-1][0],
-            },
+            **_judged(job, record),
             "environment": asdict(record.environment),
         }
         write_atomically(self._folder / f"{job.key}.safetensors", weights)
@@ -115,6 +110,21 @@ class ModelFiles:
 
     def _write(self, key: str, card: Mapping[str, Any]) -> None:
         write_atomically(self._folder / f"{key}.json", json.dumps(card, indent=2, ensure_ascii=False).encode())
+
+
+def _judged(job: FoldJob, record: FoldRecord) -> dict[str, dict[str, Any]]:
+    """Tell by what the epoch was chosen; nothing where it is the last of all."""
+    if not record.history:
+        return {}
+    on_test = job.protocol.epoch_choice == "best_on_test"
+    return {
+        "epoch_chosen_on_test" if on_test else "validation": {
+            "metric": job.protocol.selection_metric,
+            "percent": record.best_score,
+            "epoch": record.best_epoch,
+            "epochs": record.history[-1][0],
+        }
+    }
 
 
 def _card(file: Path) -> Path:

@@ -29,7 +29,7 @@ def best_so_far(evidence: Evidence) -> Curve:
 
 def validation(evidence: Evidence) -> list[tuple[int, Curve]]:
     """Give (fold, validation score against epoch) of every training of the repeats."""
-    return [(record.fold, _curve(record)) for record in evidence.final if record.history]
+    return [(record.fold, _curve(record)) for record in _judged(evidence)]
 
 
 def convergence(evidence: Evidence, iterations_per_epoch: int) -> Curve:
@@ -38,15 +38,20 @@ def convergence(evidence: Evidence, iterations_per_epoch: int) -> Curve:
     A training that stopped keeps its best score, so that the mean is over all of them everywhere.
     """
     curves: dict[int, list[Curve]] = {}
-    for record in evidence.final:
-        if record.history:
-            curves.setdefault(record.number, []).append(_curve(record))
+    for record in _judged(evidence):
+        curves.setdefault(record.number, []).append(_curve(record))
     epochs = np.unique(np.concatenate([curve.x for of_repeat in curves.values() for curve in of_repeat]))
     repeats = np.array([_mean_best(of_repeat, epochs) for of_repeat in curves.values()])
     half = None
     if len(repeats) > 1:
         half = stats.t.ppf(0.975, len(repeats) - 1) * repeats.std(axis=0, ddof=1) / np.sqrt(len(repeats))
     return Curve(epochs * iterations_per_epoch, repeats.mean(axis=0), half)
+
+
+def _judged(evidence: Evidence) -> list[FoldRecord]:
+    """Give the repeats' trainings that have a history: of two stages the second, or else the first."""
+    judged = [record for record in evidence.final if record.history]
+    return [record for record in judged if record.stage != "schedule"] or judged
 
 
 def _curve(record: FoldRecord) -> Curve:

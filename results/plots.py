@@ -49,10 +49,12 @@ class Plot(NamedTuple):
 
 def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
     """Draw what there is to draw of a board."""
-    metric = str(board.record.fields.get("selection_metric", RANKED_BY)) if board.record else RANKED_BY
+    fields = board.record.fields if board.record else {}
+    metric = str(fields.get("selection_metric", RANKED_BY))
+    what = "test" if fields.get("epoch_choice") == "best_on_test" else "validation"
     curves = {one.loss: validation(one) for one in board.evidence}
     searches = {one.loss: best_so_far(one) for one in board.evidence if one.search}
-    per_epoch = board.record.fields.get("iterations_per_epoch") if board.record else None
+    per_epoch = fields.get("iterations_per_epoch")
     converged = {one.loss: convergence(one, int(per_epoch or 1)) for one in board.evidence if curves[one.loss]}
     axis = "iterations" if per_epoch else "epochs"
 
@@ -85,15 +87,15 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
         (
             "convergence",
             "Convergence",
-            f"Best validation {metric} so far, mean over folds and repeats, band: 95 % interval over repeats"
+            f"Best {what} {metric} so far, mean over folds and repeats, band: 95 % interval over repeats"
             f"{grey(converged)}.",
             bool(converged),
-            lambda: _lines(converged, axis, f"best validation {metric} so far (%)"),
+            lambda: _lines(converged, axis, f"best {what} {metric} so far (%)"),
         ),
         (
             "validation",
-            "Validation curves",
-            f"Validation {metric} of every training of the repeats, one colour per fold.",
+            f"{what.capitalize()} curves",
+            f"{what.capitalize()} {metric} of every training of the repeats, one colour per fold.",
             any(curves.values()),
             lambda: _validation({loss: found for loss, found in curves.items() if found}, f"{metric} (%)"),
         ),

@@ -15,6 +15,7 @@ from harness.execute import Execute, in_this_process
 from harness.final import EmbeddingFiles
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study, cost
+from harness.saved_model import load
 from harness.schedule import recorded
 from harness.score import Task
 from harness.train import Subset, Trained, train_fold
@@ -290,6 +291,23 @@ def test_two_stages_that_stop_anywhere_and_go_on_give_the_same_records(
         key: run.separated for key, run in undisturbed.runs.items()
     }
     assert parts.folds.keys() == undisturbed.folds.keys()
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"), [("last", {"validation", "epoch_chosen_on_test"}), ("best_on_test", {"validation"})]
+)
+def test_the_card_of_a_kept_model_says_by_what_its_epoch_was_chosen(
+    choice: str, told: set[str], tmp_path: Path, tiny_images: ImageSet, workplace: Workplace
+) -> None:
+    protocol = small("traditional_proxy_nca_pp", f"epoch_choice={choice}", "repeats=1")
+    keeping = in_this_process(replace(workplace, save_models=True), lambda *_: None)
+    _on_tiny(tmp_path, protocol, tiny_images, workplace, keeping)
+    (file,) = (tmp_path / "models").glob("*.safetensors")
+    model = load(file)
+    assert model.protocol == protocol
+    assert not told & model.card.keys()
+    if choice == "best_on_test":
+        assert set(model.card["epoch_chosen_on_test"]) == {"metric", "percent", "epoch", "epochs"}
 
 
 def test_random_batches_need_as_many_training_images_as_a_batch_has(tmp_path: Path) -> None:

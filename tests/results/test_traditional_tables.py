@@ -9,10 +9,13 @@ import pytest
 
 from results.audit import KnownSplit, audit
 from results.caption import caption
+from results.curves import convergence, validation
+from results.evidence import gather
 from results.invariants import broken
 from results.leaderboard import Board, boards
 from results.metric_names import table_metrics
 from results.page_tables import scores
+from results.plots import plots
 from results.spreadsheet import leaderboard_csv, read_leaderboard_csv
 from results.table import latex, markdown
 from tests.results.studies import Made, make, sound
@@ -132,3 +135,26 @@ def test_traditional_evidence_passes_the_audit() -> None:
     from protocols.protocol import digest_of  # noqa: PLC0415 only this test needs it
 
     assert audit(made.records, made.per_class, known, digest_of) == []
+
+
+def test_curves_are_those_of_stage_2_where_it_has_any_and_of_stage_1_otherwise() -> None:
+    made = _traditional()
+    (evidence,) = (one for one in gather(made.records) if one.loss == "triplet")
+    stage_1 = tuple(replace(record, stage="schedule", history=((0, 1.0), (1, 2.0))) for record in evidence.final)
+    two_stages = replace(evidence, final=(*stage_1, *evidence.final))
+    assert [curve.y.tolist() for _, curve in validation(two_stages)] == [[1.0, 2.0]] * 3
+    assert convergence(two_stages, 1).y.tolist() == [1.0, 2.0]
+    on_test = tuple(replace(record, history=((0, 3.0), (1, 4.0))) for record in evidence.final)
+    assert [curve.y.tolist() for _, curve in validation(replace(evidence, final=(*stage_1, *on_test)))] == [[3, 4]] * 3
+    assert validation(evidence) == []
+
+
+@pytest.mark.parametrize(("choice", "word"), [("last", "Validation"), ("best_on_test", "Test")])
+def test_plots_call_scores_on_the_test_set_by_their_name(choice: str, word: str) -> None:
+    made = _traditional(choice)
+    for record in list(made.records.folds.values()):
+        made.records.add(replace(record, history=((0, 3.0), (1, 4.0)), best_epoch=1, best_score=4.0))
+    drawn = {plot.name: plot for plot in plots(_board(made))}
+    assert drawn["validation"].title == f"{word} curves"
+    assert drawn["validation"].told.startswith(f"{word} MAP@R of every training")
+    assert drawn["convergence"].told.startswith(f"Best {word.lower()} MAP@R so far")
