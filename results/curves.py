@@ -9,6 +9,7 @@ from scipy import stats
 
 from results.evidence import Evidence
 from results.record import FoldRecord
+from results.statistics import half_width
 
 Values = NDArray[np.float64]
 
@@ -46,6 +47,24 @@ def convergence(evidence: Evidence, iterations_per_epoch: int) -> Curve:
     if len(repeats) > 1:
         half = stats.t.ppf(0.975, len(repeats) - 1) * repeats.std(axis=0, ddof=1) / np.sqrt(len(repeats))
     return Curve(epochs * iterations_per_epoch, repeats.mean(axis=0), half)
+
+
+class Pace(NamedTuple):
+    """Epochs to the best score: mean over folds, then over `n` repeats, `half` as of a `Curve`."""
+
+    mean: float
+    half: float | None
+    n: int
+
+
+def epochs_to_best(evidence: Evidence) -> Pace | None:
+    """Give how many epochs a training took to its best score; `None` where none was validated."""
+    by_repeat: dict[int, list[int]] = {}
+    for record in _judged(evidence):
+        if record.best_epoch is not None:
+            by_repeat.setdefault(record.number, []).append(record.best_epoch)
+    repeats = [float(np.mean(epochs)) for epochs in by_repeat.values()]
+    return Pace(float(np.mean(repeats)), half_width(repeats), len(repeats)) if repeats else None
 
 
 def _judged(evidence: Evidence) -> list[FoldRecord]:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from results.curves import Curve, best_so_far, convergence, validation
+from results.curves import Curve, Pace, best_so_far, convergence, epochs_to_best, validation
 from results.leaderboard import Board, Row
 from results.metric_names import RANKED_BY
 from results.record import UNTRAINED
@@ -56,6 +56,7 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
     searches = {one.loss: best_so_far(one) for one in board.evidence if one.search}
     per_epoch = fields.get("iterations_per_epoch")
     converged = {one.loss: convergence(one, int(per_epoch or 1)) for one in board.evidence if curves[one.loss]}
+    paces = {one.loss: epochs_to_best(one) for one in board.evidence}
     axis = "iterations" if per_epoch else "epochs"
 
     def grey(drawn: Collection[str]) -> str:
@@ -91,6 +92,13 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
             f"{grey(converged)}.",
             bool(converged),
             lambda: _lines(converged, axis, f"best {what} {metric} so far (%)"),
+        ),
+        (
+            "epochs",
+            "Epochs to the best",
+            f"Epochs to the best {what} {metric}: mean over folds and repeats, bar: 95 % interval over repeats.",
+            any(paces.values()),
+            lambda: _epochs({loss: pace for loss, pace in paces.items() if pace}),
         ),
         (
             "validation",
@@ -175,6 +183,21 @@ def _line(axes: Axes, curve: Curve, colour: str, drawn: dict[str, Any], *, label
     axes.plot(curve.x, curve.y, color=colour, label=label, **drawn)
     if curve.half is not None:
         axes.fill_between(curve.x, curve.y - curve.half, curve.y + curve.half, color=colour, alpha=0.15, linewidth=0)
+
+
+def _epochs(paces: Mapping[str, Pace]) -> Figure:
+    losses = sorted(paces, key=lambda loss: -paces[loss].mean)
+    figure = Figure(figsize=(8, 1.2 + 0.28 * len(losses)))
+    axes = figure.subplots()
+    for place, loss in enumerate(losses):
+        mean, half, _ = paces[loss]
+        axes.errorbar(mean, place, xerr=half or 0.0, fmt="o", markersize=5, capsize=3, color=COLOURS[0])
+    axes.set_yticks(range(len(losses)), losses)
+    axes.set_ylim(-0.6, len(losses) - 0.4)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("epochs to the best score")
+    axes.grid(visible=False, axis="y")
+    return figure
 
 
 def _validation(curves: Mapping[str, Sequence[tuple[int, Curve]]], ylabel: str) -> Figure:

@@ -10,7 +10,7 @@ from results.page import anchor, page
 from results.pairs import MARGIN
 from results.per_class import PerClassFiles
 from results.plots import Importances, plots
-from results.spreadsheet import comparisons_csv, cost_csv, leaderboard_csv
+from results.spreadsheet import comparisons_csv, convergence_csv, cost_csv, leaderboard_csv
 from results.table import Reference, latex, markdown
 
 
@@ -93,7 +93,7 @@ def tables(
     *,
     margin: float = MARGIN,
 ) -> dict[str, str]:
-    """Give `leaderboard.csv`, `comparisons.csv`, `cost.csv`, `table.md` and `table.tex`: file name to content.
+    """Give file name to content of all tables, in CSV, Markdown and LaTeX.
 
     Args:
         found: the boards.
@@ -105,6 +105,7 @@ def tables(
     return {
         "leaderboard.csv": leaderboard_csv([row for board in found for row in board.rows]),
         "comparisons.csv": comparisons_csv(found, margin),
+        "convergence.csv": convergence_csv(found),
         "cost.csv": cost_csv([row for board in found for row in costs(board)]),
         "table.md": "\n".join(markdown(board, rows) for board, rows in printed),
         "table.tex": "\n".join(latex(board, rows) for board, rows in printed),

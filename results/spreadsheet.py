@@ -5,6 +5,7 @@ from io import StringIO
 
 import pandas as pd
 
+from results.curves import epochs_to_best
 from results.leaderboard import Board, CostRow, Row
 from results.statistics import Interval
 
@@ -68,6 +69,18 @@ def leaderboard_csv(rows: Sequence[Row]) -> str:
 def cost_csv(rows: Sequence[CostRow]) -> str:
     """Give `cost.csv`: hours with four decimals."""
     return _csv(pd.DataFrame([vars(row) for row in rows], columns=list(CostRow.__dataclass_fields__)))
+
+
+def convergence_csv(boards: Sequence[Board]) -> str:
+    """Give `convergence.csv`: the epochs to the best score of each loss whose repeats were validated."""
+    rows = [
+        (board.dataset, board.protocol, board.digest, one.loss, *pace)
+        for board in boards
+        for one in board.evidence
+        if (pace := epochs_to_best(one))
+    ]
+    columns = ["dataset", "protocol", "digest", "loss", "epochs_to_best", "ci95", "n"]
+    return _csv(pd.DataFrame(rows, columns=columns))
 
 
 def comparisons_csv(boards: Sequence[Board], margin: float) -> str:

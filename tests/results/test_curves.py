@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from results.curves import best_so_far, convergence, validation
+from results.curves import best_so_far, convergence, epochs_to_best, validation
 from results.evidence import Evidence, gather
 from results.record import FoldRecord
 from tests.results.studies import FOLDS, make
@@ -55,6 +55,21 @@ def test_convergence_keeps_the_best_score_of_a_training_that_stopped() -> None:
     assert curve.half is not None
     assert curve.half[0] == 0
     assert curve.half[1] == pytest.approx(12.706 * 10, rel=1e-3)
+
+
+def test_epochs_to_the_best_are_a_mean_over_folds_and_an_interval_over_repeats() -> None:
+    evidence = _evidence()
+    epochs = iter([2, 4, 6, 8, 4, 6, 8, 10])
+    paced = tuple(replace(record, best_epoch=next(epochs)) for record in evidence.final)
+    found = epochs_to_best(replace(evidence, final=paced))
+    assert found is not None
+    assert (found.mean, found.n) == (6.0, 2)
+    assert found.half == pytest.approx(12.706 * 1.0, rel=1e-3)  # repeats of 5 and 7 epochs
+    one = epochs_to_best(replace(evidence, final=paced[:FOLDS]))
+    assert one is not None
+    assert (one.mean, one.half, one.n) == (5.0, None, 1)
+    silent = tuple(_with_history(record) for record in evidence.final)
+    assert epochs_to_best(replace(evidence, final=silent)) is None
 
 
 def test_one_repeat_converges_without_a_band() -> None:
