@@ -45,6 +45,7 @@ class StudyState:
         self._recorded_params = {
             record.number: record.params for record in self._records.values() if record.stage == "search"
         }
+        self._left: dict[Until, int] = {}  # counted once between two records, as the frontier asks at every job
         self._trial: list[FoldJob] = []
         self._schedules: list[FoldJob] = []  # stage 1 of each repeat, where there are two stages
         self._final: list[list[FoldJob]] = []
@@ -67,6 +68,11 @@ class StudyState:
 
     def left(self, until: Until) -> int:
         """Give the number of trainings up to a stage that are planned and not recorded."""
+        if until not in self._left:
+            self._left[until] = self._count_left(until)
+        return self._left[until]
+
+    def _count_left(self, until: Until) -> int:
         folds = self.study.protocol.folds
         final = repeats(self.study) * folds if until == "final" else 0
         if not self.searched:
@@ -89,6 +95,7 @@ class StudyState:
         self._records[record.key] = record
         if held:
             self._held.add(record.key)
+        self._left.clear()
         self._advance()
 
     def unscored(self) -> list[list[FoldRecord]]:
@@ -103,6 +110,7 @@ class StudyState:
     def scored(self, run: RunRecord) -> None:
         """Take in that a repeat was scored."""
         self._scored.add(run.fold_keys)
+        self._left.clear()
         self._held.difference_update(run.fold_keys)
 
     def _recorded(self, job: FoldJob) -> bool:
@@ -206,8 +214,7 @@ def drive(
 
     scorer = Scorer(files, task, environment)
 
-    def owner(record: FoldRecord | RunRecord) -> StudyState:
-        return next(state for state in states if state.study.owns(record))
+    owner = _owner(states)
 
     def score(state: StudyState) -> None:
         for folds in state.unscored():
@@ -250,6 +257,18 @@ def drive(
         take_scores(wait=not stopped)
     finally:
         scorer.dismiss()
+
+
+def _owner(states: Iterable[StudyState]) -> Callable[[FoldRecord | RunRecord], StudyState]:
+    by_identity: dict[tuple[str, ...], list[StudyState]] = {}
+    for state in states:
+        by_identity.setdefault(state.study.identity, []).append(state)
+
+    def owner(record: FoldRecord | RunRecord) -> StudyState:
+        alike = by_identity[record.digest, record.dataset, record.fingerprint, record.loss]
+        return next(state for state in alike if state.study.owns(record))
+
+    return owner
 
 
 def _protocol_record(protocol: Protocol) -> ProtocolRecord:
