@@ -3,9 +3,10 @@
 No result depends on anything here.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from harness.comparison import Comparison
 from harness.drive import StudyState, Until, drive
@@ -18,6 +19,8 @@ from harness.stopping import Stop
 from harness.work import Workplace
 from results.ledger import Ledger
 from results.record import FoldRecord, RunRecord
+
+R = TypeVar("R", FoldRecord, RunRecord)
 
 
 class Listener(Protocol):
@@ -75,8 +78,8 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
     """
     runs = ledger.path.parent
     held = EmbeddingFiles(runs).held()
-    folds, scored = ledger.records.folds.values(), ledger.records.runs.values()
-    states = [StudyState(study, folds, scored, held) for study in comparison.studies]
+    folds, scored = _by_study(ledger.records.folds.values()), _by_study(ledger.records.runs.values())
+    states = [StudyState(study, folds[study.identity], scored[study.identity], held) for study in comparison.studies]
     workplace = replace(comparison.workplace, runs=runs.resolve(), save_models=means.save_models)
     with means.stop.on_signals(), RunLog(runs, states) as log, Display(states, until) as display:
         listeners: tuple[Listener, ...] = (log, display, *means.listeners)
@@ -103,3 +106,10 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
             on_record=recorded,
         )
     return sum(state.left(until) for state in states)
+
+
+def _by_study(records: Iterable[R]) -> Mapping[tuple[str, ...], list[R]]:
+    found: defaultdict[tuple[str, ...], list[R]] = defaultdict(list)
+    for record in records:
+        found[record.digest, record.dataset, record.fingerprint, record.loss].append(record)
+    return found
