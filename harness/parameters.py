@@ -42,10 +42,10 @@ def given(spec: LossSpec, protocol: Protocol, dataset: str, chosen: Mapping[str,
         found = spec.recommended or spec.published.get(FALLBACK, {})
     params = {name: value for name, value in found.items() if name in names} | dict(chosen)
     if missing := [name for name in names if name not in params]:
-        known = ", ".join(spec.published) or "no dataset"
+        known = f"has published parameters for {', '.join(spec.published)}, but" if spec.published else "has"
+        way_out = "search them, or give" if protocol.epoch_choice == "best_on_validation" else "give"
         raise ValueError(
-            f"Loss {spec.name!r} has published parameters for {known}, but none for {dataset!r}; search them, or give "
-            f"{', '.join(missing)} with --param NAME=VALUE."
+            f"Loss {spec.name!r} {known} none for {dataset!r}; {way_out} {', '.join(missing)} with --param NAME=VALUE."
         )
     buildable(spec, protocol, dataset, params).check(params)
     return params

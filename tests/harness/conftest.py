@@ -1,5 +1,6 @@
 """A set of sixteen made-up classes, small enough that a whole protocol over it takes a second."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,13 @@ class SpyPixels:
         self.read.add(index)
         image: NDArray[np.uint8] = self._array[index]
         return image
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Give the folder of real images and weights, for the tests that are marked shared_data."""
+    default = Path(__file__).parents[2].parent / "shared" / "data"
+    return Path(os.environ.get("MLRC_SHARED_DATA", default))
 
 
 @pytest.fixture(scope="session")

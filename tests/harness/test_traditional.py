@@ -13,8 +13,10 @@ from harness.comparison import Comparison, prepare
 from harness.drive import StudyState, drive
 from harness.execute import Execute, in_this_process
 from harness.final import EmbeddingFiles
-from harness.images.dataset import ImageSet
+from harness.images.dataset import ArrayPixels, ImageSet, open_dataset
+from harness.parameters import given
 from harness.plan import FoldJob, Study, cost
+from harness.plugins import LOSSES
 from harness.saved_model import load
 from harness.schedule import recorded
 from harness.score import Task
@@ -95,6 +97,41 @@ def test_each_runs_end_to_end_on_glyphs(name: str, tmp_path: Path, tmp_path_fact
         assert expected <= run.separated.keys()
         assert run.separated["P@1"] == pytest.approx(run.concatenated["P@1"], abs=0.2), "one model is its own ensemble"
         assert run.cut == "official"
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", TRADITIONAL)
+def test_each_runs_end_to_end_on_forty_characters_of_omniglot(
+    name: str, tmp_path: Path, shared_data: Path, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = open_dataset("omniglot", shared_data)
+    boundary = whole.facts.official_trainval_classes
+    assert boundary is not None
+    rows = np.flatnonzero(np.isin(whole.labels, [*range(20), *range(boundary, boundary + 20)]))
+    assert isinstance(whole.pixels, ArrayPixels)
+    images = replace(
+        whole,
+        facts=replace(whole.facts, official_trainval_classes=20),
+        labels=np.unique(whole.labels[rows], return_inverse=True)[1].astype(np.int64),
+        class_names=tuple(map(str, range(40))),
+        pixels=ArrayPixels(whole.pixels.array[rows]),
+    )
+    monkeypatch.setattr(work, "open_dataset", lambda name, root: images)
+    protocol = small(name, "batch_size=32", "embedding_size=64", side=28)
+    params = given(LOSSES.find(PAPER_LOSS[name]), protocol, "omniglot", {})
+    study = Study(
+        protocol=protocol,
+        dataset="omniglot",
+        fingerprint=images.fingerprint,
+        loss=PAPER_LOSS[name],
+        params=params,
+    )
+    place = replace(workplace, roots={"omniglot": ("omniglot", shared_data)})
+    asked = task(images, split(images, protocol).test)
+    records = _run(tmp_path, [study], in_this_process(place, lambda *_: None), asked, ENVIRONMENT)
+    assert {run.cut for run in records.runs.values()} == {"official"}
+    assert [run.test_images for run in records.runs.values()] == [400, 400]
+    assert min(run.separated["R@1"] for run in records.runs.values()) > 10, "chance is 5 %"
 
 
 def _watched(monkeypatch: pytest.MonkeyPatch, images: ImageSet) -> dict[tuple[Stage, int], set[int]]:

@@ -1,6 +1,5 @@
-"""Where the real images lie, and how a test makes a few of its own."""
+"""How a test makes a few images of its own."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +8,6 @@ import pytest
 from PIL import Image
 
 MakeImage = Callable[..., None]
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    """Give the folder of real images and weights, for the tests that are marked shared_data."""
-    default = Path(__file__).parents[3].parent / "shared" / "data"
-    return Path(os.environ.get("MLRC_SHARED_DATA", default))
 
 
 @pytest.fixture
