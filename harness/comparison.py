@@ -56,12 +56,13 @@ def prepare(
     weights: Path | None = None,
     cache: Path | None = None,
     params: Sequence[str] = (),
+    fall_back: bool = False,
     images: ImageSet | None = None,
 ) -> Comparison:
     """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
 
-    A loss of whose parameters some are given in `params` is not searched; see `harness.parameters`. A dataset that is
-    open already may be given as `images`.
+    A loss of whose parameters some are given in `params` is not searched; see `harness.parameters`. `fall_back`
+    is passed on to it. A dataset that is open already may be given as `images`.
 
     Raises:
         LookupError: no such loss, dataset or trunk.
@@ -77,7 +78,7 @@ def prepare(
     images = images or open_dataset(dataset, root)
     name, fingerprint = images.facts.name, images.fingerprint
     fixed = {
-        spec.name: parameters.given(spec, protocol, name, chosen[spec.name])
+        spec.name: parameters.given(spec, protocol, name, chosen[spec.name], fall_back=fall_back)
         for spec in specs
         if protocol.trials == 0 or chosen[spec.name]
     }

@@ -25,20 +25,22 @@ def buildable(spec: LossSpec, protocol: Protocol, dataset: str, params: Mapping[
     return spec if LOSS_LR in params else replace(spec, space=space(spec, protocol, dataset))
 
 
-def given(spec: LossSpec, protocol: Protocol, dataset: str, chosen: Mapping[str, Value]) -> dict[str, Value]:
+def given(
+    spec: LossSpec, protocol: Protocol, dataset: str, chosen: Mapping[str, Value], *, fall_back: bool = False
+) -> dict[str, Value]:
     """Give the parameters of a loss that is not searched.
 
-    Those that are not chosen are the ones published for the dataset. Under a protocol that has nothing to search on,
-    what is not published for it is what the loss's paper recommends for any dataset, or else what is published for
-    CUB-200-2011. A published `loss_lr` belongs to the optimizer of its study, so it does not count where the protocol
-    sets one.
+    Those that are not chosen are the ones published for the dataset. Under a protocol that has nothing to search on, or
+    with `fall_back`, what is not published for it is what the loss's paper recommends for any dataset, or else what is
+    published for CUB-200-2011. A published `loss_lr` belongs to the optimizer of its study, so it does not count where
+    the protocol sets one.
 
     Raises:
         ValueError: a parameter has no value, or one outside its range.
     """
     names = space(spec, protocol, dataset)
     found = spec.published.get(dataset, {})
-    if not found and protocol.epoch_choice != "best_on_validation":
+    if not found and (fall_back or protocol.epoch_choice != "best_on_validation"):
         found = spec.recommended or spec.published.get(FALLBACK, {})
     params = {name: value for name, value in found.items() if name in names} | dict(chosen)
     if missing := [name for name in names if name not in params]:

@@ -94,6 +94,7 @@ def plan(
             weights=weights,
             cache=cache,
             params=[*_known(params, LOSSES.find(loss), sweep.loss), *given],
+            fall_back=True,
             images=images,
         )
         study = comparison.studies[1]

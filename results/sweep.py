@@ -140,7 +140,11 @@ def caption(table: SweepTable) -> Iterator[str]:
     yield "Mean over the repeats ± half width of its 95 % Student-t interval (standard deviation in brackets)."
     if len(table.settings) > 1:
         yield "Concatenated is an ensemble of the fold models; separated is the mean over them."
-    yield f"After {record.source}." if record.source else "Parameters that are not varied were given, not searched."
+    if record.source:
+        yield f"After {record.source}."
+    same = sorted(set.intersection(*(set(point.params.items()) for point in record.points)))
+    given = ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in same)
+    yield f"Parameters were given, not searched{': ' if given else ''}{given}."
     if record.note:
         yield record.note
     missing = [" × ".join(point.asked.labels) for point in table.points if _n(point) < point.planned]

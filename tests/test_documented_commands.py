@@ -80,6 +80,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(Kind, "find", find_small)
     torch.save(small_conv.build(1).state_dict(), "bn_inception-52deb4733.pth")
+    torch.save(small_conv.build(1).state_dict(), "resnet50-0676ba61.pth")
     torch.save(squeezenet1_1(weights=None).state_dict(), "squeezenet1_1.pth")
     (tmp_path / "DIR").mkdir()
     generator = np.random.default_rng(0)

@@ -83,7 +83,7 @@ def test_the_table_has_a_row_per_point_with_the_papers_number_beside(records: Re
     assert [line.split(" | ")[0] for line in lines[4:6]] == ["| 64", "| 128"]
     assert lines[4].endswith("| 50.5 (0.25) | 3 |")
     assert lines[5].endswith("| 60 | 2 |")
-    assert "After Somebody, table 1." in lines[7]
+    assert "After Somebody, table 1. Parameters were given, not searched: margin 0.1." in lines[7]
 
 
 def test_repeats_that_are_missing_are_said(records: Records) -> None:
