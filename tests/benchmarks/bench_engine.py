@@ -1,6 +1,6 @@
 """What the engine costs beside the arithmetic: the training loop, a second worker, the driver.
 
-    python -m tests.benchmarks.bench_engine              all four, about ten minutes
+    python -m tests.benchmarks.bench_engine              all four, about fifteen minutes
     python -m tests.benchmarks.bench_engine loop driver  some: loop, workers, driver, study
 
 Claims, and the exit status says whether they hold:
@@ -8,7 +8,7 @@ loop     the training loop takes at most 3 % more processor time than a bare PyT
          the smallest network there is (alternating pairs, median of the ratios within a pair);
 workers  4 losses on 2 workers take 1/1.7 of the wall time of 1 worker, on two cores that do nothing else;
 driver   a job costs the driver a few milliseconds, most of them until its line is on the disk;
-study    10,000 trainings on 64 simulated workers leave the driver idle most of the time, and its memory grows by the
+study    10,000 trainings of 2 s on 64 simulated workers leave the driver idle most of the time, and its memory grows by the
          records alone.
 """
 
@@ -51,7 +51,7 @@ from results.record import Environment, FoldRecord, RunRecord
 
 CPU = torch.device("cpu")
 WARM_UP = 5
-JOB_SECONDS = 0.5
+JOB_SECONDS = 2.0
 WORKERS = 64
 TEST = 20
 
@@ -196,13 +196,14 @@ def study(root: Path) -> bool:
         if done % 2000 == 0:
             memory[done] = _resident()
 
-    wall = time.perf_counter()
+    wall, worked = time.perf_counter(), time.thread_time()
     done = _drive(_states(500), execute, recorded)
-    wall = time.perf_counter() - wall
+    wall, worked = time.perf_counter() - wall, time.thread_time() - worked
     ideal = done * JOB_SECONDS / WORKERS
     per_record = (memory[max(memory)] - memory[2000]) * 1024 / (max(memory) - 2000)
     idle = waited / wall
-    _say(f"study     {done} trainings in {wall:.0f} s ({ideal:.0f} s of sleep), driver idle {idle:.0%} of the time")
+    _say(f"study     {done} trainings in {wall:.0f} s ({ideal:.0f} s of sleep), driver idle {idle:.0%} of the time,")
+    _say(f"          at work {worked / wall:.0%}, else it waits for the disk")
     told = ", ".join(f"{size:.0f} MiB after {number}" for number, size in memory.items())
     _say(f"          {told}: {per_record:.1f} KiB per record")
     return idle > 0.5 and per_record < 16
