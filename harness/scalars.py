@@ -31,11 +31,14 @@ class Scalars:
         self._studies: dict[Path, SummaryWriter] = {}
 
     def told(self, event: Event) -> None:
-        """Write a validation: score in percent and mean training loss over the epoch."""
+        """Write a validation, where there is one: score in percent; and mean training loss over the epoch."""
         match event:
             case Validated(job, epoch, score, loss):
                 fold = self._fold(job)
-                _write(fold, f"validation/{job.protocol.selection_metric}", score, epoch)
+                if math.isfinite(score):
+                    on_test = job.stage == "final" and job.protocol.epoch_choice == "best_on_test"
+                    kind = "test, while training" if on_test else "validation"
+                    _write(fold, f"{kind}/{job.protocol.selection_metric}", score, epoch)
                 if math.isfinite(loss):
                     _write(fold, "training/loss", loss, epoch)
                 fold.flush()
@@ -63,7 +66,7 @@ class Scalars:
 
     def _fold(self, job: FoldJob) -> SummaryWriter:
         if job.key not in self._folds:
-            kind = "trial" if job.stage == "search" else "repeat"
+            kind = {"search": "trial", "schedule": "stage 1 of repeat"}.get(job.stage, "repeat")
             folder = self._folder / _path(job) / f"{kind} {job.number}" / f"fold {job.fold}"
             self._folds[job.key] = SummaryWriter(str(folder))
         return self._folds[job.key]

@@ -34,6 +34,11 @@ def _rules(board: Board) -> Iterable[str]:
         parent = board.protocol.split("+", 1)[0]
         changes = (f"{name} {_short(new)} instead of {_short(old)}" for name, (old, new) in _changes(board))
         yield f"Differs from {parent} in {', '.join(changes)}."
+    if board.record and board.record.fields.get("two_stages"):
+        yield (
+            "Stage 1 of each repeat, on one half of the training classes, chose the schedule and the number of epochs "
+            "by the other half; stage 2 trained on all."
+        )
     if board.record and "best_on_test" in board.record.fields.values():
         yield "The epoch was chosen on the test set, so these numbers are no estimate of performance on new classes."
 

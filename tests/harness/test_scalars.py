@@ -1,6 +1,7 @@
 """What TensorBoard reads back of a study."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,22 @@ def test_a_training_that_goes_on_after_its_process_died_has_one_curve(tmp_path: 
         "validation/MAP@R": [(0, 10.0), (2, 20.0), (4, 30.0)],
         "training/loss": [(2, 0.5), (4, 0.25)],
     }
+
+
+def test_a_training_without_validation_has_a_loss_alone_and_stages_have_folders_of_their_own(
+    tmp_path: Path, job: FoldJob
+) -> None:
+    on_test = replace(job.protocol, epoch_choice="best_on_test", validation_fraction=0.0, folds=1, trials=0)
+    with Scalars(tmp_path) as scalars:
+        scalars.told(Validated(replace(job, stage="schedule"), 1, 10.0, 0.5))
+        scalars.told(Validated(replace(job, stage="final"), 1, float("nan"), 0.25))
+        scalars.told(Validated(replace(job, stage="final", protocol=on_test), 1, 30.0, 0.125))
+    found = [_read(path.parent) for path in sorted((tmp_path / FOLDER).rglob("*tfevents*"))]
+    assert sorted(found, key=lambda curves: curves["training/loss"][0][1]) == [
+        {"test, while training/MAP@R": [(1, 30.0)], "training/loss": [(1, 0.125)]},
+        {"training/loss": [(1, 0.25)]},
+        {"validation/MAP@R": [(1, 10.0)], "training/loss": [(1, 0.5)]},
+    ]
 
 
 def test_a_missing_package_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

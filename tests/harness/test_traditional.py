@@ -1,6 +1,6 @@
 """The traditional protocols from end to end: who trains on what, who sees test images, what a stop leaves."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,15 @@ from harness.execute import Execute, in_this_process
 from harness.final import EmbeddingFiles
 from harness.images.dataset import ArrayPixels, ImageSet, open_dataset
 from harness.parameters import given
-from harness.plan import FoldJob, Study, cost
+from harness.plan import FoldJob, Study
 from harness.plugins import LOSSES
 from harness.saved_model import load
-from harness.schedule import recorded
 from harness.score import Task
-from harness.train import Subset, Trained, train_fold
-from harness.work import FoldOutcome, Workplace, split, task
+from harness.train import Trained, train_fold
+from harness.work import Workplace, split, task
 from protocols.catalogue import PROTOCOLS
 from protocols.protocol import PerDataset, Protocol
 from protocols.quick import QUICK
-from results.evidence import gather
 from results.ledger import LEDGER, Ledger, Records, read
 from results.record import Environment, Stage
 from tests.harness.conftest import ENVIRONMENT, SpyPixels
@@ -65,14 +63,14 @@ def _run(runs: Path, studies: Iterable[Study], execute: Execute, asked: Task, en
     return read(runs / LEDGER)
 
 
-def _study(protocol: Protocol, images: ImageSet, loss: str, params: dict[str, float] | None = None) -> Study:
+def study_of(protocol: Protocol, images: ImageSet, loss: str, params: dict[str, float] | None = None) -> Study:
     return Study(protocol=protocol, dataset="tiny", fingerprint=images.fingerprint, loss=loss, params=params or {})
 
 
-def _on_tiny(
+def on_tiny(
     runs: Path, protocol: Protocol, images: ImageSet, workplace: Workplace, execute: Execute | None = None
 ) -> Records:
-    study = _study(protocol, images, "proxy_nca_pp", {"temperature": 1 / 9})
+    study = study_of(protocol, images, "proxy_nca_pp", {"temperature": 1 / 9})
     asked = task(images, split(images, protocol).test)
     return _run(runs, [study], execute or in_this_process(workplace, lambda *_: None), asked, ENVIRONMENT)
 
@@ -134,19 +132,19 @@ def test_each_runs_end_to_end_on_forty_characters_of_omniglot(
     assert min(run.separated["R@1"] for run in records.runs.values()) > 10, "chance is 5 %"
 
 
-def _watched(monkeypatch: pytest.MonkeyPatch, images: ImageSet) -> dict[tuple[Stage, int], set[int]]:
+def watched(monkeypatch: pytest.MonkeyPatch, images: ImageSet) -> dict[tuple[Stage, int], set[int]]:
     """Note which images every training reads, by stage and repeat."""
     assert isinstance(images.pixels, SpyPixels)
     spy = images.pixels
     found: dict[tuple[Stage, int], set[int]] = {}
 
-    def watched(job: FoldJob, *arguments: Any, **options: Any) -> Trained:
+    def noted(job: FoldJob, *arguments: Any, **options: Any) -> Trained:
         spy.read.clear()
         trained = train_fold(job, *arguments, **options)
         found[job.stage, job.number] = set(spy.read)
         return trained
 
-    monkeypatch.setattr(work, "train_fold", watched)
+    monkeypatch.setattr(work, "train_fold", noted)
     return found
 
 
@@ -165,8 +163,8 @@ def test_only_best_on_test_reads_test_images_during_training_and_only_in_the_fin
 ) -> None:
     base, changes = ALL_CHOICES[choice]
     protocol = base.set([*SMALL, "resize=16", "crop=16", "batch_size=16", "warm_up=1", "trials=0", *changes])
-    found = _watched(monkeypatch, tiny_images)
-    records = _on_tiny(tmp_path, protocol.vary({"loss_lr": PerDataset(0.1)}), tiny_images, workplace)
+    found = watched(monkeypatch, tiny_images)
+    records = on_tiny(tmp_path, protocol.vary({"loss_lr": PerDataset(0.1)}), tiny_images, workplace)
     test = set(split(tiny_images, protocol).test.tolist())
     assert {stage for stage, _ in found} == ({"schedule", "final"} if protocol.two_stages else {"final"})
     for (stage, _), read_ in found.items():
@@ -184,8 +182,8 @@ def test_without_validation_all_trainval_images_train_and_the_last_epoch_s_model
     tmp_path: Path, tiny_images: ImageSet, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protocol = small("traditional_mpa", "batch_size=12")
-    found = _watched(monkeypatch, tiny_images)
-    records = _on_tiny(tmp_path, protocol, tiny_images, workplace)
+    found = watched(monkeypatch, tiny_images)
+    records = on_tiny(tmp_path, protocol, tiny_images, workplace)
     test = set(split(tiny_images, protocol).test.tolist())
     assert set().union(*found.values()) == set(range(len(tiny_images.labels))) - test
     for fold in records.folds.values():
@@ -196,7 +194,7 @@ def test_best_on_test_keeps_the_epoch_of_the_best_test_score(
     tmp_path: Path, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
     protocol = small("traditional_mpa", "batch_size=12", "epoch_choice=best_on_test", "max_epochs=4", "lr=1e-2")
-    records = _on_tiny(tmp_path, protocol, tiny_images, workplace)
+    records = on_tiny(tmp_path, protocol, tiny_images, workplace)
     for run in records.runs.values():
         fold = records.folds[run.fold_keys[0]]
         assert [epoch for epoch, _ in fold.history] == [0, 1, 2, 3, 4]
@@ -211,123 +209,10 @@ def test_queries_ask_the_gallery_when_the_epoch_is_chosen_on_the_test_set(
     images = replace(tiny_images, queries=queries)
     monkeypatch.setattr(work, "open_dataset", lambda name, root: images)
     protocol = small("traditional_mpa", "batch_size=12", "epoch_choice=best_on_test")
-    records = _on_tiny(tmp_path, protocol, images, workplace)
+    records = on_tiny(tmp_path, protocol, images, workplace)
     for run in records.runs.values():
         assert run.queries == queries[split(images, protocol).test].sum()
         assert run.separated["P@1"] == pytest.approx(records.folds[run.fold_keys[0]].best_score)
-
-
-def test_stage_1_sees_one_half_of_the_training_classes_judges_on_the_other_and_stage_2_trains_on_all(
-    tmp_path: Path, tiny_images: ImageSet, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read_by = _watched(monkeypatch, tiny_images)
-    subsets = {}
-    parts = work._parts
-
-    def noted(job: FoldJob, *arguments: Any) -> tuple[Subset, Subset | None]:
-        subsets[job.stage] = parts(job, *arguments)
-        return subsets[job.stage]
-
-    monkeypatch.setattr(work, "_parts", noted)
-    _on_tiny(tmp_path, small("traditional_proxy_nca_pp", "repeats=1"), tiny_images, workplace)
-
-    def classes(indices: Iterable[int]) -> set[int]:
-        return {int(tiny_images.labels[index]) for index in indices}
-
-    train, validation = subsets["schedule"]
-    assert validation is not None
-    assert (classes(train.indices), classes(validation.indices)) == (set(range(4)), set(range(4, 8)))
-    assert classes(read_by["schedule", 0]) == set(range(8)), "the test classes are 8 to 15"
-    train, validation = subsets["final"]
-    assert (classes(train.indices), validation) == (set(range(8)), None)
-    assert list(train.indices) == sorted(train.indices)
-    assert classes(read_by["final", 0]) == set(range(8))
-
-
-def test_stage_1_reads_no_test_image_even_when_its_training_is_over(
-    tiny_images: ImageSet, workplace: Workplace
-) -> None:
-    study = _study(small("traditional_proxy_nca_pp"), tiny_images, "proxy_nca_pp")
-    assert isinstance(tiny_images.pixels, SpyPixels)
-    stage_1, final = (study.jobs(stage, 0, {"temperature": 1 / 9})[0] for stage in ("schedule", "final"))
-    outcome = work.perform(stage_1, workplace, lambda *_: None, lambda: False)
-    assert (outcome.record.outcome, outcome.embeddings) == ("done", None)
-    test = set(split(tiny_images, study.protocol).test.tolist())
-    assert not test & tiny_images.pixels.read
-    work.perform(final, workplace, lambda *_: None, lambda: False)
-    assert test <= tiny_images.pixels.read
-
-
-def test_stage_2_repeats_what_the_record_of_its_own_stage_1_says(
-    tmp_path: Path, tiny_images: ImageSet, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    protocol = small("traditional_proxy_nca_pp", "max_epochs=6")
-    jobs: dict[tuple[Stage, int], FoldJob] = {}
-
-    def noted(job: FoldJob, *arguments: Any, **options: Any) -> Trained:
-        jobs[job.stage, job.number] = job
-        return train_fold(job, *arguments, **options)
-
-    monkeypatch.setattr(work, "train_fold", noted)
-    records = _on_tiny(tmp_path, protocol, tiny_images, workplace)
-    for number in (0, 1):
-        stage_1 = records.folds[jobs["schedule", number].key]
-        assert len(stage_1.history) == 7
-        assert jobs["final", number].recorded == recorded(stage_1.history, protocol)
-        assert jobs["schedule", number].recorded is None
-    assert jobs["schedule", 0].seed != jobs["schedule", 1].seed
-    assert cost(_study(protocol, tiny_images, "proxy_nca_pp")) == (0, 4, 24)
-
-
-def test_a_stage_1_that_came_to_nothing_has_no_stage_2_and_the_others_go_on(
-    tmp_path: Path, tiny_images: ImageSet, workplace: Workplace
-) -> None:
-    honest = in_this_process(workplace, lambda *_: None)
-
-    def one_diverges(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
-        for outcome in honest(jobs):
-            if (outcome.job.stage, outcome.job.number) == ("schedule", 0):
-                yield FoldOutcome(outcome.job, replace(outcome.record, outcome="diverged"), None)
-            else:
-                yield outcome
-
-    records = _on_tiny(tmp_path, small("traditional_proxy_nca_pp"), tiny_images, workplace, one_diverges)
-    assert [(fold.stage, fold.number) for fold in records.folds.values()] == [
-        ("schedule", 0),
-        ("schedule", 1),
-        ("final", 1),
-    ]
-    assert [run.number for run in records.runs.values()] == [1]
-    notes = next(iter(gather(records))).notes
-    assert notes == ("proxy_nca_pp: repeat 0 has no score (fold 0 diverged).",)
-
-
-@pytest.mark.parametrize("stops", [(0,), (1, 0, 1)])
-def test_two_stages_that_stop_anywhere_and_go_on_give_the_same_records(
-    stops: tuple[int, ...], tmp_path: Path, tiny_images: ImageSet, workplace: Workplace
-) -> None:
-    protocol = small("traditional_proxy_nca_pp")
-    whole = in_this_process(workplace, lambda *_: None)
-
-    class KilledError(Exception):
-        pass
-
-    for count in stops:
-
-        def stopped(jobs: Iterable[FoldJob], count: int = count) -> Iterator[FoldOutcome]:
-            for number, outcome in enumerate(whole(jobs)):
-                if number == count:
-                    raise KilledError
-                yield outcome
-
-        with pytest.raises(KilledError):
-            _on_tiny(tmp_path / "parts", protocol, tiny_images, workplace, stopped)
-    parts = _on_tiny(tmp_path / "parts", protocol, tiny_images, workplace)
-    undisturbed = _on_tiny(tmp_path / "whole", protocol, tiny_images, workplace)
-    assert {key: run.separated for key, run in parts.runs.items()} == {
-        key: run.separated for key, run in undisturbed.runs.items()
-    }
-    assert parts.folds.keys() == undisturbed.folds.keys()
 
 
 @pytest.mark.parametrize(
@@ -338,7 +223,7 @@ def test_the_card_of_a_kept_model_says_by_what_its_epoch_was_chosen(
 ) -> None:
     protocol = small("traditional_proxy_nca_pp", f"epoch_choice={choice}", "repeats=1")
     keeping = in_this_process(replace(workplace, save_models=True), lambda *_: None)
-    _on_tiny(tmp_path, protocol, tiny_images, workplace, keeping)
+    on_tiny(tmp_path, protocol, tiny_images, workplace, keeping)
     (file,) = (tmp_path / "models").glob("*.safetensors")
     model = load(file)
     assert model.protocol == protocol

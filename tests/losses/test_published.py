@@ -6,6 +6,7 @@ with the bounds as they ended; FastAP's three were grids and are taken from its 
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from harness.plugins import LOSSES
-from losses.spec import LOSS_LR_RANGE
+from losses.spec import LOSS_LR, LOSS_LR_RANGE
 
 DATASETS = ("cub200", "cars196", "sop")
 
@@ -102,3 +103,12 @@ def test_every_published_set_lies_in_its_space(name: str) -> None:
     assert set(spec.published) <= set(DATASETS)
     for params in spec.published.values():
         spec.check(params)
+
+
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_what_a_paper_recommends_is_a_value_for_everything_but_the_learning_rate(name: str) -> None:
+    spec = LOSSES.find(name)
+    if spec.recommended:
+        assert LOSS_LR not in spec.recommended
+        without_rate = {key: range_ for key, range_ in spec.space.items() if key != LOSS_LR}
+        replace(spec, space=without_rate).check(spec.recommended)

@@ -122,6 +122,15 @@ def test_the_caption_says_that_the_epoch_was_chosen_on_the_test_set_only_when_it
     assert sentence not in " ".join(caption(_board(make({"triplet": 30.0}))))
 
 
+def test_the_caption_tells_of_two_stages() -> None:
+    made = _traditional()
+    (record,) = made.records.protocols.values()
+    for two_stages in (True, False):
+        made.records.add(replace(record, fields={**record.fields, "two_stages": two_stages}))
+        told = " ".join(caption(_board(made)))
+        assert ("Stage 1 of each repeat, on one half of the training classes, chose the schedule" in told) is two_stages
+
+
 def test_the_caption_tells_the_parameters_that_were_given() -> None:
     told = " ".join(caption(_board(_traditional())))
     assert "Parameters were given, not searched: proxy_nca_pp temperature 0.1111, margin 2." in told
