@@ -8,8 +8,8 @@ loop     the training loop takes at most 3 % more processor time than a bare PyT
          the smallest network there is (alternating pairs, median of the ratios within a pair);
 workers  4 losses on 2 workers take 1/1.7 of the wall time of 1 worker, on two cores that do nothing else;
 driver   a job costs the driver a few milliseconds, most of them until its line is on the disk;
-study    10,000 trainings of 2 s on 64 simulated workers leave the driver idle most of the time, and its memory grows by the
-         records alone.
+study    10,000 trainings of 2 s on 64 simulated workers leave the driver idle most of the time, and its memory grows by
+         the records alone.
 """
 
 import argparse
