@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -100,7 +101,10 @@ class Checkpoint:
         buffer = BytesIO()
         torch.save(content, buffer)
         written = buffer.getvalue()
-        write_atomically(self._path, self._digest(written), written)
+        # Another attempt at this job, on a machine that was lost from sight, may write to the same file; what two write
+        # at once is no whole, which `restore` sees.
+        with suppress(FileNotFoundError):
+            write_atomically(self._path, self._digest(written), written)
         self._saved_at = time.perf_counter()
         self._took = self._saved_at - started
 
@@ -129,7 +133,7 @@ class Checkpoint:
         if digest == self._digest(content):
             return content
         print(f"{self._path.name} is torn or was made elsewhere; the training begins anew.", file=sys.stderr)  # noqa: T201 the worker's log
-        self._path.unlink()
+        self._path.unlink(missing_ok=True)
         return None
 
     def _digest(self, content: bytes) -> bytes:

@@ -265,6 +265,18 @@ def test_checkpoints_become_rarer_where_writing_them_takes_long(
     assert [checkpoint.due(), checkpoint.due()] == [False, True]
 
 
+def test_another_attempt_that_takes_the_unfinished_file_away_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(self: Path, target: Path) -> Path:
+        raise FileNotFoundError(errno.ENOENT, "taken", str(self))
+
+    checkpoint = Checkpoint(tmp_path / "job.pt", origin="here")
+    monkeypatch.setattr(Path, "replace", taken)
+    checkpoint.save(Course(epoch_loss=torch.zeros(())), {}, torch.device("cpu"))
+    assert checkpoint.restore({}, torch.device("cpu")) is None
+
+
 def test_a_write_that_fails_leaves_the_file_as_it_was_and_nothing_beside_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
