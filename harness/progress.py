@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from harness.drive import StudyState, Until
 from harness.events import Event, Lost, Stopping, Validated
-from harness.plan import FoldJob
+from harness.plan import FoldJob, Study, rules
 from results.record import UNTRAINED, FoldRecord, RunRecord
 
 
@@ -36,23 +36,24 @@ class Display:
             disable=not self._console.is_terminal,
         )
         self._best: dict[str, float] = {}
-        self._tasks = {}
-        for state in states:
-            label = f"{state.study.dataset} {state.study.loss}"
-            self._tasks[label] = self._bars.add_task(label, total=state.left(until), note="")
+        self._labels = labels([state.study for state in states])
+        self._tasks = {
+            label: self._bars.add_task(label, total=state.left(until), note="")
+            for label, state in zip(self._labels, states, strict=True)
+        }
         self._all = self._bars.add_task("all", total=self._left(), note="")
 
     def told(self, event: Event) -> None:
         """Show what happens at a job at work."""
         match event:
             case Validated(job, epoch, score):
-                label = f"{job.dataset} {job.loss}"
+                label = self._label(job)
                 best = self._best.get(label)
                 found = "" if math.isnan(score) else f": {job.protocol.selection_metric} {score:.2f}"
                 note = f"{_place(job)}, epoch {epoch}{found}"
                 self._bars.update(self._tasks[label], note=note if best is None else f"{note}, best trial {best:.2f}")
             case Lost(job, message):
-                self._print(f"{job.dataset} {job.loss}: {_place(job)}, {message}; it is done again")
+                self._print(f"{self._label(job)}: {_place(job)}, {message}; it is done again")
             case Stopping(reason, at_work):
                 self._print(
                     f"Stopping ({reason}): {at_work} trainings save where they are. Ctrl-C again stops at once."
@@ -60,7 +61,7 @@ class Display:
 
     def recorded(self, state: StudyState, record: FoldRecord | RunRecord) -> None:
         """Show a record that was written."""
-        label = f"{record.dataset} {record.loss}"
+        label = self._labels[self._states.index(state)]
         if isinstance(record, RunRecord):
             metric = state.study.protocol.selection_metric
             self._say(
@@ -79,6 +80,14 @@ class Display:
         self._bars.advance(self._tasks[label])
         self._bars.update(self._all, completed=self._done, note=f"{self._remaining()} left")
         self._say(f"{label}: {_place(record)} {result}{note}{best}; {self._left()} trainings, {self._remaining()} left")
+
+    def _label(self, job: FoldJob) -> str:
+        of_job = (job.dataset, job.loss, rules(job.protocol))
+        return next(
+            label
+            for label, study in zip(self._labels, (state.study for state in self._states), strict=True)
+            if (study.dataset, study.loss, rules(study.protocol)) == of_job and study.params in (None, job.params)
+        )
 
     def _say(self, line: str) -> None:
         if not self._console.is_terminal:
@@ -102,6 +111,22 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bars.stop()
+
+
+def labels(studies: Sequence[Study]) -> list[str]:
+    """Name each study for people: dataset and loss, and what tells it from others of that name."""
+    found = []
+    for study in studies:
+        same = [_words(other) for other in studies if (other.dataset, other.loss) == (study.dataset, study.loss)]
+        own = [word for word in _words(study) if not all(word in words for words in same)]
+        found.append(" ".join((study.dataset, study.loss, *own)))
+    return found
+
+
+def _words(study: Study) -> list[str]:
+    given = sorted((study.params or {}).items())
+    values = (f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in given)
+    return [*study.protocol.name.split("+"), *values]
 
 
 @contextmanager
