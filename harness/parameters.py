@@ -44,10 +44,11 @@ def given(
         found = spec.recommended or spec.published.get(FALLBACK, {})
     params = {name: value for name, value in found.items() if name in names} | dict(chosen)
     if missing := [name for name in names if name not in params]:
-        known = f"has published parameters for {', '.join(spec.published)}, but" if spec.published else "has"
+        elsewhere = f", but has some for {', '.join(spec.published)}" if spec.published else ""
         way_out = "search them, or give" if protocol.epoch_choice == "best_on_validation" else "give"
         raise ValueError(
-            f"Loss {spec.name!r} {known} none for {dataset!r}; {way_out} {', '.join(missing)} with --param NAME=VALUE."
+            f"Loss {spec.name!r} has no published parameters for {dataset!r}{elsewhere}; {way_out} "
+            f"{', '.join(missing)} with --param NAME=VALUE."
         )
     buildable(spec, protocol, dataset, params).check(params)
     return params

@@ -158,9 +158,9 @@ WRONG: list[tuple[dict[str, str], tuple[str, ...]]] = [
     ({"--set": "pooling=mean"}, ("pooling must be one of", "'mean'")),
     ({"--trunk": "resnet5000"}, ("No trunk named 'resnet5000'",)),
     ({"--weights": "nowhere.pth"}, ("--weights must be a file", "nowhere.pth")),
-    ({"--set": "trials=0"}, ("has published parameters for", "none for 'glyphs'")),
+    ({"--set": "trials=0"}, ("has no published parameters for 'glyphs', but has some for cub200",)),
     ({"--param": "margin=3"}, ("No loss here has a parameter 'margin' to give", "contrastive.pos_margin")),
-    ({"--param": "pos_margin=3"}, ("none for 'glyphs'", "give neg_margin with --param NAME=VALUE")),
+    ({"--param": "pos_margin=3"}, ("no published parameters for 'glyphs'", "give neg_margin with --param NAME=VALUE")),
     ({"--device": "abacus"}, ("The device 'abacus' cannot be used here", "--device cpu")),
 ]
 

@@ -122,7 +122,7 @@ def test_a_wider_sweep_goes_on_from_a_narrower_one(
         (
             ["embedding_size=4"],
             {"loss": "circle"},
-            "has published parameters for no dataset, .* with --param NAME=VALUE",
+            "has no published parameters for .* with --param NAME=VALUE",
         ),
     ],
 )
