@@ -1,4 +1,4 @@
-"""Golden values of every formula on fixed batches, on the CPU: a change that moves one is named before any training.
+"""Golden values of every formula on fixed batches and of first steps of training, on the CPU: what moves is named.
 
 Whatever of this moves without intent is a fault of this code or of a library; what moves with intent is accepted with a
 reason (`mlrc goldens --accept REASON`).
@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from harness.canary import PARAMS
+from harness.golden_training import of_training
 from harness.plugins import LOSSES
 from harness.score import Task, separated_and_concatenated
 from losses import rehearsal
 from losses.space import centre
 from losses.spec import LossSpec, Value
+from protocols.catalogue import PROTOCOLS
 from protocols.splits import class_folds, trainval_classes
 from results.drift import value_drift
 from results.verdict import Verdicts
@@ -36,6 +39,11 @@ def goldens() -> dict[str, dict[str, float]]:
         **found,
         "metrics": of_metrics(),
         **{f"split of {name}": of_split(n) for name, n in DATASET_CLASSES.items()},
+        **{
+            f"training with {loss} under {name}": of_training(protocol, loss)
+            for name, protocol in PROTOCOLS.items()
+            for loss in PARAMS
+        },
     }
 
 
