@@ -53,7 +53,7 @@ def goldens(
     markdown: Summary = None,
     published: Published = PUBLISHED,
 ) -> None:
-    """Compute every loss and metric on fixed batches on the CPU and compare with the stored values; as mlrc drift.
+    """Compute every loss, metric, split and first training steps and compare with the stored values; as mlrc drift.
 
     Example: mlrc goldens --junit goldens.xml
     """
@@ -64,9 +64,9 @@ def goldens(
     with user_errors():
         values = golden.goldens()
         if accept:
+            here = environment.current(environment.resolve_device("cpu"))  # before the values make the checkout dirty
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "values.json").write_text(golden.to_text(values), encoding="utf-8")
-            here = environment.current(environment.resolve_device("cpu"))
             versions = ", ".join(f"{name} {version}" for name, version in sorted(here.versions.items()))
             add_reason(folder / ACCEPTED, reason=accept, commit=here.commit, versions=versions)
         found = golden.judge(folder / "values.json", values)
