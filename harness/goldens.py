@@ -120,7 +120,7 @@ def judge(reference: Path, found: Goldens) -> Verdicts:
         stored: Goldens = json.loads(reference.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"The golden values {reference} must be JSON, but {error}; restore the file.") from None
-    return value_drift(stored, found, title="Formula drift", tolerance=TOLERANCE)
+    return value_drift(stored, found, title="Drift of golden values", tolerance=TOLERANCE)
 
 
 def _points(spec: LossSpec) -> Iterator[tuple[str, Mapping[str, Value]]]:

@@ -1,4 +1,4 @@
-"""Formula drift: unchanged formulas are the same, and a fault in one is named."""
+"""Drift of golden values: unchanged formulas are the same, and a fault in one is named."""
 
 from collections.abc import Iterator
 from dataclasses import replace
