@@ -27,12 +27,17 @@ POSTGRES = shutil.which("initdb") or next(
 """The program that sets up a PostgreSQL server, where there is one."""
 
 
+SHARED_DATA = Path(os.environ.get("MLRC_SHARED_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
+"""The folder of real images and weights, beside the checkout where it is there."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, and count as left out, the tests that need a PostgreSQL server where there is none."""
-    if POSTGRES is None:
-        without = [item for item in items if "postgres" in item.keywords]
-        config.hook.pytest_deselected(items=without)
-        items[:] = [item for item in items if item not in without]
+    """Leave out, and count as left out, the tests that need what is not there."""
+    there = {"postgres": POSTGRES is not None, "shared_data": SHARED_DATA.is_dir()}
+    absent = {mark for mark, is_there in there.items() if not is_there}
+    without = [item for item in items if absent & set(item.keywords)]
+    config.hook.pytest_deselected(items=without)
+    items[:] = [item for item in items if item not in without]
 
 
 CLASSES, PER_CLASS, SIDE = 16, 6, 16
@@ -58,8 +63,7 @@ class SpyPixels:
 @pytest.fixture
 def shared_data() -> Path:
     """Give the folder of real images and weights, for the tests that are marked shared_data."""
-    default = Path(__file__).parents[2].parent / "shared" / "data"
-    return Path(os.environ.get("MLRC_SHARED_DATA", default))
+    return SHARED_DATA
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def test_points_share_a_ledger_and_each_gets_its_own_scores(
     table = pd.read_csv(tmp_path / "sweep.csv", dtype={"point": str}).query("setting == 'concatenated'")
     for label, margin in (("0", 0.0), ("0.4", 0.4)):
         scores = [run.concatenated["MAP@R"] for run in runs if run.params["pos_margin"] == margin]
-        row = table.query("point == @label and metric == 'MAP@R'").iloc[0]
+        row = table.query(f"point == '{label}' and metric == 'MAP@R'").iloc[0]
         assert row["mean"] == pytest.approx(sum(scores) / 2, abs=1e-4)
         assert row["sd"] == pytest.approx(pd.Series(scores).std(), abs=1e-4)
         assert row["n"] == 2

