@@ -45,7 +45,7 @@ class Ranked(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """What is ranked: queries in a gallery, by which labels, and how deep.
+    """What is ranked: queries in a gallery, by which labels, and how deep; one query at least has a positive.
 
     Attributes:
         queries: the embeddings.
@@ -86,10 +86,6 @@ class Ranking:
         ranks = int(needed.max(initial=0))
         # Some more than needed, so that the list seldom ends among candidates that float32 cannot tell apart.
         length = min(others, ranks + 8 + ranks // 16)
-        if length == 0:
-            nothing = np.zeros(len(self.queries), bool)
-            yield use(Ranked(slice(0, len(self.queries)), nothing[:, None], nothing))
-            return
         found = Search(
             queries=self.queries.unit(),
             gallery=None if self.gallery is None else self.gallery.unit(),

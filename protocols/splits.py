@@ -38,10 +38,10 @@ def class_folds(num_trainval: int, *, folds: int, validation_fraction: float) ->
     classes train.
 
     Raises:
-        ValueError: a fold would have no validation or no training class.
+        ValueError: a fold would have no validation class.
     """
     num_validation = int(validation_fraction * num_trainval)
-    if validation_fraction and not 0 < num_validation < num_trainval:
+    if validation_fraction and not num_validation:
         raise ValueError(
             f"{folds} folds need at least {int(np.ceil(1 / validation_fraction))} trainval classes, "
             f"but there are {num_trainval}; take a dataset with more classes."

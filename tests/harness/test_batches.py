@@ -147,6 +147,10 @@ def test_a_protocol_draws_m_images_per_class_of_the_dataset_and_the_kind_of_loss
     assert np.bincount(labels[batch])[np.unique(labels[batch])].tolist() == [per_class] * (size // per_class)
     again = next(drawn(labels, replace(protocol, sampling="random"), dataset, kind, seed=1))
     assert np.array_equal(again, next(random_batches(400, batch_size=size, seed=1)))
+    for sampling in ("class_balanced", "random"):
+        rules = replace(protocol, sampling=sampling)
+        *_, fourth = islice(drawn(labels, rules, dataset, kind, seed=1), 4)
+        assert np.array_equal(next(drawn(labels, rules, dataset, kind, seed=1, start=3)), fourth)
 
 
 def test_an_epoch_is_a_number_of_iterations_or_a_pass() -> None:

@@ -155,6 +155,7 @@ def test_other_names_for_the_labels_change_nothing(trained: tuple[Any, Any]) -> 
     names = np.random.default_rng(1).permutation(40)
     expected = measure(embeddings, labels).means()
     assert measure(embeddings, names[labels]).means() == expected
+    assert measure(embeddings, labels.astype(np.uint16)).means() == expected
     assert measure(embeddings, [f"class {names[label]}" for label in labels]).means() == expected
     assert measure(embeddings, np.array([f"c{label}" for label in labels], dtype=object)).means() == expected
 
@@ -170,7 +171,7 @@ def test_the_length_of_an_embedding_does_not_matter(trained: tuple[Any, Any]) ->
     embeddings, labels = trained
     lengths = np.exp(np.random.default_rng(1).uniform(-40, 40, (len(labels), 1)))
     assert measure(embeddings * lengths.astype(np.float32), labels).means() == measure(embeddings, labels).means()
-    for length in (1e300, 1e-300):
+    for length in (1e300, 1e160, 1e-160, 1e-300):  # squares overflow or lose digits
         assert measure(embeddings.astype(np.float64) * length, labels).means() == measure(embeddings, labels).means()
 
 
@@ -228,17 +229,27 @@ def test_a_query_whose_order_the_indices_decided_is_counted_as_tied() -> None:
     assert apart.tied == 0
 
 
+def test_an_image_does_not_tie_with_itself() -> None:
+    # Forty identical images of forty classes, and far away one more of each: no neighbour ties with the positive.
+    embeddings = np.repeat(np.eye(2), 40, axis=0)
+    assert retrieval(embeddings, np.tile(np.arange(40), 2)).tied == 0
+
+
 @pytest.mark.parametrize(
     ("change", "error", "sentence"),
     [
         ({"embeddings": np.ones((4, 2, 2))}, ValueError, r"shape \(images, dim\), but have \(4, 2, 2\)"),
+        ({"embeddings": np.ones((4, 0))}, ValueError, r"shape \(images, dim\), but have \(4, 0\)"),
         ({"embeddings": np.ones((4, 2), int)}, TypeError, "must be float16, float32 or float64, but are int64"),
         ({"labels": [0, 0, 1]}, ValueError, "one label for each of the 4 embeddings"),
+        ({"labels": [[0], [0], [1], [1]]}, ValueError, r"the labels have the shape \(4, 1\)"),
         ({"labels": [0.0, 0.5, 1.0, 1.5]}, TypeError, "must be integers or strings, but are float64"),
         ({"labels": [0, 1, 2, 3]}, ValueError, "must have a positive in the gallery, but none of the 4 has"),
         ({"recall_at": (0,)}, ValueError, r"k of R@k must be at least 1, but 0 was given"),
         ({"gallery_labels": [0, 1]}, ValueError, "only one of the two was given"),
+        ({"gallery_embeddings": np.ones((2, 2))}, ValueError, "only one of the two was given"),
         ({"gallery_embeddings": np.ones((2, 3)), "gallery_labels": [0, 1]}, ValueError, "have 2 and 3 dimensions"),
+        ({"gallery_embeddings": np.ones((2, 1)), "gallery_labels": [0, 1]}, ValueError, "have 2 and 1 dimensions"),
         ({"gallery_embeddings": np.ones((2, 2)), "gallery_labels": ["a", "b"]}, TypeError, "both be strings"),
         ({"gallery_embeddings": np.ones((2, 2)), "gallery_labels": [0]}, ValueError, "the 2 gallery embeddings"),
         ({"memory": 1000}, ValueError, r"cap must be at least 1048576 bytes"),

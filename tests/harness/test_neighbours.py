@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness import candidates, tiles
 from harness.candidates import Backend, Search
 from harness.metrics import Retrieval, retrieval
-from harness.similarity import directions, full_precision
+from harness.similarity import chunks, directions, full_precision
 from harness.tiles import Candidates, Lists, from_keys, to_keys
 from tests.harness.slow_retrieval import on_grid
 
@@ -110,6 +110,21 @@ def test_neighbours_that_only_an_exact_search_can_tell_apart_are_found_at_the_en
         np.testing.assert_array_equal(found.per_query["RP"][10:-10], 0)
 
 
+def test_an_exact_search_takes_the_better_images_of_every_chunk() -> None:
+    # All so near that float32 cannot rank them, in a gallery of several chunks.
+    random = np.random.default_rng(0)
+    embeddings = np.hstack([np.ones((2100, 1)), 1e-4 * random.standard_normal((2100, 3))])
+    labels = random.permutation(2100) % 300
+    grid = np.array([on_grid(row) for row in embeddings.tolist()])
+    exact = grid @ grid.T  # sums below 2^53
+    np.fill_diagonal(exact, -1)
+    nearest = np.argsort(-exact, axis=1, kind="stable")[:, :8]
+    found = retrieval(embeddings, labels, precision_at=(8,))
+    same = labels[nearest] == labels[:, None]
+    np.testing.assert_array_equal(found.per_query["P@8"], same.mean(axis=1))
+    np.testing.assert_array_equal(found.per_query["P@1"], same[:, 0])
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 700))
 @settings(max_examples=60, deadline=None)
 def test_a_float32_product_is_within_the_tolerance_of_the_exact_similarity(seed: int, dim: int) -> None:
@@ -133,6 +148,22 @@ def test_unit_rows_are_not_copied() -> None:
     copied = directions(rows).unit()
     np.testing.assert_allclose(np.linalg.norm(copied, axis=1), 1, atol=1e-6)
     assert directions(copied).unit() is copied
+
+
+def test_rows_whose_length_is_nearly_one_or_that_lie_apart_in_memory_are_made_units() -> None:
+    rows = directions(np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)).unit()
+    longer = directions(rows * np.float32(1.001)).unit()
+    np.testing.assert_allclose(np.linalg.norm(longer, axis=1), 1, atol=1e-6)
+    assert directions(np.asfortranarray(rows)).unit().flags.c_contiguous
+
+
+def test_the_tolerance_has_room_for_one_rounding_per_dimension() -> None:
+    for dim in (1, 512, 8192):
+        assert directions(np.ones((1, dim), np.float32)).tolerance >= dim * 2.0**-24
+
+
+def test_rows_longer_than_a_chunk_are_taken_one_by_one() -> None:
+    assert chunks((3, 5), 4) == [slice(0, 1), slice(1, 2), slice(2, 3)]
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1, width=32), st.integers(0, 2**32 - 2)), min_size=1, unique=True))
@@ -189,13 +220,16 @@ def test_a_dense_tile_is_taken_in_a_bounded_number_of_parts() -> None:
 def test_settings_that_shorten_products_are_overruled_and_restored() -> None:
     embeddings, labels = np.random.default_rng(0).standard_normal((600, 64)).astype(np.float32), np.arange(600) % 50
     expected = retrieval(embeddings, labels)
+    matmuls = [torch.backends.mkldnn.matmul, torch.backends.cuda.matmul]  # type: ignore[attr-defined]
     torch.set_float32_matmul_precision("medium")
+    before = [matmul.fp32_precision for matmul in matmuls]
     try:
         with full_precision():
             assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"  # type: ignore[attr-defined]
         with torch.autocast("cpu"):
             assert_same(retrieval(embeddings, labels), expected)
         assert torch.get_float32_matmul_precision() == "medium"
+        assert [matmul.fp32_precision for matmul in matmuls] == before != ["ieee", "ieee"]
     finally:
         torch.set_float32_matmul_precision("highest")
 

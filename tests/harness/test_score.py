@@ -33,6 +33,12 @@ def test_each_fold_is_normalised_before_joining_and_the_whole_after() -> None:
     np.testing.assert_allclose(concatenate(folds), [[0.6 * half, 0.8 * half, 0, half], [0, 0, 0, 1]], atol=1e-7)
 
 
+def test_joined_rows_have_length_1_to_the_last_digit_of_single_precision() -> None:
+    rows = np.random.default_rng(0).standard_normal((20, 30_000)).astype(np.float32)
+    lengths = np.linalg.norm(concatenate([rows]).astype(np.float64), axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=2e-8)
+
+
 def test_concatenation_keeps_the_order_of_the_folds(folds: list[NDArray[np.float32]]) -> None:
     joined = concatenate(folds)
     assert joined.shape == (len(folds[0]), 24)
@@ -98,3 +104,4 @@ def test_nmi_is_that_of_clusters_of_the_same_seed_and_the_mean_over_the_folds(
     assert "NMI" not in scores.separated_sums.sums
     assert scores.concatenated == separated_and_concatenated(folds, Task(labels), nmi_seed=3).concatenated
     assert "NMI" not in separated_and_concatenated(folds, Task(labels)).separated
+    assert "NMI" in separated_and_concatenated(folds, Task(labels), nmi_seed=0).separated

@@ -88,3 +88,10 @@ def test_images_of_a_fold_are_those_of_its_classes() -> None:
 def test_too_few_classes_for_the_folds_is_one_sentence_with_the_numbers() -> None:
     with pytest.raises(ValueError, match="need at least 4 trainval classes, but there are 3"):
         _four_folds(3)
+    with pytest.raises(ValueError, match="need at least 4 trainval classes, but there are 3"):
+        class_folds(3, folds=2, validation_fraction=0.3)
+
+
+def test_without_validation_all_classes_train() -> None:
+    (fold,) = class_folds(3, folds=1, validation_fraction=0)
+    assert (fold.train.tolist(), fold.validation.tolist()) == ([0, 1, 2], [])
