@@ -3,7 +3,9 @@
 import math
 import subprocess
 import sys
+from typing import Any
 
+import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,6 +47,28 @@ def test_a_search_replayed_in_another_process_with_other_threads_proposes_the_sa
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(_search(7)[-1].params)
+
+
+def test_start_up_trials_are_sobol_points_and_the_next_is_the_sampler_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    sampler = optuna.samplers.GPSampler
+
+    def noted(**options: Any) -> optuna.samplers.GPSampler:
+        asked.append(options)
+        return sampler(**options)
+
+    monkeypatch.setattr(optuna.samplers, "GPSampler", noted)
+    space = {"margin": SPACE["margin"]}
+    verbosity = optuna.logging.get_verbosity()
+    history = [Trial(sobol_point(space, number, seed=5), float(number)) for number in range(4)]
+    assert propose(space, history[:2], seed=5, startup=3) == history[2].params
+    assert not asked
+    for number, seed in ((3, 5), (4, 5), (3, 6)):
+        propose(space, history[:number], seed=seed, startup=3)
+    assert len({options["seed"] for options in asked}) == 3
+    for options in asked:
+        assert (options["n_startup_trials"], options["deterministic_objective"]) == (0, False)
+    assert optuna.logging.get_verbosity() == verbosity
 
 
 def test_no_trial_repeats_another() -> None:
