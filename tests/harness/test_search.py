@@ -98,6 +98,10 @@ def test_sobol_points_lie_in_the_space(index: int, seed: int) -> None:
         assert SPACE[name]._contains(SPACE[name].to_internal_repr(value)), (name, value)
 
 
+def test_another_seed_gives_other_sobol_points() -> None:
+    assert sobol_point(SPACE, 0, seed=1) != sobol_point(SPACE, 0, seed=2)
+
+
 def test_sobol_points_fill_every_half_of_every_axis_evenly() -> None:
     points = [sobol_point({"a": FloatDistribution(0, 1), "b": FloatDistribution(0, 1)}, i, seed=3) for i in range(16)]
     for name in ("a", "b"):
