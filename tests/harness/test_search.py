@@ -98,8 +98,9 @@ def test_sobol_points_lie_in_the_space(index: int, seed: int) -> None:
         assert SPACE[name]._contains(SPACE[name].to_internal_repr(value)), (name, value)
 
 
-def test_another_seed_gives_other_sobol_points() -> None:
+def test_sobol_points_depend_on_the_seed_and_not_on_the_order_of_the_space() -> None:
     assert sobol_point(SPACE, 0, seed=1) != sobol_point(SPACE, 0, seed=2)
+    assert sobol_point(SPACE, 0, seed=1) == sobol_point(dict(reversed(SPACE.items())), 0, seed=1)
 
 
 def test_sobol_points_fill_every_half_of_every_axis_evenly() -> None:
