@@ -113,7 +113,7 @@ def test_neighbours_that_only_an_exact_search_can_tell_apart_are_found_at_the_en
 def test_an_exact_search_takes_the_better_images_of_every_chunk() -> None:
     # To float32 all are equally near; the nearest is in the first chunk, the next one, the positive, in the second.
     gallery = np.tile(np.array([1, 3e-4], np.float32), (2100, 1))
-    gallery[0, 1], gallery[1500, 1] = 0, 1e-4
+    gallery[0, 1], gallery[1500, 1] = 0, 2e-4
     found = retrieval(
         gallery[:1],
         [0],

@@ -114,10 +114,17 @@ def test_log_axes_are_filled_on_the_log_scale() -> None:
     assert sum(float(point["a"]) < 1e-3 for point in points) == 8
 
 
-def test_integer_and_categorical_axes_reach_every_value() -> None:
-    space = {"bins": IntDistribution(2, 5), "kind": CategoricalDistribution(["a", "b", "c"])}
+def test_integer_stepped_and_categorical_axes_reach_every_value() -> None:
+    space: dict[str, BaseDistribution] = {
+        "bins": IntDistribution(2, 5),
+        "even": IntDistribution(2, 8, step=2),
+        "quarters": FloatDistribution(0, 1, step=0.25),
+        "kind": CategoricalDistribution(["a", "b", "c"]),
+    }
     points = [sobol_point(space, index, seed=9) for index in range(32)]
     assert {point["bins"] for point in points} == {2, 3, 4, 5}
+    assert {point["even"] for point in points} == {2, 4, 6, 8}
+    assert {point["quarters"] for point in points} == {0, 0.25, 0.5, 0.75, 1}
     assert {point["kind"] for point in points} == {"a", "b", "c"}
 
 
