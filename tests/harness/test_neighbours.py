@@ -154,6 +154,7 @@ def test_rows_whose_length_is_nearly_one_or_that_lie_apart_in_memory_are_made_un
     longer = directions(rows * np.float32(1.001)).unit()
     np.testing.assert_allclose(np.linalg.norm(longer, axis=1), 1, atol=1e-6)
     assert directions(np.asfortranarray(rows)).unit().flags.c_contiguous
+    assert directions(rows.astype(np.float64)).unit().dtype == np.float32
 
 
 def test_the_tolerance_has_room_for_one_rounding_per_dimension() -> None:
