@@ -8,8 +8,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from losses.spec import LOSS_LR, LossSpec, Value
 from protocols.protocol import Protocol
 
-Given = Mapping[str, str]
-"""What a user gives with `--param`: name or loss.name to text."""
 FALLBACK = "cub200"
 """The dataset whose published parameters hold where a paper names none: all papers use it."""
 

@@ -21,6 +21,7 @@ from harness.images.files import FilePixels
 from harness.images.resize import ResizedPixels
 from harness.model import Embedder
 from harness.plan import FoldJob
+from harness.score import unit_rows
 from harness.train import Subset, embed
 from protocols.protocol import PerDataset, Protocol
 from results.record import FoldRecord, RunRecord
@@ -44,17 +45,21 @@ class SavedModel:
         Args:
             images: paths of image files, or uint8 arrays `(height, width, 1 or 3)`, RGB.
 
+        A zero embedding stays zero.
+
         Raises:
-            ValueError: a file is no whole image.
+            ValueError: a file is no whole image, or paths and arrays come together.
         """
         files = [str(image) for image in images if isinstance(image, str | Path)]
+        if files and len(files) < len(images):
+            raise ValueError(
+                f"Images must be all paths or all arrays, but {len(files)} of {len(images)} are paths; give one kind."
+            )
         arrays = [image for image in images if not isinstance(image, str | Path)]
         pixels = ResizedPixels(FilePixels(Path(), files) if files else arrays, self.protocol.resize)
         rows = np.arange(len(pixels))
         device = next(self.network.parameters()).device
-        embeddings = embed(self.network, Subset(pixels, np.zeros_like(rows), rows), self.protocol, device)
-        units: NDArray[np.float32] = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-        return units
+        return unit_rows(embed(self.network, Subset(pixels, np.zeros_like(rows), rows), self.protocol, device))
 
 
 def load(path: str | Path, device: str = "cpu") -> SavedModel:

@@ -71,7 +71,7 @@ def concatenate(folds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
             "Every fold model must have embedded the same images, "
             f"but {len(folds)} folds of {sorted(images)} images were given."
         )
-    return _unit_rows(np.concatenate([_unit_rows(fold) for fold in folds], axis=1))
+    return unit_rows(np.concatenate([unit_rows(fold) for fold in folds], axis=1))
 
 
 def separated_and_concatenated(
@@ -131,7 +131,7 @@ def _nmi(embeddings: NDArray[np.float32], task: Task, seed: int) -> float:
         return clustering_scores(embeddings, task.labels, seed=seed, backend="scikit-learn")["NMI"]
 
 
-def _unit_rows(embeddings: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+def unit_rows(embeddings: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """L2-normalise rows `(images, dim)`; a zero row stays zero."""
     lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64))
     return np.asarray(embeddings / np.where(lengths > 0, lengths, 1.0)[:, None], dtype=np.float32)

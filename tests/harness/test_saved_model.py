@@ -14,6 +14,7 @@ from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.saved_model import load
+from harness.score import unit_rows
 from harness.work import FoldOutcome, Workplace, split, task
 from protocols.protocol import PerDataset
 from results.ledger import Ledger
@@ -53,8 +54,7 @@ def test_a_kept_model_embeds_as_the_one_that_was_scored(kept: Path, tiny_images:
         model = load(file)
         test = split(tiny_images, model.protocol).test
         scored = np.load(kept.parent / f"{file.stem}.npy")
-        units = scored / np.linalg.norm(scored, axis=1, keepdims=True)
-        assert model.embed([tiny_images.pixels[int(row)] for row in test]).tobytes() == units.tobytes()
+        assert model.embed([tiny_images.pixels[int(row)] for row in test]).tobytes() == unit_rows(scored).tobytes()
 
 
 def test_image_files_are_embedded_as_their_pixels(kept: Path, tiny_images: ImageSet, tmp_path: Path) -> None:
@@ -67,6 +67,11 @@ def test_image_files_are_embedded_as_their_pixels(kept: Path, tiny_images: Image
     assert embeddings.shape == (2, 8)
     np.testing.assert_allclose(embeddings, model.embed(pixels), atol=1e-5)  # grey files are read as RGB
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
+
+
+def test_paths_among_arrays_are_refused_and_not_dropped(kept: Path, tiny_images: ImageSet) -> None:
+    with pytest.raises(ValueError, match="all paths or all arrays, but 1 of 2 are paths"):
+        load(kept).embed([tiny_images.pixels[0], "one.png"])  # type: ignore[arg-type] # on purpose
 
 
 def test_the_card_tells_protocol_parameters_and_scores(kept: Path, study: Study) -> None:
