@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from harness.cli.option_groups import Effort, Subject
 from harness.cli.options import USAGE_ERROR, needs, user_errors
 from protocols import catalogue
 from protocols.protocol import Protocol
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from harness.drive import Until
 
 
-def choose_protocol(
-    name: str, changes: list[str] | None, trunk: str | None, weights: str | None
-) -> tuple[Protocol, Path | None]:
+def choose_protocol(name: str, subject: Subject) -> tuple[Protocol, Path | None]:
     """Give the protocol that the options mean, and the file of its trunk's weights if one was given.
 
     Raises what `protocols.catalogue.find`, `harness.trunks` and `Protocol.set` raise.
@@ -27,40 +26,31 @@ def choose_protocol(
     from harness.trunks.catalogue import find_trunk, with_trunk
     from harness.trunks.weights import find_weights
 
-    file = find_weights(find_trunk(trunk or chosen.trunk), weights) if weights else None
-    if trunk or file:
-        chosen = with_trunk(chosen, trunk or chosen.trunk, file)
-    return chosen.set(changes or []), file
+    trunk = subject.trunk or chosen.trunk
+    file = find_weights(find_trunk(trunk), subject.weights) if subject.weights else None
+    if subject.trunk or file:
+        chosen = with_trunk(chosen, trunk, file)
+    return chosen.set(subject.changes or []), file
 
 
 def carry_out(
     comparison: "Comparison",
     runs: Path,
-    workers: int | None,
+    effort: Effort,
     until: "Until",
     *,
-    per_device: int | None = None,
-    stop_after: str | None = None,
     storage: str | None = None,
     save_models: bool = False,
-    ray: str | None = None,
-    device: str = "auto",
-    tensorboard: bool = False,
 ) -> None:
     """Do what the ledger in `runs` does not record yet, or exit with the status that says why not all is done.
 
     Args:
         comparison: checked, and ready to run.
         runs: folder of the ledger.
-        workers: number of processes.
-        per_device: likewise, on each device.
+        effort: where, and for how long.
         until: the last stage to do.
-        stop_after: a time, as `3h`.
         storage: where the searches are mirrored.
         save_models: keep the models of the final stage.
-        ray: address of a cluster that trains in the place of this machine.
-        device: of that cluster.
-        tensorboard: write curves.
     """
     from harness.atomic import is_full
     from harness.conduct import Listener, Means, conduct, number_of_workers
@@ -74,21 +64,26 @@ def carry_out(
         with user_errors():
             mirror = Mirror(stack.enter_context(open_storage(storage))) if storage else None
             listeners: list[Listener] = [mirror] if mirror else []
-            if tensorboard:
+            if effort.tensorboard:
                 with needs("tensorboard", "--tensorboard"):
                     from harness.scalars import Scalars
                 listeners.append(stack.enter_context(Scalars(runs)))
             elsewhere = None
-            if ray:
+            if effort.ray:
                 with needs("ray", "--ray"):
                     from harness.ray_cluster import connected, on_cluster
                 elsewhere = partial(
-                    on_cluster, stack.enter_context(connected(ray, device, per_device=per_device, workers=workers))
+                    on_cluster,
+                    stack.enter_context(
+                        connected(effort.ray, effort.device, per_device=effort.per_device, workers=effort.workers)
+                    ),
                 )
             means = Means(
-                workers=workers or 1 if ray else number_of_workers(workers, per_device, len(comparison.devices)),
+                workers=effort.workers or 1
+                if effort.ray
+                else number_of_workers(effort.workers, effort.per_device, len(comparison.devices)),
                 elsewhere=elsewhere,
-                stop=Stop(seconds(stop_after) if stop_after else None),
+                stop=Stop(seconds(effort.stop_after) if effort.stop_after else None),
                 save_models=save_models,
                 listeners=tuple(listeners),
             )

@@ -1,5 +1,6 @@
 """The commands that do the protocol: plan, run, search, final."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,26 +8,18 @@ import typer
 from rich.table import Table
 
 from harness.cli.carry_out import carry_out, choose_protocol
+from harness.cli.option_groups import Effort, Subject, spelled_out
 from harness.cli.options import (
     CONSOLE,
-    Changes,
-    Dataset,
     Device,
     Losses,
-    NoCache,
     Out,
     Params,
     PerDevice,
     ProtocolName,
-    Ray,
-    Root,
     Runs,
     SaveModels,
-    StopAfter,
     Storage,
-    TensorBoard,
-    Trunk,
-    Weights,
     Workers,
     user_errors,
 )
@@ -39,16 +32,13 @@ app = typer.Typer()
 
 
 @app.command()
+@spelled_out
 def plan(
-    dataset: Dataset,
+    *,
     losses: Losses,
     protocol: ProtocolName = "reality_check",
-    changes: Changes = None,
+    subject: Subject,
     params: Params = None,
-    trunk: Trunk = None,
-    weights: Weights = None,
-    no_cache: NoCache = False,
-    root: Root = Path("data"),
     device: Device = "auto",
     workers: Workers = None,
     per_device: PerDevice = None,
@@ -60,7 +50,7 @@ def plan(
     from harness.conduct import number_of_workers
     from harness.estimate import estimate
 
-    comparison = _prepare(dataset, losses, protocol, changes, params, trunk, weights, no_cache, root, device)
+    comparison = _prepare(subject, losses, protocol, params, device)
     with user_errors():
         places = number_of_workers(workers, per_device, len(comparison.devices))
     found = estimate(comparison, places)
@@ -73,24 +63,16 @@ def plan(
 
 
 @app.command()
+@spelled_out
 def run(
-    dataset: Dataset,
+    *,
     losses: Losses,
     protocol: ProtocolName = "reality_check",
-    changes: Changes = None,
+    subject: Subject,
     params: Params = None,
-    trunk: Trunk = None,
-    weights: Weights = None,
-    no_cache: NoCache = False,
-    root: Root = Path("data"),
     runs: Runs = Path("runs"),
-    workers: Workers = None,
-    per_device: PerDevice = None,
-    device: Device = "auto",
-    stop_after: StopAfter = None,
+    effort: Effort,
     storage: Storage = None,
-    ray: Ray = None,
-    tensorboard: TensorBoard = False,
     save_models: SaveModels = False,
     out: Out = None,
 ) -> None:
@@ -98,82 +80,40 @@ def run(
 
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
-    here = "cpu" if ray else device  # with Ray the driver trains nothing itself
-    comparison = _prepare(dataset, losses, protocol, changes, params, trunk, weights, no_cache, root, here)
-    carry_out(
-        comparison,
-        runs,
-        workers,
-        "final",
-        per_device=per_device,
-        stop_after=stop_after,
-        storage=storage,
-        save_models=save_models,
-        ray=ray,
-        device=device,
-        tensorboard=tensorboard,
-    )
+    comparison = _prepare(subject, losses, protocol, params, effort.device_here)
+    carry_out(comparison, runs, effort, "final", storage=storage, save_models=save_models)
     write(runs, out)
 
 
 @app.command()
+@spelled_out
 def search(
-    dataset: Dataset,
+    *,
     losses: Losses,
     protocol: ProtocolName = "reality_check",
-    changes: Changes = None,
-    trunk: Trunk = None,
-    weights: Weights = None,
-    no_cache: NoCache = False,
-    root: Root = Path("data"),
+    subject: Subject,
     runs: Runs = Path("runs"),
-    workers: Workers = None,
-    per_device: PerDevice = None,
-    device: Device = "auto",
-    stop_after: StopAfter = None,
+    effort: Effort,
     storage: Storage = None,
-    ray: Ray = None,
-    tensorboard: TensorBoard = False,
 ) -> None:
     """Do the search alone: no test image is embedded.
 
     Example: mlrc search --dataset glyphs --losses contrastive --protocol quick
     """
-    here = "cpu" if ray else device  # with Ray the driver trains nothing itself
-    comparison = _prepare(dataset, losses, protocol, changes, None, trunk, weights, no_cache, root, here)
-    carry_out(
-        comparison,
-        runs,
-        workers,
-        "search",
-        per_device=per_device,
-        stop_after=stop_after,
-        storage=storage,
-        ray=ray,
-        device=device,
-        tensorboard=tensorboard,
-    )
+    carry_out(_prepare(subject, losses, protocol, None, effort.device_here), runs, effort, "search", storage=storage)
 
 
 @app.command()
+@spelled_out
 def final(
-    dataset: Dataset,
+    *,
     losses: Losses,
     protocol: ProtocolName = "reality_check",
-    changes: Changes = None,
+    subject: Subject,
     params: Params = None,
-    trunk: Trunk = None,
-    weights: Weights = None,
-    no_cache: NoCache = False,
-    root: Root = Path("data"),
     runs: Runs = Path("runs"),
-    workers: Workers = None,
-    per_device: PerDevice = None,
-    device: Device = "auto",
-    stop_after: StopAfter = None,
+    effort: Effort,
     storage: Storage = None,
-    ray: Ray = None,
-    tensorboard: TensorBoard = False,
     save_models: SaveModels = False,
     out: Out = None,
     published: Annotated[
@@ -186,50 +126,27 @@ def final(
     """
     from harness.comparison import require_searched
 
-    chosen = [*(changes or []), "trials=0"] if published else changes
-    here = "cpu" if ray else device  # with Ray the driver trains nothing itself
-    comparison = _prepare(dataset, losses, protocol, chosen, params, trunk, weights, no_cache, root, here)
+    if published:
+        subject = replace(subject, changes=[*(subject.changes or []), "trials=0"])
+    comparison = _prepare(subject, losses, protocol, params, effort.device_here)
     with user_errors():
         require_searched(comparison, runs)
-    carry_out(
-        comparison,
-        runs,
-        workers,
-        "final",
-        per_device=per_device,
-        stop_after=stop_after,
-        storage=storage,
-        save_models=save_models,
-        ray=ray,
-        device=device,
-        tensorboard=tensorboard,
-    )
+    carry_out(comparison, runs, effort, "final", storage=storage, save_models=save_models)
     write(runs, out)
 
 
-def _prepare(
-    dataset: str,
-    losses: str,
-    protocol: str,
-    changes: list[str] | None,
-    params: list[str] | None,
-    trunk: str | None,
-    weights: str | None,
-    no_cache: bool,
-    root: Path,
-    device: str,
-) -> "Comparison":
+def _prepare(subject: Subject, losses: str, protocol: str, params: list[str] | None, device: str) -> "Comparison":
     with user_errors():
-        chosen, file = choose_protocol(protocol, changes, trunk, weights)
+        chosen, file = choose_protocol(protocol, subject)
         from harness.comparison import prepare
 
         return prepare(
-            dataset=dataset,
+            dataset=subject.dataset,
             losses=[name.strip() for name in losses.split(",") if name.strip()],
             protocol=chosen,
-            root=root,
+            root=subject.root,
             device=device,
             weights=file,
-            cache=None if no_cache else root / "cache",
+            cache=subject.cache,
             params=params or [],
         )

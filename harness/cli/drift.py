@@ -84,10 +84,11 @@ def canary(
     """
     from harness.canary import canary as prepare_canary
     from harness.cli.carry_out import carry_out
+    from harness.cli.option_groups import Effort
 
     with user_errors():
         comparison = prepare_canary(root, device=device)
-    carry_out(comparison, runs, workers, "final")
+    carry_out(comparison, runs, Effort(workers=workers), "final")
 
 
 def _tell(found: Verdicts, junit: Path | None, json: Path | None, summary: Path | None) -> None:

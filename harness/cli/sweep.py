@@ -8,24 +8,8 @@ import typer
 from rich.markdown import Markdown
 
 from harness.cli.carry_out import carry_out, choose_protocol
-from harness.cli.options import (
-    CONSOLE,
-    Changes,
-    Dataset,
-    Device,
-    NoCache,
-    Out,
-    Params,
-    PerDevice,
-    Ray,
-    Root,
-    Runs,
-    StopAfter,
-    Trunk,
-    Weights,
-    Workers,
-    user_errors,
-)
+from harness.cli.option_groups import Effort, Subject, spelled_out
+from harness.cli.options import CONSOLE, Out, Params, Runs, user_errors
 from protocols import sweeps
 from results.papers import read_papers
 from results.published import PUBLISHED
@@ -34,8 +18,9 @@ app = typer.Typer()
 
 
 @app.command()
+@spelled_out
 def sweep(
-    dataset: Dataset,
+    *,
     name: Annotated[str, typer.Argument(help="A name from `mlrc list sweeps`, or none with --vary.")] = "",
     loss: Annotated[str, typer.Option(help="A name from `mlrc list losses`; a named sweep has its own.")] = "",
     protocol: Annotated[
@@ -49,18 +34,10 @@ def sweep(
         ),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Repeats of every point.")] = 3,
-    changes: Changes = None,
+    subject: Subject,
     params: Params = None,
-    trunk: Trunk = None,
-    weights: Weights = None,
-    no_cache: NoCache = False,
-    root: Root = Path("data"),
     runs: Runs = Path("runs/sweep"),
-    workers: Workers = None,
-    per_device: PerDevice = None,
-    device: Device = "auto",
-    stop_after: StopAfter = None,
-    ray: Ray = None,
+    effort: Effort,
     out: Out = None,
 ) -> None:
     """Train a loss with every combination of some values, and write a table and a plot. Goes on like mlrc run.
@@ -69,27 +46,25 @@ def sweep(
     """
     with user_errors():
         asked = _asked(name, loss, protocol, vary or [])
-        chosen, file = choose_protocol(asked.protocol, changes, trunk, weights)
+        chosen, file = choose_protocol(asked.protocol, subject)
         from harness.sweep import plan
         from results.ledger import Ledger
 
         planned = plan(
             asked,
-            dataset=dataset,
+            dataset=subject.dataset,
             protocol=chosen,
             repeats=repeats,
-            root=root,
-            device="cpu" if ray else device,  # with Ray the driver trains nothing itself
+            root=subject.root,
+            device=effort.device_here,
             weights=file,
-            cache=None if no_cache else root / "cache",
+            cache=subject.cache,
             params=params or [],
         )
         with Ledger(runs) as ledger:
             if planned.record.key not in ledger.records.sweeps:
                 ledger.append([planned.record])
-    carry_out(
-        planned.comparison, runs, workers, "final", per_device=per_device, stop_after=stop_after, ray=ray, device=device
-    )
+    carry_out(planned.comparison, runs, effort, "final")
     _write(runs, out or runs)
 
 

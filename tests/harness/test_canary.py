@@ -7,6 +7,7 @@ import pytest
 
 from harness.canary import canary
 from harness.cli.carry_out import carry_out
+from harness.cli.option_groups import Effort
 from harness.comparison import Comparison
 from protocols.protocol import of
 from results.drift import drift
@@ -18,7 +19,7 @@ from results.verdict import Verdicts
 
 def _sung(comparison: Comparison, runs: Path, *, called: Comparison) -> Verdicts:
     """Run a comparison, say that it was run under the protocol of another, and judge it."""
-    carry_out(comparison, runs, 2, "final")
+    carry_out(comparison, runs, Effort(workers=2), "final")
     mine, theirs = (one.studies[0].protocol for one in (comparison, called))
     ledger = runs / LEDGER
     text = ledger.read_text(encoding="utf-8").replace(mine.digest, theirs.digest).replace(mine.name, theirs.name)
