@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from harness.candidates import Backend, Search
-from harness.similarity import CHUNK, Directions, chunks
+from harness.similarity import Directions, chunks
 from harness.tiles import Candidates
 
 T = TypeVar("T")
@@ -152,7 +152,7 @@ def _contested(similarities: NDArray[np.float32], relevant: Bools, margin: np.fl
 def _pairs(ranking: Ranking, queries: Integers, others: Integers) -> Floats:
     """Give the exact similarities of pairs of images, `(pairs,)`."""
     exact = np.empty(len(queries))
-    for part in chunks((len(queries), ranking.within.rows.shape[1]), CHUNK // 4):
+    for part in chunks((len(queries), ranking.within.rows.shape[1])):
         exact[part] = np.einsum("ij,ij->i", ranking.queries.fixed(queries[part]), ranking.within.fixed(others[part]))
     return exact * 2.0**-52
 

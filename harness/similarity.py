@@ -21,7 +21,7 @@ GRID = 2.0**26
 FLOAT32 = 2.0**-24
 """Unit roundoff of float32."""
 
-CHUNK = 2**17
+CHUNK = 2**14
 """Components that are widened to float64 at a time."""
 
 

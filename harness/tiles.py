@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -77,8 +76,10 @@ class Lists:
             floor = np.maximum(floor, self._seed(tile.T if transposed else tile))
         better = tile > (floor if transposed else floor[:, None])
         parts = min(rows, max(1, -(-int(np.count_nonzero(better)) * DENSE // tile.size)))
-        for low, high in pairwise(np.linspace(0, rows, parts + 1).astype(int).tolist()):
-            some = (slice(None), slice(low, high)) if transposed else slice(low, high)
+        step = -(-rows // parts)
+        for low in range(0, rows, step):
+            part = slice(low, low + step)
+            some = (slice(None), part) if transposed else part
             self._accept(first_row + low, tile[some], better[some], first_index, transposed=transposed)
 
     def _accept(self, first_row: int, tile: Floats, better: Bools, first_index: int, *, transposed: bool) -> None:
