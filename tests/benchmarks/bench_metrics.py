@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.bench_metrics                    all four sizes, a few minutes
     python -m tests.benchmarks.bench_metrics --sizes 5924x128   one of them
+    python -m tests.benchmarks.bench_metrics --memory 2         ours with a cap, in MiB
 
 Both get the same unit rows (random, in as many classes as the test halves of CUB200 and SOP have) and are asked for the
 same three numbers: P@1, RP, MAP@R. Each measurement is a process of its own; the two take turns, and the ratios quoted
@@ -51,11 +52,11 @@ def made(size: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return rows, np.arange(images) % SIZES[size]
 
 
-def ours() -> Callable[[NDArray[np.float32], NDArray[np.int64]], dict[str, float]]:
+def ours(memory: int | None) -> Callable[[NDArray[np.float32], NDArray[np.int64]], dict[str, float]]:
     from harness.metrics import retrieval  # noqa: PLC0415 - the other's imports would count as memory
 
     return lambda rows, labels: {
-        name: value / 100 for name, value in retrieval(rows, labels, recall_at=()).means().items()
+        name: value / 100 for name, value in retrieval(rows, labels, recall_at=(), memory=memory).means().items()
     }
 
 
@@ -89,9 +90,9 @@ def resident(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 
-def child(what: str, size: str) -> None:
+def child(what: str, size: str, memory: int | None) -> None:
     """Measure one of them in this process and print the result."""
-    measure = {"ours": ours, "pml": pml, "product": product}[what]()
+    measure = ours(memory) if what == "ours" else {"pml": pml, "product": product}[what]()
     rows, labels = made(size)
     measure(rows[:64].copy(), labels[:64] % 8)
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew
@@ -110,15 +111,17 @@ def child(what: str, size: str) -> None:
     sys.stdout.write(json.dumps(found))
 
 
-def measured(what: str, size: str) -> dict[str, Any]:
+def measured(what: str, size: str, cap: float | None) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.benchmarks.bench_metrics", "--child", what, "--sizes", size]
+    if cap is not None:
+        command += ["--memory", str(cap)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
 
-def row(size: str, turns: int) -> tuple[str, ...]:
-    rounds = [{what: measured(what, size) for what in ("ours", "pml", "product")} for _ in range(turns)]
+def row(size: str, turns: int, cap: float | None) -> tuple[str, ...]:
+    rounds = [{what: measured(what, size, cap) for what in ("ours", "pml", "product")} for _ in range(turns)]
     for one in rounds:
         for name, value in one["pml"]["metrics"].items():
             if abs(one["ours"]["metrics"][name] - value) > 1e-4:  # near-ties in float32 may fall otherwise in PML
@@ -143,17 +146,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--memory", type=float, metavar="MIB", help="cap on what our search takes")
     parser.add_argument("--child", choices=("ours", "pml", "product"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        child(given.child, given.sizes[0])
+        child(given.child, given.sizes[0], None if given.memory is None else int(given.memory * 2**20))
         return
     packages = ("torch", "faiss-cpu", "pytorch-metric-learning", "numpy")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     sys.stdout.write(f"{platform.machine()}, {torch.get_num_threads()} threads; {versions}; {given.turns} turns\n\n")
     sys.stdout.write(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}\n")
     for size in given.sizes:
-        sys.stdout.write(f"| {' | '.join(row(size, given.turns))} |\n")
+        sys.stdout.write(f"| {' | '.join(row(size, given.turns, given.memory))} |\n")
         sys.stdout.flush()
 
 
