@@ -18,7 +18,7 @@ from harness.run_log import RunLog
 from harness.stopping import Stop
 from harness.work import Workplace
 from results.ledger import Ledger
-from results.record import FoldRecord, RunRecord
+from results.record import FoldRecord, Identity, RunRecord
 
 R = TypeVar("R", FoldRecord, RunRecord)
 
@@ -108,8 +108,8 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
     return sum(state.left(until) for state in states)
 
 
-def _by_study(records: Iterable[R]) -> Mapping[tuple[str, ...], list[R]]:
-    found: defaultdict[tuple[str, ...], list[R]] = defaultdict(list)
+def _by_study(records: Iterable[R]) -> Mapping[Identity, list[R]]:
+    found: defaultdict[Identity, list[R]] = defaultdict(list)
     for record in records:
-        found[record.digest, record.dataset, record.fingerprint, record.loss].append(record)
+        found[record.identity].append(record)
     return found

@@ -22,7 +22,7 @@ from harness.work import checkpoint_path
 from protocols.catalogue import PROTOCOLS
 from protocols.protocol import Protocol
 from results.ledger import Ledger
-from results.record import UNTRAINED, Environment, FoldRecord, ProtocolRecord, RunRecord, Stage
+from results.record import UNTRAINED, Environment, FoldRecord, Identity, ProtocolRecord, RunRecord, Stage
 
 Until = Literal["search", "final"]
 
@@ -260,12 +260,12 @@ def drive(
 
 
 def _owner(states: Iterable[StudyState]) -> Callable[[FoldRecord | RunRecord], StudyState]:
-    by_identity: dict[tuple[str, ...], list[StudyState]] = {}
+    by_identity: dict[Identity, list[StudyState]] = {}
     for state in states:
         by_identity.setdefault(state.study.identity, []).append(state)
 
     def owner(record: FoldRecord | RunRecord) -> StudyState:
-        alike = by_identity[record.digest, record.dataset, record.fingerprint, record.loss]
+        alike = by_identity[record.identity]
         return next(state for state in alike if state.study.owns(record))
 
     return owner

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from harness.schedule import Recorded
 from protocols.protocol import Protocol, of
-from results.record import UNTRAINED, FoldRecord, RunRecord, Stage
+from results.record import UNTRAINED, FoldRecord, Identity, RunRecord, Stage
 
 Value = float | int | str | bool
 Params = Mapping[str, Value]
@@ -76,14 +76,14 @@ class Study:
         return int(digest(*self.identity)[:16], 16) >> 1
 
     @property
-    def identity(self) -> tuple[str, str, str, str]:
-        """What tells the study from others: digest of the protocol, dataset, fingerprint, loss."""
+    def identity(self) -> Identity:
+        """That of its records."""
         return rules(self.protocol), self.dataset, self.fingerprint, self.loss
 
     def owns(self, record: FoldRecord | RunRecord) -> bool:
         """Say whether a record is of this study; with fixed parameters, whether it has these."""
-        identity = (record.digest, record.dataset, record.fingerprint, record.loss)
-        return identity == self.identity and (self.params is None or dict(record.params) == dict(self.params))
+        same_params = self.params is None or dict(record.params) == dict(self.params)
+        return record.identity == self.identity and same_params
 
     @property
     def trials(self) -> int:

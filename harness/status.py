@@ -1,14 +1,14 @@
 """Where a run stands, for a person at another terminal: read from the ledger and from what its driver writes."""
 
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from results.ledger import LEDGER, Records, read, writer
-from results.record import FoldRecord, RetryRecord
+from results.record import FoldRecord, Identity, RetryRecord
 
 STATUS = "status.json"
 """Written by the driver, see `harness.run_log`."""
@@ -59,7 +59,10 @@ def status(runs: Path) -> Status:
     owner = writer(runs)
     at_work = tuple(told["at_work"]) if owner else ()
     records = read(runs / LEDGER)
-    studies = tuple(_study(planned, records, at_work) for planned in told["plan"])
+    recorded: defaultdict[Identity, list[FoldRecord]] = defaultdict(list)
+    for record in records.folds.values():
+        recorded[record.identity].append(record)
+    studies = tuple(_study(planned, recorded, at_work) for planned in told["plan"])
     per_hour, time_left = None, None
     if owner and told["recorded"]:
         begun = datetime.fromisoformat(told["begun"])
@@ -78,15 +81,14 @@ def retry(records: Records) -> RetryRecord:
     return RetryRecord(keys=tuple(record.key for record in failed(records)))
 
 
-def _study(planned: Mapping[str, Any], records: Records, at_work: tuple[Mapping[str, Any], ...]) -> StudyStatus:
+def _study(
+    planned: Mapping[str, Any],
+    recorded: Mapping[Identity, Sequence[FoldRecord]],
+    at_work: tuple[Mapping[str, Any], ...],
+) -> StudyStatus:
     identity = (planned["digest"], planned["dataset"], planned["fingerprint"], planned["loss"])
     fixed = planned.get("params")
-    outcomes = Counter(
-        record.outcome
-        for record in records.folds.values()
-        if (record.digest, record.dataset, record.fingerprint, record.loss) == identity
-        and fixed in (None, dict(record.params))
-    )
+    outcomes = Counter(record.outcome for record in recorded.get(identity, ()) if fixed in (None, dict(record.params)))
     return StudyStatus(
         dataset=planned["dataset"],
         loss=planned["loss"],

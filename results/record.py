@@ -15,6 +15,8 @@ SCHEMA = 1
 Outcome = Literal["done", "diverged", "failed"]
 Stage = Literal["search", "schedule", "final", "untrained"]
 Params = Mapping[str, float | int | str | bool]
+Identity = tuple[str, str, str, str]
+"""What tells the study of a record from others: digest of the protocol, dataset, fingerprint, loss."""
 UNTRAINED = "untrained"
 """The name under which the trunk before any training stands in the tables, and the stage of its jobs."""
 
@@ -97,6 +99,11 @@ class FoldRecord:
     share: float = 1.0
     schema: int = SCHEMA
 
+    @property
+    def identity(self) -> Identity:
+        """Of its study."""
+        return self.digest, self.dataset, self.fingerprint, self.loss
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
@@ -131,6 +138,11 @@ class RunRecord:
     environment: Environment
     queries: int | None = None
     schema: int = SCHEMA
+
+    @property
+    def identity(self) -> Identity:
+        """Of its study."""
+        return self.digest, self.dataset, self.fingerprint, self.loss
 
 
 @dataclass(frozen=True, kw_only=True)
