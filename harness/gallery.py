@@ -19,7 +19,7 @@ from harness.metrics import retrieval
 from harness.saved_model import load
 from harness.score import concatenate
 from harness.train import Subset, embed
-from protocols.splits import images_of, trainval_classes
+from harness.work import test_images
 from results.evidence import Evidence
 from results.gallery import Gallery, Kind, Picture, Query
 from results.record import RunRecord
@@ -69,7 +69,7 @@ def galleries(run: RunRecord, studio: Studio, *, dataset: str, on_progress: OnPr
         OSError: a model or an image cannot be read.
         ValueError: a model does not fit its card.
     """
-    test = _test_images(studio.images, run.cut)
+    test = test_images(studio.images, run.cut)
     folds = []
     for place, key in enumerate(run.fold_keys):
         on_progress(f"{run.loss}: embedding test images for the gallery", place, len(run.fold_keys))
@@ -95,7 +95,7 @@ def of_run(
         images: the dataset; test images that only ask (`images.queries`) are in no gallery.
         dataset: its name in the tables.
     """
-    test = _test_images(images, run.cut)
+    test = test_images(images, run.cut)
     labels = images.labels[test]
     asks = np.ones(len(test), dtype=bool) if images.queries is None else images.queries[test]
     answers = np.ones(len(test), dtype=bool) if images.queries is None else ~images.queries[test]
@@ -152,13 +152,6 @@ def nearest(model: NDArray[np.float32], place: int, answers: NDArray[np.bool_], 
     similarity[place] = -np.inf
     order = np.argsort(-similarity, kind="stable")[:k].astype(np.int64)
     return np.asarray(order[np.isfinite(similarity[order])])
-
-
-def _test_images(images: ImageSet, cut: str) -> NDArray[np.int64]:
-    classes = len(images.class_names)
-    official = images.facts.official_trainval_classes
-    boundary = official if cut == "official" and official is not None else trainval_classes(classes)
-    return images_of(images.labels, np.arange(boundary, classes))
 
 
 def _average_precision(

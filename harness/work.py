@@ -109,15 +109,23 @@ def split(images: ImageSet, protocol: Protocol) -> ClassSplit:
     Raises:
         ValueError: the set has no official split although the protocol asks for it, or too few classes.
     """
-    num_classes = len(images.class_names)
-    boundary = trainval_classes(num_classes)
-    if protocol.cut.of(images.facts.name) == "official":
-        if images.facts.official_trainval_classes is None:
-            raise ValueError(f"Dataset {images.facts.name!r} has no official class-disjoint split; use --set cut=half.")
-        boundary = images.facts.official_trainval_classes
+    cut = protocol.cut.of(images.facts.name)
+    boundary = _trainval_classes(images, cut)
     folds = class_folds(boundary, folds=protocol.folds, validation_fraction=protocol.validation_fraction)
-    test = images_of(images.labels, np.arange(boundary, num_classes))
-    return ClassSplit(tuple(fold_images(images.labels, fold) for fold in folds), test)
+    return ClassSplit(tuple(fold_images(images.labels, fold) for fold in folds), test_images(images, cut))
+
+
+def test_images(images: ImageSet, cut: str) -> NDArray[np.int64]:
+    """Give the indices of the test images under a cut, `half` or `official`; raises what `split` raises."""
+    return images_of(images.labels, np.arange(_trainval_classes(images, cut), len(images.class_names)))
+
+
+def _trainval_classes(images: ImageSet, cut: str) -> int:
+    if cut != "official":
+        return trainval_classes(len(images.class_names))
+    if images.facts.official_trainval_classes is None:
+        raise ValueError(f"Dataset {images.facts.name!r} has no official class-disjoint split; use --set cut=half.")
+    return images.facts.official_trainval_classes
 
 
 def task(images: ImageSet, test: NDArray[np.int64]) -> Task:
