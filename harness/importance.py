@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-import optuna
 from optuna.distributions import BaseDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from harness.plugins import LOSSES
-from harness.search import Trial
+from harness.search import Trial, optuna_study, silent_optuna
 from results.evidence import Evidence, gather
 from results.ledger import Records
 
@@ -47,14 +46,6 @@ def of_trials(space: Mapping[str, BaseDistribution], trials: list[Trial]) -> dic
     if len(space) < 2 or len(inside) < MINIMUM_TRIALS or len({trial.score for trial in inside}) < 2:
         return {}
     evaluator = PedAnovaImportanceEvaluator(target_quantile=0.1, region_quantile=1.0, evaluate_on_local=True)
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(direction="maximize")
-        for trial in inside:
-            study.add_trial(
-                optuna.trial.create_trial(params=dict(trial.params), distributions=dict(space), value=trial.score)
-            )
-        return {name: float(share) for name, share in get_param_importances(study, evaluator=evaluator).items()}
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+    with silent_optuna():
+        shares = get_param_importances(optuna_study(space, inside), evaluator=evaluator)
+    return {name: float(share) for name, share in shares.items()}

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from harness.drive import StudyState, trial_score
 from harness.events import Event
 from harness.plugins import LOSSES
+from harness.search import silent_optuna
 from results.ledger import Records
 from results.record import FoldRecord, RunRecord
 
@@ -71,9 +72,7 @@ def export_search(name: str, folds: Sequence[FoldRecord], of_trial: int, storage
 
     Raises what `export` raises.
     """
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
+    with silent_optuna():
         study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
         there = study.get_trials(deepcopy=False)
         trials = _trials(folds, of_trial)
@@ -84,8 +83,6 @@ def export_search(name: str, folds: Sequence[FoldRecord], of_trial: int, storage
                     "there; delete the study or give another storage."
                 )
         study.add_trials(trials[len(there) :])
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     return max(0, len(trials) - len(there))
 
 

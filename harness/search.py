@@ -5,13 +5,15 @@ and its sampler seeded from (seed, trial number): with a study that is kept, res
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import greenlet  # noqa: F401 without it Optuna silently searches its acquisition function another way, for other points
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
 from scipy.stats import qmc
 from threadpoolctl import threadpool_limits
 
@@ -53,19 +55,32 @@ def propose(
             n_startup_trials=0,
             deterministic_objective=False,
         )
+    with silent_optuna(), threadpool_limits(1):  # on these small matrices threads wait for each other ten times as long
+        proposed: dict[str, Value] = optuna_study(space, history, sampler).ask(dict(space)).params
+    return proposed
+
+
+@contextmanager
+def silent_optuna() -> Iterator[None]:
+    """Let Optuna say nothing below an error."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        for trial in history:
-            study.add_trial(
-                optuna.trial.create_trial(params=dict(trial.params), distributions=dict(space), value=trial.score)
-            )
-        with threadpool_limits(1):  # the matrices are small, and more threads wait for each other ten times as long
-            proposed: dict[str, Value] = study.ask(dict(space)).params
+        yield
     finally:
         optuna.logging.set_verbosity(verbosity)
-    return proposed
+
+
+def optuna_study(
+    space: Mapping[str, BaseDistribution], history: Sequence[Trial], sampler: BaseSampler | None = None
+) -> optuna.Study:
+    """Give a study in memory that holds finished trials; all of them have the parameters of the space."""
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for trial in history:
+        study.add_trial(
+            optuna.trial.create_trial(params=dict(trial.params), distributions=dict(space), value=trial.score)
+        )
+    return study
 
 
 def best(history: Sequence[Trial]) -> Trial:
