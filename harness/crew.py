@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import NamedTuple
 
-from harness.events import Lost, OnEvent, Started, Validated
+from harness.events import Lost, OnEvent, Started, Stopping, Validated
 from harness.plan import FoldJob
 from harness.train import Trained
 from harness.work import FoldOutcome, Workplace, record_of
@@ -141,9 +141,10 @@ class Crew:
             else:
                 yield from self._died(worker, message)
 
-    def stop(self) -> None:
+    def stop(self, reason: str) -> None:
         """Have the jobs at work leave a checkpoint and end."""
         self._stopping = True
+        self._on_event(Stopping(reason, self.busy))
         for worker in self._at_work.values():
             worker.ask_to_stop()
 

@@ -7,9 +7,10 @@ Once `stop` says so no job is started, those at work leave a checkpoint, and the
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from harness.crew import Crew, Place, next_job
-from harness.events import OnEvent, Started, Stopping, Validated
+from harness.events import OnEvent, Started, Validated
 from harness.plan import FoldJob
 from harness.stopping import Stop
 from harness.train import StoppedError
@@ -23,6 +24,31 @@ POLL_SECONDS = 0.5
 
 class UnfitError(Exception):
     """A machine lacks what the jobs need; a person has to see to it, and the same command goes on then."""
+
+
+class Hands(Protocol):
+    """Several jobs at work at once."""
+
+    @property
+    def busy(self) -> int:
+        """How many are at work."""
+        ...
+
+    def employ(self, jobs: Iterable[FoldJob], /) -> None:
+        """Give every free place a job, as far as there are jobs."""
+        ...
+
+    def hear(self, timeout: float, /) -> Iterator[FoldOutcome]:
+        """Wait until there is something to tell, or for `timeout` seconds, and give the outcomes among it."""
+        ...
+
+    def stop(self, reason: str, /) -> None:
+        """Have the jobs at work leave a checkpoint and end."""
+        ...
+
+    def dismiss(self) -> None:
+        """End what is at work at once."""
+        ...
 
 
 def in_this_process(workplace: Workplace, on_event: OnEvent, stop: Stop | None = None) -> Execute:
@@ -66,24 +92,24 @@ def in_processes(
         for number in range(workers)
     ]
 
-    def execute(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
-        crew = Crew(places, on_event)
-        stopping = False
-        try:
-            while True:
-                if asked() and not stopping:
-                    stopping = True
-                    on_event(Stopping(asked.reason, crew.busy))
-                    crew.stop()
-                if not stopping:
-                    crew.employ(jobs)
-                if not crew.busy:
-                    return
-                yield from crew.hear(POLL_SECONDS)
-        finally:
-            crew.dismiss()
+    return lambda jobs: work_off(jobs, Crew(places, on_event), asked)
 
-    return execute
+
+def work_off(jobs: Iterable[FoldJob], hands: Hands, stop: Stop) -> Iterator[FoldOutcome]:
+    """Let hands do jobs until none is left or `stop` says so, and yield each outcome as it comes."""
+    stopping = False
+    try:
+        while True:
+            if stop() and not stopping:
+                stopping = True
+                hands.stop(stop.reason)
+            if not stopping:
+                hands.employ(jobs)
+            if not hands.busy:
+                return
+            yield from hands.hear(POLL_SECONDS)
+    finally:
+        hands.dismiss()
 
 
 def share(device: str, sharing: int) -> float:

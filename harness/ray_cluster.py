@@ -24,7 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.crew import Trouble, failed, next_job
 from harness.events import Lost, OnEvent, Started, Stopping, Validated
-from harness.execute import POLL_SECONDS, Execute, UnfitError
+from harness.execute import Execute, UnfitError, work_off
 from harness.plan import FoldJob
 from harness.ray_node import Begun, Mailbox, do
 from harness.stopping import Stop
@@ -115,21 +115,7 @@ def on_cluster(cluster: Cluster, workplace: Workplace, on_event: OnEvent, stop: 
     asked = stop or Stop()
     place = replace(_absolute(workplace), device=cluster.device, share=cluster.share)
 
-    def execute(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
-        gang = _Gang(cluster, place, on_event)
-        try:
-            while True:
-                if asked() and not gang.stopping:
-                    gang.stop(asked.reason)
-                if not gang.stopping:
-                    gang.employ(jobs)
-                if not gang.busy:
-                    return
-                yield from gang.hear(POLL_SECONDS)
-        finally:
-            gang.dismiss()
-
-    return execute
+    return lambda jobs: work_off(jobs, _Gang(cluster, place, on_event), asked)
 
 
 class _Gang:
@@ -143,7 +129,7 @@ class _Gang:
         self._again: list[_Attempt] = []
         self._started: set[str] = set()
         self._troubles: defaultdict[str, Trouble] = defaultdict(Trouble)
-        self.stopping = False
+        self._stopping = False
 
     @property
     def busy(self) -> int:
@@ -173,7 +159,7 @@ class _Gang:
         """
         ready = self._cluster.ended(self._at_work, timeout)
         by_key = {attempt.job.key: attempt for attempt in self._at_work.values()}
-        for key, message in self._cluster.messages(stopping=self.stopping):
+        for key, message in self._cluster.messages(stopping=self._stopping):
             if key in by_key:
                 self._told(by_key[key], message)
         for reference in ready:
@@ -190,7 +176,7 @@ class _Gang:
 
     def stop(self, reason: str) -> None:
         """Have the jobs at work leave a checkpoint and end, and those in Ray's queue not begin."""
-        self.stopping = True
+        self._stopping = True
         begun = [attempt for attempt in self._at_work.values() if attempt.began_at is not None]
         self._on_event(Stopping(reason, len(begun)))
         for reference, attempt in self._at_work.items():
