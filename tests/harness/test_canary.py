@@ -1,4 +1,4 @@
-"""Training drift: the canary's scores stay where they were, and a wrong optimizer setting moves them."""
+"""Training drift: a wrong optimizer setting moves the canary's scores. `make guard` runs the unchanged one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,12 +25,6 @@ def _sung(comparison: Comparison, runs: Path, *, called: Comparison) -> Verdicts
     text = ledger.read_text(encoding="utf-8").replace(mine.digest, theirs.digest).replace(mine.name, theirs.name)
     ledger.write_text(text, encoding="utf-8")
     return drift(open_side("canary", PUBLISHED), open_side(str(runs), PUBLISHED))
-
-
-@pytest.mark.slow
-def test_unchanged_training_has_not_moved(tmp_path: Path) -> None:
-    comparison = canary(tmp_path)
-    assert _sung(comparison, tmp_path / "runs", called=comparison).verdict != "moved"
 
 
 @pytest.mark.slow
