@@ -126,8 +126,7 @@ def sweep_markdown(table: SweepTable) -> str:
     for point in table.points:
         scores = [_told(point.scores.get(column)) for column in columns]
         printed = [_printed(point.printed.get(key)) for key in beside]
-        n = max((score.n for score in point.scores.values()), default=0)
-        lines.append(_row([*point.asked.labels, *scores, *printed, str(n)]))
+        lines.append(_row([*point.asked.labels, *scores, *printed, str(_n(point))]))
     return "\n".join([*lines, "", " ".join(caption(table)), ""])
 
 
