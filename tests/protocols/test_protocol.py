@@ -21,7 +21,6 @@ OTHER: dict[str, Any] = {
     "optimizer": "adam",
     "loss_optimizer": "adamw",
     "precision": "bfloat16",
-    "sampler": "gp",
     "selection_metric": "RP",
     "mean": (1.0, 2.0, 3.0),
     "std": (1.0, 2.0, 3.0),
@@ -82,11 +81,21 @@ def test_digests_are_the_same_in_every_process_and_version_of_python() -> None:
     }
 
 
-def test_recorded_fields_have_the_digest_of_their_protocol() -> None:
-    variant = QUICK.vary({"layer_norm": True, "loss_lr": PerDataset(0.5, (("sop", 1.0),))})
-    assert digest_of(variant.to_json()) == variant.digest
-    before_loss_lr_was_there = {name: value for name, value in QUICK.to_json().items() if name != "loss_lr"}
-    assert digest_of(before_loss_lr_was_there) == QUICK.digest
+VARIANT = QUICK.vary({"layer_norm": True, "loss_lr": PerDataset(0.5, (("sop", 1.0),))})
+
+
+@pytest.mark.parametrize("protocol", [*PROTOCOLS.values(), VARIANT], ids=lambda protocol: protocol.name)
+def test_recorded_fields_have_the_digest_of_their_protocol(protocol: Protocol) -> None:
+    recorded = protocol.to_json()
+    assert digest_of(recorded) == protocol.digest
+    assert digest_of({**recorded, "lr": 1.0}) != protocol.digest
+    assert digest_of({**recorded, "a_later_field": 1}) != protocol.digest
+
+
+def test_fields_recorded_before_another_field_was_there_have_the_digest_of_their_protocol() -> None:
+    for later in ("loss_lr", "layer_norm"):
+        before = {name: value for name, value in QUICK.to_json().items() if name != later}
+        assert digest_of(before) == QUICK.digest
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A headless Chromium over its debugging pipe: opens a page, asks it questions, takes pictures, hears its errors."""
+"""A headless Chromium over its debugging pipe: opens a page, asks it questions, prints it, hears its errors."""
 
 import base64
 import json
@@ -86,13 +86,6 @@ class Page:
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
-
-    def screenshot(self, path: Path) -> None:
-        """Write the whole page as a PNG."""
-        size = self.send("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
-        picture = self.send("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(picture["data"]))
 
     def pdf(self, path: Path) -> None:
         """Write what a printer would get."""

@@ -12,6 +12,7 @@ from results.record import (
     FoldRecord,
     ProtocolRecord,
     Record,
+    RetryRecord,
     RunRecord,
     SweepPoint,
     SweepRecord,
@@ -24,47 +25,43 @@ NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 PARAMS = st.dictionaries(TEXT, st.one_of(NUMBER, st.integers(-(2**53), 2**53), TEXT, st.booleans()), max_size=4)
 SCORES = st.dictionaries(TEXT, NUMBER, max_size=4)
 ENVIRONMENT = st.builds(Environment, commit=TEXT, versions=st.dictionaries(TEXT, TEXT), device=TEXT, host=TEXT)
+SHARED = {
+    "key": TEXT,
+    "dataset": TEXT,
+    "fingerprint": TEXT,
+    "cut": TEXT,
+    "protocol": TEXT,
+    "digest": TEXT,
+    "loss": TEXT,
+    "params": PARAMS,
+    "number": st.integers(0, 99),
+    "environment": ENVIRONMENT,
+}
 FOLD = st.builds(
     FoldRecord,
-    key=TEXT,
+    **SHARED,
     seed=st.integers(0, 2**63 - 1),
-    dataset=TEXT,
-    fingerprint=TEXT,
-    cut=TEXT,
-    protocol=TEXT,
-    digest=TEXT,
-    loss=TEXT,
-    params=PARAMS,
-    stage=st.sampled_from(["search", "final", "untrained"]),
-    number=st.integers(0, 99),
+    stage=st.sampled_from(["search", "schedule", "final", "untrained"]),
     fold=st.integers(0, 9),
     outcome=st.sampled_from(["done", "diverged", "failed"]),
     history=st.lists(st.tuples(st.integers(0, 999), NUMBER), max_size=4).map(tuple),
     best_epoch=st.none() | st.integers(0, 999),
     best_score=st.none() | NUMBER,
     seconds=NUMBER,
-    environment=ENVIRONMENT,
     message=TEXT,
+    share=NUMBER,
 )
 RUN = st.builds(
     RunRecord,
-    key=TEXT,
-    dataset=TEXT,
-    fingerprint=TEXT,
-    cut=TEXT,
-    protocol=TEXT,
-    digest=TEXT,
-    loss=TEXT,
-    params=PARAMS,
-    number=st.integers(0, 99),
+    **SHARED,
     fold_keys=st.lists(TEXT, max_size=4).map(tuple),
     test_classes=st.integers(0),
     test_images=st.integers(0),
     left_out=st.integers(0),
+    queries=st.none() | st.integers(0),
     embedding_size=st.integers(1),
     separated=SCORES,
     concatenated=SCORES,
-    environment=ENVIRONMENT,
 )
 POINT = st.builds(
     SweepPoint,
@@ -87,9 +84,10 @@ SWEEP = st.builds(
     points=st.lists(POINT, max_size=2).map(tuple),
 )
 PROTOCOL = st.builds(ProtocolRecord, digest=TEXT, name=TEXT, fields=PARAMS, changes=PARAMS)
+RETRY = st.builds(RetryRecord, keys=st.lists(TEXT, max_size=3).map(tuple))
 
 
-@given(st.one_of(FOLD, RUN, PROTOCOL, SWEEP))
+@given(st.one_of(FOLD, RUN, PROTOCOL, SWEEP, RETRY))
 def test_a_record_comes_back_from_its_line_as_it_was(record: Record) -> None:
     line = to_line(record)
     assert "\n" not in line
