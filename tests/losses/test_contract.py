@@ -202,7 +202,7 @@ BROKEN = [
     (contract.a_batch_of_uneven_classes_is_no_accident, spec_of(NeedsEqualClasses), "equally many"),
     (contract.a_batch_of_one_image_is_no_accident, spec_of(NeedsTwoImages), "finite"),
     (contract.equal_embeddings_are_no_accident, spec_of(RootOfZero), "gradient must be finite"),
-    (contract.labels_may_have_any_integer_type, spec_of(Int64Only), ""),
+    (contract.labels_may_have_any_integer_type, spec_of(Int64Only), "got Short"),
     (contract.labels_may_lie_on_another_device, spec_of(SameDeviceOnly), "not on the embeddings' device"),
     (contract.a_saved_state_continues_the_training, spec_of(Forgetful), "registered buffers"),
     (contract.memory_stays_within_the_bound_for_many_classes, spec_of(Quadratic), "12000 classes"),

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
-from pytorch_metric_learning.losses import ProxyAnchorLoss
+from pytorch_metric_learning.losses import ContrastiveLoss, ProxyAnchorLoss
+from pytorch_metric_learning.miners import MultiSimilarityMiner
 
 from harness.plugins import LOSSES
 from losses import rehearsal
+from losses.contrastive import Contrastive
 from losses.multi_similarity_miner import HardPairs
 from losses.proxy_anchor import ProxyAnchor
 from losses.space import centre
@@ -42,20 +44,25 @@ def test_float64_stays_float64() -> None:
     assert ProxyAnchor(3, 4).double()(torch.randn(5, 4, dtype=torch.float64), LABELS).dtype == torch.float64
 
 
-def test_named_arguments_and_reference_embeddings_reach_the_loss() -> None:
-    embeddings = torch.randn(5, 4)
-    spec = LOSSES.find("contrastive")
-    loss = rehearsal.module(rehearsal.build(spec, centre(spec.space)))
-    expected = loss(embeddings, LABELS, None, embeddings.flip(0), LABELS.flip(0))
-    named = loss(
-        embeddings.bfloat16().float(), labels=LABELS.int(), ref_emb=embeddings.flip(0), ref_labels=LABELS.flip(0)
+def test_named_arguments_and_reference_embeddings_reach_the_loss_in_full_precision() -> None:
+    embeddings, references = torch.randn(5, 4).bfloat16(), torch.randn(7, 4).bfloat16()
+    of_references = torch.arange(7) % 3
+    expected = ContrastiveLoss(pos_margin=0, neg_margin=1.5)(
+        embeddings.float(), LABELS, ref_emb=references.float(), ref_labels=of_references
     )
-    torch.testing.assert_close(named, expected, rtol=0.05, atol=0.05)
+    named = Contrastive(pos_margin=0, neg_margin=1.5)(
+        embeddings, labels=LABELS.int(), ref_emb=references, ref_labels=of_references.int()
+    )
+    assert torch.equal(named, expected)
+    assert named.dtype == torch.float32
 
 
-def test_a_miner_looks_at_full_precision_too() -> None:
-    embeddings = torch.nn.functional.normalize(torch.randn(5, 64)).bfloat16()
+def test_a_miner_looks_at_full_precision_too_which_pmls_own_does_not() -> None:
+    random = torch.Generator().manual_seed(0)
+    embeddings = torch.nn.functional.normalize(torch.randn(60, 64, generator=random)).bfloat16()
+    labels = torch.arange(60) // 5
+    expected = HardPairs(epsilon=0.1)(embeddings.float(), labels)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = HardPairs(epsilon=0.1)(embeddings, LABELS)
-    for one, expected in zip(found, HardPairs(epsilon=0.1)(embeddings.float(), LABELS), strict=True):
-        assert torch.equal(one, expected)
+        ours, theirs = (kind(epsilon=0.1)(embeddings, labels) for kind in (HardPairs, MultiSimilarityMiner))
+    assert [one.tolist() for one in ours] == [one.tolist() for one in expected]
+    assert [one.tolist() for one in theirs] != [one.tolist() for one in expected]
