@@ -92,8 +92,14 @@ def test_a_set_in_memory_is_resized_there_and_writes_nothing(tmp_path: Path, pho
         Cache(memory, 10, tmp_path)
 
 
-def test_without_a_folder_images_are_decoded_at_every_access(photos: ImageSet) -> None:
-    assert cached(photos, 16, folder=None)[3].shape[2] == 3
+def test_without_a_folder_images_are_decoded_at_every_access(
+    tmp_path: Path, photos: ImageSet, make_image: MakeImage
+) -> None:
+    pixels = cached(photos, 16, folder=None)
+    before = pixels[0]
+    (path,) = (tmp_path / "photos" / "a").glob("0.jpg")
+    make_image(path, 70, 40)  # it was higher than wide
+    assert (before.shape, pixels[0].shape) == ((28, 16, 3), (16, 28, 3))
 
 
 def test_a_truncated_cache_is_built_again_and_a_flipped_bit_is_found(tmp_path: Path, photos: ImageSet) -> None:

@@ -136,16 +136,11 @@ def make_devkit(root: Path, make_image: MakeImage, *, devkit: str, nested: bool)
 
 @pytest.mark.parametrize("place", ["", "cars196", "stanford_cars"])
 def test_cars_from_one_list(tmp_path: Path, make_image: MakeImage, place: str) -> None:
-    names = make_one_list_in(tmp_path / place, make_image)
+    names = make_one_list(tmp_path / place, make_image)
     images = cars196.open_cars196(tmp_path, CAR_FACTS)
     assert paths_of(images) == names
     assert images.labels.tolist() == [0, 1, 0, 1]
     assert images.class_names == tuple(CAR_NAMES)
-
-
-def make_one_list_in(place: Path, make_image: MakeImage) -> list[str]:
-    place.mkdir(exist_ok=True)
-    return make_one_list(place, make_image)
 
 
 @pytest.mark.parametrize("devkit", ["", "devkit", "car_devkit/devkit"])
@@ -176,7 +171,10 @@ def test_cars_in_one_folder_of_class_folders(tmp_path: Path, make_image: MakeIma
         for file in ("1.jpg", "2.jpg"):
             make_image(tmp_path / "images" / name / file)
     savemat(tmp_path / "cars_meta.mat", {"class_names": CAR_NAMES})
-    assert cars196.open_cars196(tmp_path, CAR_FACTS).class_names == tuple(CAR_NAMES)
+    images = cars196.open_cars196(tmp_path, CAR_FACTS)
+    assert images.class_names == tuple(CAR_NAMES)
+    assert images.labels.tolist() == [0, 0, 1, 1]
+    assert [path.split("/")[1] for path in paths_of(images)] == ["Zeta RS 2012"] * 2 + ["Alpha C-V Van 2008"] * 2
 
 
 def test_cars_by_class_folders_without_their_order_or_with_a_class_missing_are_refused(
@@ -233,7 +231,7 @@ def test_sop_is_the_train_rows_then_the_test_rows(
     assert images.queries is None
 
 
-def test_sop_has_both_cuts(tmp_path: Path) -> None:
+def test_sop_has_both_cuts() -> None:
     assert sop.DATASET.facts.official_trainval_classes == 11_318
     assert (sop.DATASET.facts.classes or 0) // 2 == 11_317
 

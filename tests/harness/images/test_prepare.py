@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.images import archives, cub200, sop
+from harness.images import archives, cub200
 from harness.images.archives import unpack, verify
 from harness.images.dataset import DATASETS, Dataset
 from harness.images.prepare import Prepared, prepare
@@ -99,9 +99,11 @@ def test_a_download_that_fails_or_is_not_what_was_published_leaves_nothing(tmp_p
     assert not list(target.parent.iterdir())
 
 
-def test_a_set_without_published_archives_is_simply_missing(tmp_path: Path) -> None:
+def test_a_set_whose_archives_have_no_public_address_is_simply_missing(tmp_path: Path) -> None:
+    assert not DATASETS.find("sop").facts.addresses
     with pytest.raises(FileNotFoundError, match="Stanford Online Products needs"):
-        sop.open_sop(tmp_path)
+        prepare("sop", tmp_path / "empty", cache=None, **{**NOTHING, "may_download": True})
+    assert not (tmp_path / "empty").exists()
 
 
 def tar_with(path: Path, name: str, **attributes: Any) -> None:
@@ -137,7 +139,7 @@ def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_truncated_archive_leaves_nothing_behind(tmp_path: Path, archive: Path) -> None:
+def test_a_truncated_archive_leaves_nothing_behind(archive: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:300])
     with pytest.raises(ValueError, match="must be a whole archive"):
         unpack(archive)

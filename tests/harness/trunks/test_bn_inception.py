@@ -92,7 +92,7 @@ def test_a_file_in_the_published_form_loads(tmp_path: Path) -> None:
             torch.testing.assert_close(tensor, published[name].reshape(tensor.shape), rtol=0, atol=0)
 
 
-def test_every_unit_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_unit_is_used() -> None:
     trunk = TRUNK.build(3).eval()
     trunk(torch.rand(1, 3, 64, 64)).sum().backward()
     convolutions = [module for module in trunk.modules() if isinstance(module, nn.Conv2d)]
