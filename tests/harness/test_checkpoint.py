@@ -100,10 +100,12 @@ def test_a_training_stopped_at_any_iteration_ends_with_the_same_bits(
     _same(_train(job, tiny_images, path), _train(job, tiny_images))
 
 
-@pytest.mark.parametrize("stage", ["schedule", "final"])
-@pytest.mark.parametrize("iterations", [0, 1, 2, 3, 4, 6, 9, 11])
+@pytest.mark.parametrize(
+    ("stage", "iterations"),
+    [(stage, at) for stage, last in (("schedule", 11), ("final", 9)) for at in (0, 1, 2, 3, 4, 6, 9, 11) if at <= last],
+)
 def test_schedule_warm_up_and_clipping_go_on_where_they_were(
-    job: FoldJob, tiny_images: ImageSet, tmp_path: Path, iterations: int, stage: Stage
+    job: FoldJob, tiny_images: ImageSet, tmp_path: Path, stage: Stage, iterations: int
 ) -> None:
     """Epochs of two iterations: the warm-up ends after 2, the rates fall after 3 by steps, a plateau or the record."""
     changes = {"two_stages": True, "folds": 1, "trials": 0, "validation_fraction": 0.5, "epoch_choice": "last"}
@@ -114,9 +116,8 @@ def test_schedule_warm_up_and_clipping_go_on_where_they_were(
     job = replace(job, protocol=protocol, stage=stage, recorded=recorded, loss="proxy_anchor", params=WITH_PROXIES)
     path = tmp_path / "checkpoint.pt"
     validated = stage == "schedule"
-    if iterations < (12 if validated else 10):
-        with pytest.raises(StoppedError):
-            _train(job, tiny_images, path, iterations=iterations, validated=validated)
+    with pytest.raises(StoppedError):
+        _train(job, tiny_images, path, iterations=iterations, validated=validated)
     resumed = _train(job, tiny_images, path, validated=validated)
     _same(resumed, _train(job, tiny_images, validated=validated))
     assert bool(resumed.history) is validated

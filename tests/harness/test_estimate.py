@@ -79,9 +79,9 @@ def test_no_more_trainings_run_at_once_than_there_are_processors(
     assert estimate(compared, workers, clock=Ticks()).at_once == at_once
 
 
-def test_trainings_that_share_a_device_are_counted_one_after_the_other(compared: Comparison) -> None:
+def test_no_more_trainings_run_at_once_than_all_studies_have_folds(compared: Comparison) -> None:
     few = replace(compared, studies=compared.studies[:1])
-    assert estimate(few, 8, clock=Ticks()).at_once == 4  # as many as the study has folds
+    assert few.studies[0].protocol.folds == estimate(few, 8, clock=Ticks()).at_once == 4
 
 
 def test_the_disk_grows_with_the_workers_that_keep_checkpoints(compared: Comparison) -> None:

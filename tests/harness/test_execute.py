@@ -129,6 +129,7 @@ def test_leaving_early_ends_the_workers(glyphs: tuple[Workplace, list[FoldJob]],
     next(outcomes)
     close: Callable[[], None] = outcomes.close  # type: ignore[attr-defined]
     close()
+    assert len(pids) == 1
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)

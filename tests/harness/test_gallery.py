@@ -69,9 +69,13 @@ def test_average_precision_and_neighbours_are_those_of_the_metrics(
     values = {kind: [q.average_precision for q in joined.queries if q.kind == kind] for kind in ("best", "worst")}
     assert values["best"] == pytest.approx(sorted(precision)[: -QUERIES_PER_KIND - 1 : -1])
     assert values["worst"] == pytest.approx(sorted(precision)[:QUERIES_PER_KIND])
+    pictures = [_picture(images, int(index)) for index in TEST]
     for query in joined.queries:
-        own = query.picture.label
-        assert [one.right for one in query.neighbours] == [one.label == own for one in query.neighbours]
+        place = pictures.index(query.picture.image)
+        assert query.average_precision == pytest.approx(precision[place])
+        nearest_first = [other for other in np.argsort(-(model @ model[place])) if other != place][:NEIGHBOURS]
+        assert [one.image for one in query.neighbours] == [pictures[other] for other in nearest_first]
+        assert [one.right for one in query.neighbours] == [labels[other] == labels[place] for other in nearest_first]
 
 
 def test_nearest_neighbours_are_sorted_without_the_query_and_ties_go_to_the_lower_index() -> None:

@@ -74,7 +74,7 @@ def test_paths_among_arrays_are_refused_and_not_dropped(kept: Path, tiny_images:
         load(next(kept.glob("*.safetensors"))).embed([tiny_images.pixels[0], "one.png"])  # type: ignore[arg-type] # on purpose
 
 
-def test_the_card_tells_protocol_parameters_and_scores(kept: Path, study: Study) -> None:
+def test_the_card_tells_protocol_parameters_and_scores(kept: Path) -> None:
     model = load(next(kept.glob("*.safetensors")))
     card = model.card
     assert (card["loss"], card["params"]) == ("contrastive", any_params("contrastive"))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from harness.search import Trial, best, propose, sobol_point
+from harness.search import DIVERGED_SCORE, Trial, best, propose, sobol_point
 
 SPACE: dict[str, BaseDistribution] = {
     "margin": FloatDistribution(-0.2, 2.0),
@@ -126,6 +126,12 @@ def test_integer_stepped_and_categorical_axes_reach_every_value() -> None:
     assert {point["even"] for point in points} == {2, 4, 6, 8}
     assert {point["quarters"] for point in points} == {0, 0.25, 0.5, 0.75, 1}
     assert {point["kind"] for point in points} == {"a", "b", "c"}
+
+
+def test_a_trial_that_diverged_is_no_better_than_any_that_came_to_its_end() -> None:
+    diverged, barely, worst = Trial({"a": 1}, DIVERGED_SCORE), Trial({"a": 2}, 1e-3), Trial({"a": 3}, 0.0)
+    assert best([diverged, barely]) is barely
+    assert best([worst, diverged]) is worst
 
 
 def test_of_equally_good_trials_the_first_is_best() -> None:
