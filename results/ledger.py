@@ -70,6 +70,18 @@ def read(path: Path) -> Records:
     return records
 
 
+def require(runs: Path) -> Path:
+    """Give the ledger of a runs folder that must have one.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    path = runs / LEDGER
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no {LEDGER} in {runs}; give the folder of a run with --runs.")
+    return path
+
+
 def writer(runs: Path) -> str | None:
     """Say which process writes to a runs folder now; `None` if there is none."""
     try:

@@ -44,7 +44,9 @@ def write(
         from harness.environment import resolve_devices
         from harness.progress import steps
         from harness.reporting import write_full_report
+        from results.ledger import require
 
+        require(runs)
         with steps() as on_progress:
             paths = write_full_report(
                 runs,

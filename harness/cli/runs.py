@@ -58,9 +58,10 @@ def retry(runs: Runs = Path("runs")) -> None:
     Example: mlrc retry --runs runs
     """
     from harness import status as statuses
-    from results.ledger import Ledger
+    from results.ledger import Ledger, require
 
     with user_errors():
+        require(runs)
         ledger = Ledger(runs)
     with ledger:
         failed = statuses.failed(ledger.records)
@@ -84,12 +85,11 @@ def export_optuna(
     Example: mlrc export-optuna --runs runs --storage sqlite:///searches.db
     """
     from harness.optuna_export import export, open_storage
-    from results.ledger import LEDGER, read
+    from results.ledger import read, require
 
     with user_errors():
-        if not (runs / LEDGER).exists():
-            raise FileNotFoundError(f"There is no {LEDGER} in {runs}; give the folder of a run with --runs.")
+        path = require(runs)
         with open_storage(storage) as opened:
-            written = export(read(runs / LEDGER), opened)
+            written = export(read(path), opened)
     for name, trials in written.items():
         typer.echo(f"{name}: {trials} trials written")

@@ -105,6 +105,14 @@ def test_a_retry_without_failures_writes_nothing(
     assert (tmp_path / LEDGER).read_bytes() == before
 
 
+def test_commands_on_a_run_that_is_not_there_are_refused_and_make_no_folder(tmp_path: Path) -> None:
+    for words in (["retry"], ["report"], ["export-optuna", "--storage", tmp_path / "searches.log"]):
+        result = _mlrc(*words, "--runs", tmp_path / "typo")
+        assert result.exit_code == 2
+        assert "There is no ledger.jsonl in" in result.stderr
+        assert not list(tmp_path.iterdir())
+
+
 def test_a_retry_is_refused_while_a_driver_is_at_work(tmp_path: Path) -> None:
     with Ledger(tmp_path):
         result = _mlrc("retry", "--runs", tmp_path)
