@@ -38,7 +38,9 @@ def status(
     CONSOLE.print(table)
     for job in found.at_work:
         where = f"{job['dataset']} {job['loss']}, {job['stage']} {job['number']}, fold {job['fold']}"
-        course = f"epoch {job['epoch']}, {job['score']:.2f}" if "epoch" in job else "begun"
+        course = f"epoch {job['epoch']}" if "epoch" in job else "begun"
+        if job.get("score") is not None:
+            course += f", {job['score']:.2f}"
         CONSOLE.print(
             f"{job['place']}: {where}: {course}, attempt {job['attempt']}, since {job['since']}", markup=False
         )

@@ -154,6 +154,18 @@ def test_status_counts_what_is_done_at_work_and_left_and_tells_the_rate(
     assert told["studies"][0]["left"] == 18
 
 
+def test_status_during_a_training_without_validation_tells_its_epoch_alone(
+    tmp_path: Path, study: Study, job: FoldJob
+) -> None:
+    with Ledger(tmp_path), RunLog(tmp_path, [StudyState(study, (), (), set())]) as log:
+        log.told(Started(job, "worker 0 on cpu", 1))
+        log.told(Validated(job, 4, float("nan"), 0.5))
+        log._write_status()
+        shown = _mlrc("status", "--runs", tmp_path)
+    assert shown.exit_code == 0
+    assert "tiny contrastive, search 0, fold 0: epoch 4, attempt 1, since" in shown.stdout
+
+
 def test_status_after_the_driver_is_gone_says_so(
     tmp_path: Path, study: Study, tiny_images: ImageSet, honest: Execute
 ) -> None:
