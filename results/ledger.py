@@ -4,19 +4,22 @@ What is left to do is what was planned minus what is recorded here, so a reader 
 writer left torn at the end, and no other.
 """
 
+import errno
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from results.record import FoldRecord, ProtocolRecord, Record, RetryRecord, RunRecord, SweepRecord, from_line, to_line
 
 LEDGER = "ledger.jsonl"
 _LOCK = "ledger.lock"
+_SECONDS_TO_LOCK = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,20 @@ def writer(runs: Path) -> str | None:
     return None
 
 
+def _locked(lock: TextIO) -> bool:
+    """Lock it for this process alone; `False` if another keeps it, and does not only look as `writer` does."""
+    until = time.monotonic() + _SECONDS_TO_LOCK
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_SECONDS_TO_LOCK / 20)
+        else:
+            return True
+
+
 class Ledger:
     """The one writer of a runs folder, for as long as the `with` block lasts.
 
@@ -112,16 +129,14 @@ class Ledger:
             raise OSError(
                 f"The runs folder {runs} must be writable, but it is not ({error.strerror}); give another with --runs."
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(self._lock):
             self._lock.seek(0)
             owner = self._lock.read().strip() or "another process"
             self._lock.close()
             raise ValueError(
                 f"The runs folder {runs} must have one writer, but {owner} is at work in it; wait for it, stop it, or "
                 "give another folder with --runs."
-            ) from None
+            )
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         self._lock.flush()
@@ -151,5 +166,10 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._lock.close()
+        try:
+            self._file.close()
+        except OSError as failure:
+            if failure.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise  # of a full disk `append` has told: all that it did not tell of is on the disk
+        finally:
+            self._lock.close()

@@ -1,8 +1,11 @@
 """The ledger: what is written stays, a torn end is forgiven, anything else is said, and there is one writer."""
 
+import errno
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -73,6 +76,34 @@ def test_of_two_records_with_one_key_the_later_counts(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(to_line(later).encode() + b"\n")
     assert read(path).protocols["a"] == later
+
+
+def test_a_disk_that_is_full_at_a_line_is_told_once_and_the_folder_is_free_again(tmp_path: Path) -> None:
+    path = _written(tmp_path, "a")
+    with pytest.raises(SystemExit) as left, Ledger(tmp_path) as ledger:
+        ledger._file.close()
+        ledger._file = Path("/dev/full").open("ab")  # noqa: SIM115 the ledger closes it
+        try:
+            ledger.append([_protocol("b")])
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+            raise SystemExit(74) from None
+    assert left.value.code == 74
+    assert ledger._file.closed
+    assert list(read(path).protocols) == ["a"]
+    _written(tmp_path, "b")
+    assert list(read(path).protocols) == ["a", "b"]
+
+
+def test_a_look_at_who_writes_refuses_no_writer(tmp_path: Path) -> None:
+    _written(tmp_path, "a")
+    with (tmp_path / "ledger.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        looked = Timer(0.2, fcntl.flock, (lock, fcntl.LOCK_UN))
+        looked.start()
+        with Ledger(tmp_path) as ledger:
+            assert list(ledger.records.protocols) == ["a"]
+        looked.join()
 
 
 def test_a_second_writer_is_refused_with_the_first_one_s_host_and_process(tmp_path: Path) -> None:
