@@ -3,31 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import Any, Generic, TypeVar
+from math import inf, isfinite
+from typing import Any
 
-V = TypeVar("V")
+from protocols.field_values import PerDataset, as_json, each, numbers, of, parse, short
 
-
-@dataclass(frozen=True)
-class PerDataset(Generic[V]):
-    """A value that the protocol sets per dataset, with a default for those it does not name."""
-
-    default: V
-    named: tuple[tuple[str, V], ...] = ()
-
-    def of(self, dataset: str) -> V:
-        """Give the value for a dataset."""
-        return dict(self.named).get(dataset, self.default)
-
-    def __str__(self) -> str:
-        return ", ".join([str(self.default), *(f"{name}: {value}" for name, value in self.named)])
-
-
-def of(value: V | PerDataset[V], dataset: str) -> V:
-    """Give a value for a dataset, whether the protocol sets it per dataset or once for all."""
-    return value.of(dataset) if isinstance(value, PerDataset) else value
+__all__ = ["PerDataset", "Protocol", "digest_of", "of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,31 +115,46 @@ class Protocol:
     channels_last: bool = False
     sampling: str = "class_balanced"
     optimizer_eps: float = 1e-8
-    loss_lr: PerDataset[float] = PerDataset(0.0)
+    loss_lr: PerDataset[float] = field(default=PerDataset(0.0))
     clip_gradients: float = 0.0
     warm_up: int = 0
-    lr_step: PerDataset[int] = PerDataset(0)
-    lr_decay: PerDataset[float] = PerDataset(1.0)
+    lr_step: PerDataset[int] = field(default=PerDataset(0))
+    lr_decay: PerDataset[float] = field(default=PerDataset(1.0))
     two_stages: bool = False
     plateau_patience: int = 4
     epoch_choice: str = "best_on_validation"
-    nmi: PerDataset[bool] = PerDataset(False)
+    nmi: PerDataset[bool] = field(default=PerDataset(False))
 
     def __post_init__(self) -> None:
+        for name in _FIELDS_IN_ORDER:
+            value = getattr(self, name)
+            finite = all(isfinite(number) for number in numbers(value) if isinstance(number, float))
+            _hold(name, value, finite, "be finite")
         for bound, names in ((1, _AT_LEAST_ONE), (0, _AT_LEAST_ZERO)):
             for name in names:
                 value = getattr(self, name)
-                _hold(name, value, min(_all(value)) >= bound, f"be at least {bound}")
+                _hold(name, value, all(number >= bound for number in numbers(value)), f"be at least {bound}")
+        for name in ("maximum", "std", "lr"):
+            value = getattr(self, name)
+            _hold(name, value, all(number > 0 for number in numbers(value)), "be positive")
         for name, words in _WORDS.items():
             value = getattr(self, name)
-            _hold(name, value, set(_all(value)) <= set(words), f"be {_either(words)}")
+            _hold(name, value, set(each(value)) <= set(words), f"be {_either(words)}")
         _hold("crop", self.crop, self.crop <= self.resize, f"not exceed resize={self.resize}")
+        _hold("crop_scale", self.crop_scale, _rises(self.crop_scale, 1), "be two numbers, 0 < low <= high <= 1")
+        _hold("crop_ratio", self.crop_ratio, _rises(self.crop_ratio, inf), "be two numbers, 0 < low <= high")
         _hold("flip", self.flip, 0 <= self.flip <= 1, "lie in [0, 1]")
-        _hold("lr", self.lr, min(_all(self.lr)) > 0, "be positive")
-        _hold("lr_decay", self.lr_decay, 0 < min(_all(self.lr_decay)) <= max(_all(self.lr_decay)) <= 1, "lie in (0, 1]")
+        for name in ("momentum", "loss_momentum"):
+            value = getattr(self, name)
+            _hold(name, value, 0 <= value < 1, "lie in [0, 1)")
+        _hold("lr_decay", self.lr_decay, 0 < min(each(self.lr_decay)) <= max(each(self.lr_decay)) <= 1, "lie in (0, 1]")
+        longer = min(each(self.max_epochs)) > self.warm_up
+        _hold(
+            "max_epochs", self.max_epochs, longer, f"exceed warm_up={self.warm_up}, in which the trunk does not learn"
+        )
         self._hold_stages()
         for name in ("images_per_class_pairs", "images_per_class_classes"):
-            m, size = (_all(value)[0] for value in (getattr(self, name), self.batch_size))
+            m, size = (each(value)[0] for value in (getattr(self, name), self.batch_size))
             _hold(name, m, self.sampling == "random" or size % m == 0, f"divide batch_size={size}")
         channels = 1 if self.channels == "grey" else 3
         for name in ("mean", "std"):
@@ -166,13 +164,16 @@ class Protocol:
     def _hold_stages(self) -> None:
         validated = self.two_stages or self.epoch_choice == "best_on_validation"
         fraction = self.validation_fraction
+        because = "two_stages" if self.two_stages else f"epoch_choice={self.epoch_choice}"
         _hold(
             "validation_fraction",
             fraction,
             0 < fraction < 1 if validated else fraction == 0,
-            f"{'lie in (0, 1)' if validated else 'be 0'} with epoch_choice={self.epoch_choice}",
+            f"{'lie in (0, 1)' if validated else 'be 0'} with {because}",
         )
         if self.two_stages:
+            waits = min(each(self.patience)) >= self.warm_up
+            _hold("patience", self.patience, waits, f"be at least warm_up={self.warm_up} with two_stages")
             choices = ("last", "best_on_test")
             _hold(
                 "epoch_choice",
@@ -196,7 +197,7 @@ class Protocol:
 
     def to_json(self) -> dict[str, Any]:
         """Give all fields as JSON values."""
-        return {name: _as_json(getattr(self, name)) for name in _FIELDS_IN_ORDER}
+        return {name: as_json(getattr(self, name)) for name in _FIELDS_IN_ORDER}
 
     def diff(self, other: "Protocol") -> dict[str, tuple[Any, Any]]:
         """Name the fields that differ, each with its value here and there; the name itself is not compared."""
@@ -216,7 +217,7 @@ class Protocol:
                 raise ValueError(f"Protocol {self.name!r} has no field {name!r} to set. {hint}")
         varied = replace(self, **changes)
         told = "".join(
-            f"+{name}={_short(getattr(varied, name))}" for name in sorted(changes) if name in self.diff(varied)
+            f"+{name}={short(getattr(varied, name))}" for name in sorted(changes) if name in self.diff(varied)
         )
         return replace(varied, name=self.name + told)
 
@@ -235,7 +236,7 @@ class Protocol:
             current = changes.get(name, getattr(self, name, None)) if name in _FIELDS else None
             if dataset and name in _FIELDS and not isinstance(current, PerDataset):
                 raise ValueError(f"{name} is one number for all datasets; set it with {name}=value.")
-            changes[name] = text if current is None else _parse(name, current, text.strip(), dataset)
+            changes[name] = text if current is None else parse(name, current, text.strip(), dataset)
         return self.vary(changes)
 
 
@@ -247,49 +248,21 @@ def digest_of(fields_: Mapping[str, Any]) -> str:
 
 def _hold(name: str, value: object, holds: bool, rule: str) -> None:
     if not holds:
-        raise ValueError(f"{name} must {rule}, but got {value}.")
+        raise ValueError(f"{name} must {rule}, but got {short(value) if isinstance(value, tuple) else value}.")
 
 
-def _all(value: Any) -> tuple[Any, ...]:
-    return (value.default, *(one for _, one in value.named)) if isinstance(value, PerDataset) else (value,)
+def _rises(bounds: tuple[float, ...], highest: float) -> bool:
+    return len(bounds) == 2 and 0 < bounds[0] <= bounds[1] <= highest
 
 
 def _either(words: Sequence[str]) -> str:
     return " or ".join(words) if len(words) < 3 else f"one of {', '.join(words)}"
 
 
-def _as_json(value: object) -> Any:
-    return json.loads(json.dumps(asdict(value) if isinstance(value, PerDataset) else value))
-
-
-def _short(value: object) -> str:
-    text = ",".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
-    return text[:12] if len(text) == 64 else text.replace(" ", "")
-
-
-def _parse(name: str, current: object, text: str, dataset: str) -> object:
-    if isinstance(current, PerDataset):
-        value = _parse(name, current.default, text, "")
-        others = [pair for pair in current.named if pair[0] != dataset]
-        return PerDataset(current.default, (*others, (dataset, value))) if dataset else PerDataset(value)
-    if isinstance(current, bool):
-        words = {"true": True, "false": False}
-        if text.lower() not in words:
-            raise ValueError(f"{name} must be true or false, but got {text!r}.")
-        return words[text.lower()]
-    kind: Any = type(current[0]) if isinstance(current, tuple) else type(current)
-    try:
-        return tuple(kind(part) for part in text.split(",")) if isinstance(current, tuple) else kind(text)
-    except ValueError:
-        number = {int: "whole number", float: "number"}[kind]
-        what = f"{number}s, separated by commas," if isinstance(current, tuple) else f"a {number}"
-        raise ValueError(f"{name} takes {what} such as {_short(current)}, but got {text!r}.") from None
-
-
 _FIELDS_IN_ORDER = tuple(field.name for field in fields(Protocol))
 _FIELDS = frozenset(_FIELDS_IN_ORDER)
 _REQUIRED = object()
-_DEFAULTS = {field.name: _as_json(field.default) for field in fields(Protocol) if field.default is not MISSING}
+_DEFAULTS = {field.name: as_json(field.default) for field in fields(Protocol) if field.default is not MISSING}
 _AT_LEAST_ONE = (
     "embedding_size",
     "resize",
@@ -301,8 +274,23 @@ _AT_LEAST_ONE = (
     "folds",
     "repeats",
     "plateau_patience",
+    "validation_interval",
+    "ndcg_at",
+    "recall_at",
 )
-_AT_LEAST_ZERO = ("iterations_per_epoch", "trials", "loss_lr", "clip_gradients", "warm_up", "lr_step")
+_AT_LEAST_ZERO = (
+    "iterations_per_epoch",
+    "patience",
+    "trials",
+    "startup_trials",
+    "weight_decay",
+    "loss_weight_decay",
+    "optimizer_eps",
+    "loss_lr",
+    "clip_gradients",
+    "warm_up",
+    "lr_step",
+)
 _WORDS = {
     "channels": ("grey", "RGB", "BGR"),
     "cut": ("half", "official"),

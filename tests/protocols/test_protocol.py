@@ -26,6 +26,8 @@ OTHER: dict[str, Any] = {
     "std": (1.0, 2.0, 3.0),
     "crop_scale": (0.2, 1.0),
     "crop_ratio": (0.5, 2.0),
+    "momentum": 0.5,
+    "loss_momentum": 0.5,
     "ndcg_at": (3,),
     "recall_at": PerDataset((3,)),
     "cut": PerDataset("official"),
@@ -176,12 +178,49 @@ def test_setting_a_field_to_its_own_value_changes_nothing() -> None:
         ("epoch_choice=best", "epoch_choice must be one of best_on_validation, last, best_on_test, but got best"),
         ("epoch_choice=last", "validation_fraction must be 0 with epoch_choice=last, but got 0.25"),
         ("validation_fraction=0", "validation_fraction must lie in (0, 1) with epoch_choice=best_on_validation"),
+        ("ndcg_at=0", "ndcg_at must be at least 1, but got 0"),
+        ("recall_at=0,1", "recall_at must be at least 1, but got (0, 1)"),
+        ("validation_interval=0", "validation_interval must be at least 1, but got 0"),
+        ("crop_scale=1", "crop_scale must be two numbers, 0 < low <= high <= 1, but got 1.0"),
+        ("crop_scale=0.9,0.2", "crop_scale must be two numbers, 0 < low <= high <= 1, but got 0.9,0.2"),
+        ("crop_scale=0.5,1.5", "crop_scale must be two numbers, 0 < low <= high <= 1, but got 0.5,1.5"),
+        ("crop_ratio=0,1", "crop_ratio must be two numbers, 0 < low <= high, but got 0.0,1.0"),
+        ("std=0", "std must be positive, but got 0.0"),
+        ("maximum=0", "maximum must be positive, but got 0.0"),
+        ("patience=-5", "patience must be at least 0, but got -5"),
+        ("patience.glyphs=-5", "patience must be at least 0, but got 8, glyphs: -5"),
+        ("startup_trials=-1", "startup_trials must be at least 0, but got -1"),
+        ("momentum=-1", "momentum must lie in [0, 1), but got -1.0"),
+        ("loss_momentum=1", "loss_momentum must lie in [0, 1), but got 1.0"),
+        ("weight_decay=-1", "weight_decay must be at least 0, but got -1.0"),
+        ("loss_weight_decay=-1", "loss_weight_decay must be at least 0, but got -1.0"),
+        ("optimizer_eps=-1", "optimizer_eps must be at least 0, but got -1.0"),
+        ("lr=inf", "lr must be finite, but got inf"),
+        ("loss_lr.sop=nan", "loss_lr must be finite, but got 0.0, sop: nan"),
+        ("crop_ratio=1,inf", "crop_ratio must be finite, but got 1.0,inf"),
+        ("max_epochs=0", "max_epochs must be at least 1, but got 0"),
+        ("warm_up=16", "max_epochs must exceed warm_up=16, in which the trunk does not learn, but got 16"),
         ("two_stages=true", "epoch_choice must be last or best_on_test with two_stages, whose last epoch stage 1"),
     ],
 )
 def test_a_wrong_assignment_is_one_sentence_with_the_rule_and_the_value(assignment: str, sentence: str) -> None:
     with pytest.raises(ValueError, match="^[^\n]*$") as caught:
         QUICK.set([assignment])
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("max_epochs=5", "max_epochs must exceed warm_up=5, in which the trunk does not learn, but got 5"),
+        ("max_epochs.sop=4", "max_epochs must exceed warm_up=5"),
+        ("patience=4", "patience must be at least warm_up=5 with two_stages, but got 4"),
+        ("validation_fraction=0", "validation_fraction must lie in (0, 1) with two_stages, but got 0.0"),
+    ],
+)
+def test_stage_1_of_two_is_validated_and_outlasts_its_warm_up(assignment: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match="^[^\n]*$") as caught:
+        PROTOCOLS["traditional_proxy_nca_pp"].set([assignment])
     assert sentence in str(caught.value)
 
 
