@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 
+from harness.execute import UnfitError
 from harness.final import EmbeddingFiles, ScoredRun, score_run
 from harness.plan import Study
 from harness.score import Task
@@ -41,7 +42,11 @@ class Scorer:
         self._connection: Connection
 
     def begin(self, study: Study, folds: Sequence[FoldRecord]) -> None:
-        """Take a repeat, unless it was taken before; `folds` are its records, in fold order."""
+        """Take a repeat, unless it was taken before; `folds` are its records, in fold order.
+
+        Raises:
+            UnfitError: the process died.
+        """
         keys = tuple(fold.key for fold in folds)
         if keys in self._under_way:
             return
@@ -54,7 +59,7 @@ class Scorer:
         """Give the repeats that are scored, or with `wait` all.
 
         Raises:
-            RuntimeError: the process died.
+            UnfitError: the process died.
         """
         while self._waiting:
             if self._process is None:
@@ -86,21 +91,28 @@ class Scorer:
             self._process = context.Process(target=serve, args=arguments, daemon=True)
             self._process.start()
             theirs.close()
-        self._connection.send(self._waiting[0])
+        try:
+            self._connection.send(self._waiting[0])
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._died() from None
 
     def _receive(self) -> ScoredRun:
-        assert self._process is not None  # noqa: S101 it was asked
         try:
             answer: ScoredRun | BaseException = self._connection.recv()
-        except EOFError:
-            self._process.join()
-            raise RuntimeError(
-                f"The process that scores must live, but it died with exit code {self._process.exitcode}; what is "
-                "recorded stays recorded, and the same command goes on."
-            ) from None
+        except (EOFError, ConnectionResetError):
+            raise self._died() from None
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+    def _died(self) -> UnfitError:
+        assert self._process is not None  # noqa: S101 it was asked
+        self._process.join()
+        killed = " (killed: perhaps the machine's memory does not hold the scoring)" * (self._process.exitcode == -9)
+        return UnfitError(
+            f"The process that scores must live, but it died with exit code {self._process.exitcode}{killed}; what is "
+            "recorded stays recorded, and the same command goes on."
+        )
 
 
 def score(

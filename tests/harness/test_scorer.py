@@ -9,7 +9,7 @@ import pytest
 
 from harness import scorer as scorers
 from harness.drive import StudyState, drive
-from harness.execute import Execute, in_this_process
+from harness.execute import Execute, UnfitError, in_this_process
 from harness.final import EmbeddingFiles
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
@@ -94,8 +94,10 @@ def test_what_breaks_a_score_is_told_by_the_driver(
             list(found.ended(wait=True))
         assert found._process is not None
         found._process.kill()
-        with pytest.raises(RuntimeError, match="died with exit code -9"):
+        with pytest.raises(UnfitError, match="died with exit code -9"):
             list(found.ended(wait=True))
+        with pytest.raises(UnfitError, match="died with exit code -9"):
+            found._ask()
     finally:
         found.dismiss()
     assert found._process is None
