@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from optuna.distributions import BaseDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+from harness.parameters import tried
 from harness.plugins import LOSSES
 from harness.search import Trial, optuna_study, silent_optuna
 from results.evidence import Evidence, gather
@@ -17,15 +18,19 @@ MINIMUM_TRIALS = 10
 def importances(records: Records) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
     """Give (dataset, digest) to loss to parameter to its share of importance; the shares of a loss sum to 1.
 
-    Losses with fewer than two parameters or fewer than `MINIMUM_TRIALS` trials are left out, and losses that are not
-    installed here, because the records do not hold their space.
+    Losses with fewer than two parameters or fewer than `MINIMUM_TRIALS` trials are left out, and, because the records
+    do not hold the space, losses that are not installed here or whose trials do not lie in their space of today.
     """
     found: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for evidence in gather(records):
         if evidence.loss not in LOSSES.names():
             continue
-        space = LOSSES.find(evidence.loss).space
-        shares = of_trials(space, history(evidence))
+        trials = history(evidence)
+        try:
+            spaces = [tried(LOSSES.find(evidence.loss), trial.params) for trial in trials]
+        except ValueError:
+            continue
+        shares = of_trials(spaces[0], trials) if spaces else {}
         if shares:
             found.setdefault((evidence.dataset, evidence.digest), {})[evidence.loss] = shares
     return found

@@ -3,19 +3,22 @@
 The ledger stays the state: a study here is a copy that nothing is read from.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 
 import optuna
+from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from harness.drive import StudyState, trial_score
 from harness.events import Event
+from harness.parameters import tried
 from harness.plugins import LOSSES
 from harness.search import silent_optuna
 from results.ledger import Records
@@ -31,11 +34,10 @@ def open_storage(url: str) -> Iterator[BaseStorage]:
     """
     try:
         storage = RDBStorage(url) if "://" in url else JournalStorage(JournalFileBackend(url))
-    except (SQLAlchemyError, ImportError, OSError) as error:
-        first = str(error).strip().split("\n", 1)[0]
+    except (SQLAlchemyError, ImportError, OSError, ValueError) as error:  # the last one: a port that is no number
         raise ValueError(
-            f"The storage {_without_password(url)} must be reachable, but it is not ({first}); start its server, "
-            "install its Python driver, or give another such as sqlite:///searches.db."
+            f"The storage {_without_password(url)} must be reachable, but it is not ({_first_line(error)}); start its "
+            "server, install its Python driver, or give another such as sqlite:///searches.db."
         ) from error
     try:
         yield storage
@@ -50,14 +52,20 @@ def export(records: Records, storage: BaseStorage) -> dict[str, int]:
 
     Raises:
         LookupError: a loss is not installed, so that its space is not known.
-        ValueError: a study of that name holds other trials, or a recorded parameter lies outside the space.
+        ValueError: a study of that name holds other trials, a recorded parameter lies outside the space, or the storage
+            breaks.
     """
     search = sorted((fold for fold in records.folds.values() if fold.stage == "search"), key=study_name)
     written = {}
     for name, folds in groupby(search, key=study_name):
         trainings = list(folds)
         of_trial = int(records.protocols[trainings[0].digest].fields["folds"])
-        written[name] = export_search(name, trainings, of_trial, storage)
+        try:
+            written[name] = export_search(name, trainings, of_trial, storage)
+        except (SQLAlchemyError, OptunaError) as error:
+            raise ValueError(
+                f"The storage must take study {name!r}, but it broke ({_first_line(error)}); mend it, or give another."
+            ) from error
     return written
 
 
@@ -107,7 +115,7 @@ class Mirror:
             of_trial = state.study.protocol.folds
             export_search(study_name(record), state.search_records, of_trial, self._storage)
         except Exception as error:  # noqa: BLE001 a server far away may break in any way
-            self.failure = str(error).strip().split("\n", 1)[0]
+            self.failure = _first_line(error)
 
 
 def _trials(folds: Iterable[FoldRecord], of_trial: int) -> list[FrozenTrial]:
@@ -129,7 +137,7 @@ def _trial(folds: Sequence[FoldRecord]) -> FrozenTrial:
     epochs = set.intersection(*(set(course) for course in courses))
     return optuna.trial.create_trial(
         params=dict(folds[0].params),
-        distributions=dict(LOSSES.find(folds[0].loss).space),
+        distributions=tried(LOSSES.find(folds[0].loss), folds[0].params),
         value=trial_score(folds),
         intermediate_values={epoch: sum(course[epoch] for course in courses) / len(courses) for epoch in epochs},
         user_attrs={
@@ -144,4 +152,13 @@ def _trial(folds: Sequence[FoldRecord]) -> FrozenTrial:
 
 
 def _without_password(url: str) -> str:
-    return make_url(url).render_as_string(hide_password=True) if "://" in url else url
+    if "://" not in url:
+        return url
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):  # no URL that names its parts, so all before the last @ may be secret
+        return re.sub("://.*@", "://***@", url)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

@@ -23,6 +23,17 @@ def buildable(spec: LossSpec, protocol: Protocol, dataset: str, params: Mapping[
     return spec if LOSS_LR in params else replace(spec, space=space(spec, protocol, dataset))
 
 
+def tried(spec: LossSpec, params: Mapping[str, Value]) -> dict[str, BaseDistribution]:
+    """Give the distributions of what a recorded trial varied: without `loss_lr` where its protocol set it.
+
+    Raises:
+        ValueError: a parameter is not, or no more, in the space of the loss, or lies outside its range.
+    """
+    own = {name: distribution for name, distribution in spec.space.items() if name in params}
+    replace(spec, space=own).check(params)
+    return own
+
+
 def given(
     spec: LossSpec, protocol: Protocol, dataset: str, chosen: Mapping[str, Value], *, fall_back: bool = False
 ) -> dict[str, Value]:

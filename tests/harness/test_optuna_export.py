@@ -18,11 +18,13 @@ from typer.testing import CliRunner, Result
 from harness.cli import app
 from harness.drive import StudyState, trial_score
 from harness.optuna_export import Mirror, export, open_storage, study_name
+from harness.parameters import space
 from harness.plan import FoldJob, Study
 from harness.plugins import LOSSES
 from harness.search import sobol_point
 from harness.train import Trained
 from harness.work import Workplace, record_of
+from protocols.protocol import PerDataset
 from results.ledger import Ledger, Records
 from results.record import FoldRecord, ProtocolRecord
 from tests.harness.conftest import ENVIRONMENT, POSTGRES
@@ -185,6 +187,43 @@ def test_a_storage_that_cannot_be_reached_is_one_sentence_without_the_password(r
     )
     assert result.stderr.count("\n") == 1
     assert "secret" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("post-gres://h/d", "post-gres://h/d"),
+        ("post-gres://mlrc:sec@ret@h/d", "post-gres://***@h/d"),
+        ("postgresql://mlrc:secret@h:port/d", "postgresql://***@h:port/d"),
+    ],
+)
+def test_what_is_no_url_is_one_sentence_without_the_password(runs: Path, url: str, shown: str) -> None:
+    result = _mlrc("export-optuna", "--runs", runs, "--storage", url)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: The storage {shown} must be reachable")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_storage_that_breaks_in_the_export_is_one_sentence(tmp_path: Path, records: Records) -> None:
+    with open_storage(f"sqlite:///{tmp_path}/searches.db") as storage:
+        (tmp_path / "searches.db").write_bytes(b"torn")
+        with pytest.raises(ValueError, match="^The storage must take study '.*', but it broke .*; mend it[^\n]*$"):
+            export(records, storage)
+
+
+def test_a_search_whose_rate_of_the_loss_the_protocol_sets_is_exported(study: Study) -> None:
+    rules = study.protocol.vary({"loss_lr": PerDataset(0.01)})
+    of_loss = replace(study, loss="soft_triple", protocol=rules)
+    searched = space(LOSSES.find("soft_triple"), rules, study.dataset)
+    found = Records()
+    found.add(ProtocolRecord(digest=rules.digest, name=rules.name, fields=rules.to_json(), changes={}))
+    for job in of_loss.jobs("search", 0, sobol_point(searched, 0, seed=3)):
+        found.add(_fold(job))
+    storage = optuna.storages.InMemoryStorage()
+    assert list(export(found, storage).values()) == [1]
+    (trial,) = optuna.load_study(study_name=study_name(*list(found.folds.values())[:1]), storage=storage).trials
+    assert trial.distributions == searched
+    assert "loss_lr" not in searched
 
 
 def test_a_folder_without_a_ledger_is_refused(tmp_path: Path) -> None:

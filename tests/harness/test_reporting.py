@@ -1,6 +1,7 @@
 """The report with what the harness adds: parameter importances and pictures."""
 
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from harness.canary import PARAMS, PROTOCOL, canary
 from harness.cli import app
 from harness.images.dataset import ImageSet
 from harness.importance import MINIMUM_TRIALS, importances, of_trials
+from harness.parameters import space
 from harness.plugins import LOSSES
 from harness.reporting import galleries_of
 from harness.score import Task, separated_and_concatenated
-from harness.search import Trial
+from harness.search import Trial, sobol_point
+from losses.spec import LOSS_LR, Value
+from protocols.protocol import PerDataset
 from results.gallery import Gallery
-from results.ledger import LEDGER, read
+from results.ledger import LEDGER, Records, read
 from results.record import RunRecord
 from tests.results.studies import make
 
@@ -48,6 +52,27 @@ def test_too_few_trials_or_parameters_say_nothing() -> None:
 
 def test_a_loss_that_is_not_installed_is_passed_over() -> None:
     assert importances(make({"somebodys_own": 50.0}, trials=20).records) == {}
+
+
+def _searched(params: Callable[[int], Mapping[str, Value]]) -> Records:
+    """Give the records of a search of 20 trials of soft_triple with those parameters."""
+    made, found = make({"soft_triple": 50.0}, trials=20).records, Records()
+    for protocol in made.protocols.values():
+        found.add(protocol)
+    for fold in made.folds.values():
+        found.add(replace(fold, params=params(fold.number)) if fold.stage == "search" else fold)
+    return found
+
+
+def test_importances_are_of_what_the_search_varied_though_its_protocol_set_the_rate_of_the_loss() -> None:
+    searched = space(LOSSES.find("soft_triple"), PROTOCOL.vary({"loss_lr": PerDataset(0.01)}), "glyphs")
+    (of_losses,) = importances(_searched(lambda number: sobol_point(searched, number, seed=3))).values()
+    assert set(of_losses["soft_triple"]) == set(searched)
+    assert LOSS_LR not in searched
+
+
+def test_a_search_in_a_space_that_was_narrowed_since_says_nothing() -> None:
+    assert importances(_searched(lambda number: {"margin": float(number), "la": 1.0})) == {}
 
 
 @pytest.fixture(scope="module")
