@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.drive import Frontier, StudyState, Until, drive, trial_score
+from harness.drive import Frontier, trial_score
 from harness.execute import Execute, in_this_process
 from harness.final import EmbeddingFiles
 from harness.images.dataset import ImageSet
@@ -17,34 +17,15 @@ from harness.plan import FoldJob, Study, untrained
 from harness.score import concatenate
 from harness.work import FoldOutcome, Workplace, split, task
 from protocols.protocol import Protocol
-from results.ledger import LEDGER, Ledger, read
-from results.record import FoldRecord, Outcome, RunRecord
+from results.ledger import LEDGER, Ledger
+from results.record import FoldRecord, Outcome
 from results.report import write_report
-from tests.harness.conftest import ENVIRONMENT, SpyPixels
+from tests.harness.conftest import SpyPixels
+from tests.harness.driving import driven, states_of
 
 
 class KilledError(Exception):
     """Stands for a SIGKILL of the driver."""
-
-
-def _states(studies: Iterable[Study], ledger: Ledger) -> list[StudyState]:
-    records = ledger.records
-    held = EmbeddingFiles(ledger.path.parent).held()
-    return [StudyState(study, records.folds.values(), records.runs.values(), held) for study in studies]
-
-
-def _drive(runs: Path, studies: list[Study], images: ImageSet, execute: Execute, until: Until = "final") -> None:
-    test = split(images, studies[0].protocol).test
-    with Ledger(runs) as ledger:
-        drive(
-            _states(studies, ledger),
-            execute,
-            ledger,
-            task=task(images, test),
-            environment=ENVIRONMENT,
-            until=until,
-            on_record=lambda state, record: None,
-        )
 
 
 @pytest.fixture
@@ -57,10 +38,10 @@ def test_a_set_with_queries_is_scored_from_them_to_the_other_test_images(
 ) -> None:
     monkeypatch.setattr(EmbeddingFiles, "remove", lambda self, keys: None)
     images = replace(tiny_images, queries=np.arange(len(tiny_images.labels)) % 3 == 0)
-    _drive(tmp_path, [study], images, in_this_process(workplace, lambda *_: None))
+    records = driven(tmp_path, [study], images, in_this_process(workplace, lambda *_: None))
     labels, queries = task(images, split(images, study.protocol).test)
     assert queries is not None
-    run = next(iter(read(tmp_path / LEDGER).runs.values()))
+    run = next(iter(records.runs.values()))
     model = concatenate([EmbeddingFiles(tmp_path).load(key) for key in run.fold_keys])
     found = retrieval(
         model[queries], labels[queries], gallery_embeddings=model[~queries], gallery_labels=labels[~queries]
@@ -78,8 +59,7 @@ def _leaderboard(runs: Path) -> bytes:
 def test_a_whole_study_records_every_planned_job_once_and_scores_every_repeat(
     tmp_path: Path, studies: list[Study], tiny_images: ImageSet, workplace: Workplace
 ) -> None:
-    _drive(tmp_path, studies, tiny_images, in_this_process(workplace, lambda *_: None))
-    records = read(tmp_path / LEDGER)
+    records = driven(tmp_path, studies, tiny_images, in_this_process(workplace, lambda *_: None))
     assert len((tmp_path / LEDGER).read_text().splitlines()) == 1 + len(records.folds) + len(records.runs)
     counts = Counter((record.loss, record.stage) for record in records.folds.values())
     assert counts == {
@@ -99,8 +79,7 @@ def test_a_whole_study_records_every_planned_job_once_and_scores_every_repeat(
 def test_the_final_stage_takes_the_parameters_of_the_best_trial(
     tmp_path: Path, studies: list[Study], tiny_images: ImageSet, workplace: Workplace
 ) -> None:
-    _drive(tmp_path, studies, tiny_images, in_this_process(workplace, lambda *_: None))
-    folds = read(tmp_path / LEDGER).folds.values()
+    folds = driven(tmp_path, studies, tiny_images, in_this_process(workplace, lambda *_: None)).folds.values()
     for loss in ("contrastive", "multi_similarity"):
         trials: dict[int, list[FoldRecord]] = {}
         for record in folds:
@@ -118,13 +97,12 @@ def test_no_test_image_is_read_before_the_search_is_finished(
     assert isinstance(tiny_images.pixels, SpyPixels)
     test = set(split(tiny_images, study.protocol).test.tolist())
     execute = in_this_process(workplace, lambda *_: None)
-    _drive(tmp_path, [study], tiny_images, execute, until="search")
+    records = driven(tmp_path, [study], tiny_images, execute, until="search")
     assert tiny_images.pixels.read
     assert tiny_images.pixels.read.isdisjoint(test)
-    records = read(tmp_path / LEDGER)
     assert not records.runs
     assert not EmbeddingFiles(tmp_path).held()
-    _drive(tmp_path, [study], tiny_images, execute)
+    driven(tmp_path, [study], tiny_images, execute)
     assert test <= tiny_images.pixels.read
 
 
@@ -132,16 +110,15 @@ def test_the_search_is_the_same_whatever_the_test_images_show(
     tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
     execute = in_this_process(workplace, lambda *_: None)
-    _drive(tmp_path / "a", [study], tiny_images, execute, until="search")
-    assert isinstance(tiny_images.pixels, SpyPixels)
-    tiny_images.pixels._array[split(tiny_images, study.protocol).test] = 0
-    _drive(tmp_path / "b", [study], tiny_images, execute, until="search")
 
     def selection(runs: Path) -> dict[str, tuple[object, ...]]:
-        folds = read(runs / LEDGER).folds.values()
+        folds = driven(runs, [study], tiny_images, execute, until="search").folds.values()
         return {fold.key: (fold.params, fold.history, fold.best_epoch, fold.best_score) for fold in folds}
 
-    assert selection(tmp_path / "a") == selection(tmp_path / "b")
+    before = selection(tmp_path / "a")
+    assert isinstance(tiny_images.pixels, SpyPixels)
+    tiny_images.pixels._array[split(tiny_images, study.protocol).test] = 0
+    assert selection(tmp_path / "b") == before
 
 
 @pytest.mark.parametrize("stops", [(1,), (5, 9, 3), (21, 7), (12, 8, 1, 1, 1)])
@@ -149,7 +126,7 @@ def test_a_driver_that_stops_anywhere_and_goes_on_gives_the_same_bytes(
     tmp_path: Path, studies: list[Study], tiny_images: ImageSet, workplace: Workplace, stops: tuple[int, ...]
 ) -> None:
     whole = in_this_process(workplace, lambda *_: None)
-    _drive(tmp_path / "whole", studies, tiny_images, whole)
+    driven(tmp_path / "whole", studies, tiny_images, whole)
 
     def stopped_after(count: int) -> Execute:
         def execute(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
@@ -162,8 +139,8 @@ def test_a_driver_that_stops_anywhere_and_goes_on_gives_the_same_bytes(
 
     for count in stops:
         with pytest.raises(KilledError):
-            _drive(tmp_path / "parts", studies, tiny_images, stopped_after(count))
-    _drive(tmp_path / "parts", studies, tiny_images, whole)
+            driven(tmp_path / "parts", studies, tiny_images, stopped_after(count))
+    driven(tmp_path / "parts", studies, tiny_images, whole)
     assert _leaderboard(tmp_path / "parts") == _leaderboard(tmp_path / "whole")
 
 
@@ -180,8 +157,8 @@ def test_outcomes_in_another_order_give_the_same_bytes(
                 done.add(job.key)
                 yield from one_by_one([job])
 
-    _drive(tmp_path / "forwards", studies, tiny_images, one_by_one)
-    _drive(tmp_path / "backwards", studies, tiny_images, backwards)
+    driven(tmp_path / "forwards", studies, tiny_images, one_by_one)
+    driven(tmp_path / "backwards", studies, tiny_images, backwards)
     assert _leaderboard(tmp_path / "forwards") == _leaderboard(tmp_path / "backwards")
 
 
@@ -197,19 +174,16 @@ def test_embeddings_that_are_lost_before_their_repeat_is_scored_are_made_again(
                 raise KilledError
 
     with pytest.raises(KilledError):
-        _drive(tmp_path, studies[:1], tiny_images, three)
+        driven(tmp_path, studies[:1], tiny_images, three)
     files = EmbeddingFiles(tmp_path)
     lost = sorted(files.held())[0]
     files.remove([lost])
-    _drive(tmp_path, studies[:1], tiny_images, whole)
-    assert len(read(tmp_path / LEDGER).runs) == 2
+    assert len(driven(tmp_path, studies[:1], tiny_images, whole).runs) == 2
 
 
-def test_studies_take_turns_and_a_search_offers_one_trial_at_a_time(
-    tmp_path: Path, studies: list[Study], tiny_images: ImageSet
-) -> None:
+def test_studies_take_turns_and_a_search_offers_one_trial_at_a_time(tmp_path: Path, studies: list[Study]) -> None:
     with Ledger(tmp_path) as ledger:
-        states = _states(studies[1:], ledger)
+        states = states_of(studies[1:], ledger)
     ready = list(Frontier(states, "final"))
     assert [(job.loss, job.number, job.fold) for job in ready] == [
         (loss, 0, fold) for fold in range(4) for loss in ("contrastive", "multi_similarity")
@@ -222,8 +196,8 @@ def test_studies_take_turns_and_a_search_offers_one_trial_at_a_time(
 def test_a_trial_of_which_one_fold_came_to_nothing_scores_zero(
     outcome: Outcome, tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
-    _drive(tmp_path, [study], tiny_images, in_this_process(workplace, lambda *_: None), until="search")
-    folds = [fold for fold in read(tmp_path / LEDGER).folds.values() if fold.number == 0]
+    records = driven(tmp_path, [study], tiny_images, in_this_process(workplace, lambda *_: None), until="search")
+    folds = [fold for fold in records.folds.values() if fold.number == 0]
     assert trial_score(folds) == pytest.approx(np.mean([fold.best_score for fold in folds]))
     assert trial_score([*folds[:3], replace(folds[3], outcome=outcome)]) == 0
 
@@ -240,6 +214,5 @@ def test_a_repeat_of_which_one_fold_diverged_is_not_scored_and_does_not_stop_the
             else:
                 yield outcome
 
-    _drive(tmp_path, [study], tiny_images, one_diverges)
-    runs: list[RunRecord] = list(read(tmp_path / LEDGER).runs.values())
-    assert [run.number for run in runs] == [1]
+    records = driven(tmp_path, [study], tiny_images, one_diverges)
+    assert [run.number for run in records.runs.values()] == [1]

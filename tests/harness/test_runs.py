@@ -9,18 +9,17 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from harness.cli import app
-from harness.drive import StudyState, drive, trial_score
+from harness.drive import StudyState, trial_score
 from harness.events import Lost, Started, Stopping, Validated
 from harness.execute import Execute, in_this_process
-from harness.final import EmbeddingFiles
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.run_log import LOG, RunLog
 from harness.status import status
-from harness.work import FoldOutcome, Workplace, split, task
+from harness.work import FoldOutcome, Workplace
 from results.ledger import LEDGER, Ledger, read
 from results.record import Outcome, RetryRecord
-from tests.harness.conftest import ENVIRONMENT
+from tests.harness.driving import drive_on, states_of
 
 
 def _mlrc(*words: str | Path) -> Result:
@@ -29,18 +28,9 @@ def _mlrc(*words: str | Path) -> Result:
 
 def _drive(runs: Path, study: Study, images: ImageSet, execute: Execute) -> None:
     with Ledger(runs) as ledger:
-        folds, scored = ledger.records.folds.values(), ledger.records.runs.values()
-        state = StudyState(study, folds, scored, EmbeddingFiles(runs).held())
-        with RunLog(runs, [state]) as log:
-            drive(
-                [state],
-                execute,
-                ledger,
-                task=task(images, split(images, study.protocol).test),
-                environment=ENVIRONMENT,
-                until="final",
-                on_record=log.recorded,
-            )
+        states = states_of([study], ledger)
+        with RunLog(runs, states) as log:
+            drive_on(states, images, execute, ledger, on_record=log.recorded)
 
 
 @pytest.fixture

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.drive import StudyState, drive
 from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.saved_model import load
 from harness.score import unit_rows
-from harness.work import FoldOutcome, Workplace, split, task
+from harness.work import FoldOutcome, Workplace, split
 from protocols.protocol import PerDataset
-from results.ledger import Ledger
-from tests.harness.conftest import ENVIRONMENT, any_params
+from tests.harness.conftest import any_params
+from tests.harness.driving import driven
 
 
 @pytest.fixture
@@ -34,16 +33,7 @@ def kept(tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workpla
             np.save(tmp_path / f"{outcome.job.key}.npy", outcome.embeddings)
             yield outcome
 
-    with Ledger(tmp_path) as ledger:
-        drive(
-            [StudyState(study, (), (), set())],
-            noting,
-            ledger,
-            task=task(tiny_images, split(tiny_images, protocol).test),
-            environment=ENVIRONMENT,
-            until="final",
-            on_record=lambda state, record: None,
-        )
+    driven(tmp_path, [study], tiny_images, noting)
     return tmp_path / "models"
 
 

@@ -10,15 +10,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.drive import StudyState, drive, trial_score
+from harness.drive import trial_score
 from harness.events import Event, Lost, Validated
 from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.scalars import FOLDER, Scalars
-from harness.work import Workplace, split, task
-from results.ledger import LEDGER, Ledger, read
-from tests.harness.conftest import ENVIRONMENT
+from harness.work import Workplace
+from tests.harness.driving import driven
 
 Points = list[tuple[int, float]]
 
@@ -33,22 +32,13 @@ def test_the_curves_of_folds_trials_and_repeats_are_those_of_the_ledger(
     tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
     told: list[Event] = []
-    with Ledger(tmp_path) as ledger, Scalars(tmp_path) as scalars:
+    with Scalars(tmp_path) as scalars:
 
         def tell(event: Event) -> None:
             told.append(event)
             scalars.told(event)
 
-        drive(
-            [StudyState(study, (), (), set())],
-            in_this_process(workplace, tell),
-            ledger,
-            task=task(tiny_images, split(tiny_images, study.protocol).test),
-            environment=ENVIRONMENT,
-            until="final",
-            on_record=scalars.recorded,
-        )
-    records = read(tmp_path / LEDGER)
+        records = driven(tmp_path, [study], tiny_images, in_this_process(workplace, tell), on_record=scalars.recorded)
     folder = tmp_path / FOLDER / "tiny" / f"contrastive {study.protocol.digest}"
     for record in records.folds.values():
         kind = "trial" if record.stage == "search" else "repeat"

@@ -8,37 +8,21 @@ import numpy as np
 import pytest
 
 from harness import scorer as scorers
-from harness.drive import StudyState, drive
 from harness.execute import Execute, UnfitError, in_this_process
 from harness.final import EmbeddingFiles
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.scorer import Scorer
-from harness.work import FoldOutcome, Workplace, split, task
-from results.ledger import LEDGER, Ledger, read
-from results.record import FoldRecord, RunRecord
+from harness.work import FoldOutcome, Workplace, task
+from results.ledger import LEDGER, read
 from tests.harness.conftest import ENVIRONMENT
+from tests.harness.driving import driven
 
 
-def _drive(runs: Path, study: Study, images: ImageSet, execute: Execute) -> list[str]:
-    """Give the kinds of the records in the order in which they came."""
+def _told(runs: Path, study: Study, images: ImageSet, execute: Execute) -> list[str]:
+    """Do what is left of a study; give the kinds of the records in the order in which they came."""
     told: list[str] = []
-
-    def recorded(state: StudyState, record: FoldRecord | RunRecord) -> None:
-        told.append(type(record).__name__)
-
-    with Ledger(runs) as ledger:
-        records = ledger.records
-        held = EmbeddingFiles(runs).held()
-        drive(
-            [StudyState(study, records.folds.values(), records.runs.values(), held)],
-            execute,
-            ledger,
-            task=task(images, split(images, study.protocol).test),
-            environment=ENVIRONMENT,
-            until="final",
-            on_record=recorded,
-        )
+    driven(runs, [study], images, execute, on_record=lambda state, record: told.append(type(record).__name__))
     return told
 
 
@@ -51,10 +35,10 @@ def test_a_repeat_is_scored_elsewhere_with_the_same_numbers_and_trainings_go_on_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Study, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
     execute = in_this_process(workplace, lambda event: None)
-    here = _drive(tmp_path / "here", study, tiny_images, execute)
+    here = _told(tmp_path / "here", study, tiny_images, execute)
     assert here[-6:] == ["RunRecord", *["FoldRecord"] * 4, "RunRecord"]
     monkeypatch.setattr(scorers, "AT_ONCE", 0)
-    there = _drive(tmp_path / "there", study, tiny_images, execute)
+    there = _told(tmp_path / "there", study, tiny_images, execute)
     assert there[-6:] == [*["FoldRecord"] * 4, "RunRecord", "RunRecord"]
     runs = [
         {key: (run.separated, run.concatenated) for key, run in read(tmp_path / name / LEDGER).runs.items()}
@@ -64,8 +48,9 @@ def test_a_repeat_is_scored_elsewhere_with_the_same_numbers_and_trainings_go_on_
     assert len(runs[0]) == 2
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_what_a_stop_leaves_unscored_is_scored_by_the_next_driver(
-    tmp_path: Path, elsewhere: None, study: Study, tiny_images: ImageSet, workplace: Workplace
+    tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
     whole = in_this_process(workplace, lambda event: None)
 
@@ -76,14 +61,15 @@ def test_what_a_stop_leaves_unscored_is_scored_by_the_next_driver(
                 return
 
     started = time.monotonic()
-    assert "RunRecord" not in _drive(tmp_path, study, tiny_images, stopped)
+    assert "RunRecord" not in _told(tmp_path, study, tiny_images, stopped)
     assert time.monotonic() - started < 60
-    told = _drive(tmp_path, study, tiny_images, whole)
+    told = _told(tmp_path, study, tiny_images, whole)
     assert (told.count("FoldRecord"), told.count("RunRecord")) == (4, 2)
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_what_breaks_a_score_is_told_by_the_driver(
-    tmp_path: Path, elsewhere: None, study: Study, tiny_images: ImageSet, workplace: Workplace
+    tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
     files = EmbeddingFiles(tmp_path)
     found = Scorer(files, task(tiny_images, np.arange(4)), ENVIRONMENT)

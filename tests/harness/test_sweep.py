@@ -1,5 +1,6 @@
 """A sweep: which trainings it plans, what it refuses, and that its table is of the points it says."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,17 @@ import pandas as pd
 import pytest
 
 from harness import batches, comparison, sweep
-from harness.drive import StudyState, drive
 from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.sweep import Planned
-from harness.work import Workplace, task
+from harness.work import Workplace
 from protocols.catalogue import PROTOCOLS
 from protocols.protocol import Protocol
 from protocols.sweeps import SWEEPS, Sweep, factor
 from results.ledger import LEDGER, Ledger, read
+from results.record import FoldRecord, RunRecord
 from results.sweep_report import write_sweeps
-from tests.harness.conftest import ENVIRONMENT
+from tests.harness.driving import driven
 
 Plan = Callable[..., Planned]
 
@@ -54,20 +55,12 @@ def plan(tiny_images: ImageSet, tiny_protocol: Protocol, monkeypatch: pytest.Mon
 
 def _done(planned: Planned, images: ImageSet, workplace: Workplace, runs: Path) -> int:
     """Do what a sweep plans; give the number of trainings that it took."""
-    done = []
+    done: list[FoldRecord | RunRecord] = []
     with Ledger(runs) as ledger:
         ledger.append([planned.record])
-        records = ledger.records
-        drive(
-            [StudyState(s, records.folds.values(), records.runs.values(), set()) for s in planned.comparison.studies],
-            in_this_process(workplace, lambda *_: None),
-            ledger,
-            task=task(images, planned.comparison.test),
-            environment=ENVIRONMENT,
-            until="final",
-            on_record=lambda state, record: done.append(record),
-        )
-    return sum(not hasattr(record, "fold_keys") for record in done)
+    here = in_this_process(workplace, lambda *_: None)
+    driven(runs, planned.comparison.studies, images, here, on_record=lambda state, record: done.append(record))
+    return sum(isinstance(record, FoldRecord) for record in done)
 
 
 def test_every_combination_is_one_study_without_a_search(plan: Plan) -> None:
@@ -155,9 +148,7 @@ def test_every_point_of_the_papers_ablations_can_be_built(
     small = [text for text in SMALL if not text.startswith(field)]
     protocol = PROTOCOLS[asked.protocol].set([*small, "batch_size=8", "cut=half"])
     planned = plan(asked=asked, protocol=protocol)
-    points = 1
-    for one in asked.factors:
-        points *= len(one.choices)
+    points = math.prod(len(one.choices) for one in asked.factors)
     assert len(planned.record.points) == len(planned.comparison.studies) == points
 
 

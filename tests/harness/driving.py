@@ -1,0 +1,59 @@
+"""How tests have whole studies done: the driver over a ledger, with test images of the tests' own."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from harness.drive import StudyState, Until, drive
+from harness.execute import Execute
+from harness.final import EmbeddingFiles
+from harness.images.dataset import ImageSet
+from harness.plan import Study
+from harness.work import split, task
+from results.ledger import LEDGER, Ledger, Records, read
+from results.record import FoldRecord, RunRecord
+from tests.harness.conftest import ENVIRONMENT
+
+OnRecord = Callable[[StudyState, FoldRecord | RunRecord], None]
+
+
+def states_of(studies: Iterable[Study], ledger: Ledger) -> list[StudyState]:
+    """Give where the studies stand by what is recorded and on the disk."""
+    folds, runs = ledger.records.folds.values(), ledger.records.runs.values()
+    held = EmbeddingFiles(ledger.path.parent).held()
+    return [StudyState(study, folds, runs, held) for study in studies]
+
+
+def drive_on(
+    states: Sequence[StudyState],
+    images: ImageSet,
+    execute: Execute,
+    ledger: Ledger,
+    *,
+    until: Until = "final",
+    on_record: OnRecord = lambda state, record: None,
+) -> None:
+    """Do what is left of studies of one dataset, tested on the images that its first one's protocol keeps for it."""
+    drive(
+        states,
+        execute,
+        ledger,
+        task=task(images, split(images, states[0].study.protocol).test),
+        environment=ENVIRONMENT,
+        until=until,
+        on_record=on_record,
+    )
+
+
+def driven(
+    runs: Path,
+    studies: Iterable[Study],
+    images: ImageSet,
+    execute: Execute,
+    *,
+    until: Until = "final",
+    on_record: OnRecord = lambda state, record: None,
+) -> Records:
+    """Do what is left of the studies of a runs folder, and give what is recorded then."""
+    with Ledger(runs) as ledger:
+        drive_on(states_of(studies, ledger), images, execute, ledger, until=until, on_record=on_record)
+    return read(runs / LEDGER)
