@@ -78,11 +78,16 @@ def _of_loss(
     }
     if dirty := sorted(commit for commit in commits if commit.endswith("-dirty")):
         yield f"made from a working tree with changes that are not committed ({', '.join(dirty)})"
-    broken_repeats = {record.number for record in evidence.final if record.outcome != "done"}
     done = {run.number for run in evidence.runs}
-    planned = 1 if evidence.loss == UNTRAINED and fields.get("weights") else fields["repeats"]
-    if done | broken_repeats != set(range(planned)) or not done:
-        yield f"{planned} repeats are planned, but {len(done)} are scored and {len(broken_repeats - done)} diverged"
+    params = evidence.runs[0].params if evidence.runs else None
+    diverged = {
+        record.number for record in evidence.final if record.outcome == "diverged" and params in (None, record.params)
+    }
+    planned = protocol.planned_repeats(evidence.loss)
+    if done | diverged != set(range(planned)) or not done:
+        yield f"{planned} repeats are planned, but {len(done)} are scored and {len(diverged - done)} diverged"
+    if failed := sum(record.outcome == "failed" for record in evidence.folds):
+        yield f"{failed} trainings failed, which tells of a machine and not of the loss; do them again (mlrc retry)"
     if evidence.search:
         yield from _of_search(evidence, fields["trials"], fields["folds"])
     elif fields["trials"] and evidence.loss != UNTRAINED and any(run.params for run in evidence.runs):

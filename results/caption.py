@@ -1,11 +1,11 @@
 """What a reader must know to read a table right, in sentences."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from results.leaderboard import Board, costs
-from results.metric_names import RANKED_BY
+from results.metric_names import RANKED_BY, WITHOUT_CLASSES
 from results.pairs import ALPHA
-from results.record import UNTRAINED, Params
+from results.record import UNTRAINED, Params, ProtocolRecord
 
 _PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna")
 
@@ -22,7 +22,7 @@ def caption(board: Board, *, ranks: bool = True) -> list[str]:
         *_rules(board),
         *_numbers(board, ranks=ranks),
         *_split(board),
-        _search(board),
+        *_search(board),
         *_making(board),
     ]
 
@@ -30,16 +30,30 @@ def caption(board: Board, *, ranks: bool = True) -> list[str]:
 def _rules(board: Board) -> Iterable[str]:
     if board.record is None:
         yield "The ledger does not hold the numbers behind this digest."
-    elif board.record.changes:
-        parent = board.protocol.split("+", 1)[0]
-        changes = (f"{name} {_short(new)} instead of {_short(old)}" for name, (old, new) in _changes(board))
-        yield f"Differs from {parent} in {', '.join(changes)}."
-    if board.record and board.record.fields.get("two_stages"):
+        return
+    if changes := common_changes([board.record]):
+        yield f"Differs from {board.record.parent} in {', '.join(changes)}."
+    yield from training_rules(board.record)
+
+
+def common_changes(protocols: Sequence[ProtocolRecord]) -> list[str]:
+    """Say how protocols differ from their parents, as far as all of them do in the same way."""
+    found = [
+        {f"{name} {_short(new)} instead of {_short(old)}" for name, (old, new) in one.changes.items()}
+        for one in protocols
+    ]
+    return sorted(set.intersection(*found)) if found else []
+
+
+def training_rules(protocol: ProtocolRecord) -> Iterable[str]:
+    """Say what of a protocol's training a reader of its numbers must know."""
+    if protocol.fields.get("two_stages"):
+        other = float(protocol.fields["validation_fraction"])
         yield (
-            "Stage 1 of each repeat, on one half of the training classes, chose the schedule and the number of epochs "
-            "by the other half; stage 2 trained on all."
+            f"Stage 1 of each repeat, on {1 - other:.0%} of the training classes, chose the schedule and the number of "
+            f"epochs by the other {other:.0%}; stage 2 trained on all."
         )
-    if board.record and "best_on_test" in board.record.fields.values():
+    if protocol.epoch_choice == "best_on_test":
         yield "The epoch was chosen on the test set, so these numbers are no estimate of performance on new classes."
 
 
@@ -67,6 +81,8 @@ def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
         )
         if ranks:
             yield f"Rank: one more than the number of losses that are surely better in {RANKED_BY}; ties share it."
+        if others := sorted(WITHOUT_CLASSES & set(board.metrics)):
+            yield f"In {', '.join(others)}, which no bootstrap over classes can judge, bold is the highest mean alone."
     elif len({*board.losses} - {UNTRAINED}) > 1:
         yield "Bold: the highest mean; nothing is known of how surely it is the best."
     if UNTRAINED in board.losses:
@@ -88,23 +104,30 @@ def _split(board: Board) -> Iterable[str]:
         )
 
 
-def _search(board: Board) -> str:
+def _search(board: Board) -> Iterable[str]:
     searched = {one.loss: one.trials for one in board.evidence if one.search}
+    given = {one.loss: one.runs[0].params for one in board.evidence if one.runs and one.loss not in searched}
+    given.pop(UNTRAINED, None)
+    if given or not searched:
+        told = "; ".join(f"{loss} {told_parameters(params)}" for loss, params in given.items() if params)
+        of = f" of {', '.join(given)}" if searched else ""
+        yield f"Parameters{of} were given, not searched{told and f': {told}'}."
     if not searched:
-        given = {one.loss: one.runs[0].params for one in board.evidence if one.runs and one.runs[0].params}
-        told = "; ".join(f"{loss} {_parameters(params)}" for loss, params in given.items())
-        return f"Parameters were given, not searched{told and f': {told}'}."
+        return
     trials = " or ".join(str(number) for number in sorted({len(done) for done in searched.values()}))
     diverged = [
         f"{sum(not done for done in of.values())} of {loss}" for loss, of in searched.items() if not all(of.values())
     ]
     told = f"trials in which a fold diverged or failed: {', '.join(diverged)}" if diverged else "no trial diverged"
-    return f"Search: {trials} trial{'s' * (trials != '1')} per loss, selected on validation classes; {told}."
+    per = f"for each of {', '.join(searched)}" if given else "per loss"
+    yield f"Search: {trials} trial{'s' * (trials != '1')} {per}, selected on validation classes; {told}."
 
 
-def _parameters(params: Params) -> str:
+def told_parameters(params: Params) -> str:
+    """Give parameters as text, by name."""
     return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items()
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in sorted(params.items())
     )
 
 
@@ -122,10 +145,6 @@ def _making(board: Board) -> Iterable[str]:
 
 def _several(words: Iterable[str]) -> str:
     return " and ".join(sorted(set(words)))
-
-
-def _changes(board: Board) -> Iterable[tuple[str, tuple[object, object]]]:
-    return sorted(board.record.changes.items()) if board.record else ()
 
 
 def _short(value: object) -> str:

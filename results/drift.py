@@ -27,6 +27,10 @@ _ALIASES = {"R@1": "P@1", "nDCG@1": "P@1"}  # the same number under other names 
 _NO_RULES = ("name", "seed")  # of a protocol's fields: what two honest re-runs may differ in
 
 
+Images = frozenset[tuple[str, str]]
+"""Fingerprints of a dataset's images, each with the cut into trainval and test classes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Side:
     """One side of the comparison.
@@ -35,11 +39,13 @@ class Side:
         name: for the title.
         rows: of a leaderboard.
         protocols: digest to record, where the side is a runs folder; a CSV alone has none.
+        images: (dataset, digest) to the (fingerprint, cut) of its rows, likewise.
     """
 
     name: str
     rows: Sequence[Row]
     protocols: Mapping[str, ProtocolRecord] = field(default_factory=dict)
+    images: Mapping[tuple[str, str], Images] = field(default_factory=dict)
 
 
 def drift(reference: Side, candidate: Side, *, margin: float = MARGIN, alpha: float = ALPHA) -> Verdicts:
@@ -63,7 +69,7 @@ def drift(reference: Side, candidate: Side, *, margin: float = MARGIN, alpha: fl
     differences = {
         index: _difference(row, match)
         for index, (row, match) in enumerate(zip(rows, matches, strict=True))
-        if isinstance(match, Row) and _comparable(row, match)
+        if isinstance(match, Row) and _comparable(row, match, pretrained=_pretrained(row, match, reference, candidate))
     }
     adjusted = _corrected({index: (rows[index], difference) for index, difference in differences.items()})
     findings = []
@@ -138,6 +144,10 @@ def _match(row: Row, reference: Side, candidate: Side) -> Row | str:
     for other in sorted(named, key=lambda one: one.digest != row.digest):
         theirs = _rules(other, candidate)
         if other.digest == row.digest or (mine is not None and mine == theirs):
+            before = reference.images.get((row.dataset, row.digest))
+            after = candidate.images.get((other.dataset, other.digest))
+            if before is not None and after is not None and before != after:
+                return f"the images or their cut differ ({_images(before)} and {_images(after)})"
             return other
     other = named[0]
     theirs = _rules(other, candidate)
@@ -152,8 +162,22 @@ def _rules(row: Row, side: Side) -> dict[str, Any] | None:
     return {name: value for name, value in record.fields.items() if name not in _NO_RULES} if record else None
 
 
-def _comparable(row: Row, other: Row) -> bool:
-    return _identical(row, other) or _noiseless(row, other) or (row.ci95 is not None and other.ci95 is not None)
+def _images(images: Images) -> str:
+    return ", ".join(f"{cut} of {fingerprint}" for fingerprint, cut in sorted(images))
+
+
+def _pretrained(row: Row, other: Row, reference: Side, candidate: Side) -> bool:
+    """Whether the trunk of two matching rows starts from weights, and not from a seed."""
+    record = reference.protocols.get(row.digest) or candidate.protocols.get(other.digest)
+    return bool(record and record.fields.get("weights"))
+
+
+def _comparable(row: Row, other: Row, *, pretrained: bool) -> bool:
+    return (
+        _identical(row, other)
+        or (pretrained and _noiseless(row, other))
+        or (row.ci95 is not None and other.ci95 is not None)
+    )
 
 
 def _identical(row: Row, other: Row) -> bool:
@@ -166,7 +190,7 @@ def _printed(row: Row) -> tuple[str, str]:
 
 
 def _noiseless(row: Row, other: Row) -> bool:
-    """Whether no seed enters: pretrained weights without training need no second repeat."""
+    """Whether no seed enters where the trunk is pretrained: without training it needs no second repeat."""
     return row.loss == UNTRAINED and row.n == other.n == 1
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from results.ledger import Records
 from results.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
 
+DIVERGED_SCORE = 0.0
+"""Of a trial in which a fold diverged or failed, as in the Reality Check's search."""
 PerClass = Mapping[str, NDArray[np.float64]]
 """The content of one `per_class/<run key>.npz`: `classes`, `counts` and `<setting>/<metric>`, sums of fractions."""
 R = TypeVar("R", FoldRecord, RunRecord)
@@ -22,7 +24,7 @@ class Evidence:
     Attributes:
         dataset: name; with `@` and the start of the fingerprint where the ledger holds several versions of its images.
         runs: the repeats that count, by number.
-        search: the fold records of the search; `final`: of the repeats.
+        search: the fold records of the search, by trial and fold; `final`: of the repeats, likewise.
         notes: what a reader of the row must know, in sentences.
     """
 
@@ -51,15 +53,21 @@ class Evidence:
 
     @property
     def trial_scores(self) -> dict[int, float]:
-        """Give trial number to its mean validation score over the folds, percent; 0 as soon as one did not end well."""
-        scores: dict[int, list[float | None]] = {}
+        """Give trial number to its `trial_score`."""
+        folds: dict[int, list[FoldRecord]] = {}
         for record in self.search:
-            scores.setdefault(record.number, []).append(record.best_score if record.outcome == "done" else None)
-        known = {number: [one for one in found if one is not None] for number, found in scores.items()}
-        return {
-            number: float(np.mean(known[number])) if len(known[number]) == len(scores[number]) else 0.0
-            for number in sorted(scores)
-        }
+            folds.setdefault(record.number, []).append(record)
+        return {number: trial_score(of_trial) for number, of_trial in folds.items()}
+
+
+def trial_score(folds: Iterable[FoldRecord]) -> float:
+    """Give the mean of the folds' best validation scores, percent; 0 as soon as one of them diverged or failed.
+
+    The folds come in their order, as the last digit depends on it.
+    """
+    scores = [record.best_score if record.outcome == "done" else None for record in folds]
+    known = [score for score in scores if score is not None]
+    return float(np.mean(known)) if len(known) == len(scores) else DIVERGED_SCORE
 
 
 def gather(records: Records) -> list[Evidence]:
@@ -73,7 +81,8 @@ def gather(records: Records) -> list[Evidence]:
     for group in groups:
         dataset, protocol, digest, fingerprint, loss = group
         counting, left_out = _of_one_search(runs.get(group, []))
-        final = tuple(record for record in folds.get(group, []) if record.stage != "search")
+        trainings = sorted(folds.get(group, []), key=lambda record: (record.stage, record.number, record.fold))
+        final = tuple(record for record in trainings if record.stage != "search")
         found.append(
             Evidence(
                 dataset=dataset if len(versions[dataset]) == 1 else f"{dataset}@{fingerprint[:8]}",
@@ -82,7 +91,7 @@ def gather(records: Records) -> list[Evidence]:
                 digest=digest,
                 loss=loss,
                 runs=counting,
-                search=tuple(record for record in folds.get(group, []) if record.stage == "search"),
+                search=tuple(record for record in trainings if record.stage == "search"),
                 final=final,
                 notes=tuple(
                     f"{loss}: {note}."
@@ -131,8 +140,8 @@ def _notes(
         if record.outcome != "done" and record.number not in scored and record.params == runs[-1].params:
             broken.setdefault(record.number, []).append(f"fold {record.fold} {record.outcome}")
     notes += [f"repeat {number} has no score ({', '.join(why)})" for number, why in sorted(broken.items())]
-    planned = protocol.fields.get("repeats") if protocol else None
-    if isinstance(planned, int) and len(runs) + len(broken) < planned and runs[0].loss != UNTRAINED:
+    planned = protocol.planned_repeats(runs[0].loss) if protocol else 0
+    if len(runs) + len(broken) < planned:
         notes.append(f"{len(runs)} of {planned} repeats are finished")
     if missing := sum(key not in folds for run in runs for key in run.fold_keys):
         notes.append(f"{missing} fold records behind its repeats are missing in the ledger")

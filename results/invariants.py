@@ -23,7 +23,7 @@ def broken(run: RunRecord, per_class: PerClass | None) -> list[str]:
     """
     found = []
     for setting in SETTINGS:
-        scores = run.separated if setting == "separated" else run.concatenated
+        scores = run.scores(setting)
         found += [f"{setting} {sentence}" for sentence in _broken_scores(scores)]
         if per_class is not None:
             found += [f"{setting} {sentence}" for sentence in _broken_sums(scores, per_class, setting)]

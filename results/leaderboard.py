@@ -110,7 +110,7 @@ class Board:
     @property
     def traditional(self) -> bool:
         """Whether nothing was selected on validation classes, as in the papers of most losses."""
-        return _traditional(self.record)
+        return self.record is not None and self.record.traditional
 
     @property
     def runs(self) -> tuple[RunRecord, ...]:
@@ -172,6 +172,7 @@ def _board(
     torn: Sequence[str],
 ) -> Board:
     notes = [*torn, *(note for one in evidence for note in one.notes)]
+    traditional = record is not None and record.traditional
     rows: list[Row] = []
     sums: dict[Name, dict[str, NDArray[np.float64]]] = {}
     counts = np.zeros(0, dtype=np.int64)
@@ -186,7 +187,7 @@ def _board(
         rows += mine
         if mine and complete and one.loss != UNTRAINED:
             counts = repeats[0]["counts"].astype(np.int64)
-            for name in _table_names(mine, traditional=_traditional(record)):
+            for name in _table_names(mine, traditional=traditional):
                 sums.setdefault(name, {})[one.loss] = np.stack([repeat["/".join(name)] for repeat in repeats])
     contests = {name: contest(of_losses, counts) for name, of_losses in sums.items()}
     return Board(
@@ -199,10 +200,6 @@ def _board(
         contests={name: one for name, one in contests.items() if one is not None},
         notes=tuple(notes),
     )
-
-
-def _traditional(record: ProtocolRecord | None) -> bool:
-    return record is not None and record.fields.get("epoch_choice", "best_on_validation") != "best_on_validation"
 
 
 def _table_names(rows: Sequence[Row], *, traditional: bool) -> list[Name]:
@@ -219,7 +216,7 @@ def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
     intervals = _class_intervals(names, per_class)
     rows = []
     for setting, metric in names:
-        values = [(run.separated if setting == "separated" else run.concatenated)[metric] for run in runs]
+        values = [run.scores(setting)[metric] for run in runs]
         rows.append(
             Row(
                 dataset=evidence.dataset,

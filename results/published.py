@@ -7,6 +7,7 @@ references/          what drift is measured against, and why each was accepted (
 rendered/            made from the above by `mlrc leaderboard`; nothing in it is written by hand
 """
 
+import re
 import shutil
 from collections import ChainMap
 from collections.abc import Callable, Mapping
@@ -91,6 +92,13 @@ def check(folder: Path, find_importances: FindImportances, digest_of: DigestOf) 
     return found
 
 
+def counting(records: Records) -> Records:
+    """Give records without the repeats of a search that another one replaced; order then tells nothing any more."""
+    keys = {run.key for one in gather(records) for run in one.runs}
+    runs = {key: run for key, run in records.runs.items() if key in keys}
+    return replace(records, runs=runs)
+
+
 def add(folder: Path, runs: Path, name: str, digest_of: DigestOf) -> Path:
     """Take a finished run into the evidence, after all checks; gives its folder there.
 
@@ -104,12 +112,7 @@ def add(folder: Path, runs: Path, name: str, digest_of: DigestOf) -> Path:
     target = folder / EVIDENCE / name
     if not (runs / LEDGER).exists():
         raise FileNotFoundError(f"There is no {LEDGER} in {runs}; give the folder of a finished run.")
-    if (
-        not name
-        or set(name) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-        or name[0] == "."
-    ):
-        raise ValueError(f"The name of evidence must be made of letters, digits, '.', '_' and '-', but got {name!r}.")
+    check_name(name)
     if target.exists():
         raise FileExistsError(f"Evidence named {name!r} is published already; give another name with --name.")
     records = read(runs / LEDGER)
@@ -119,7 +122,7 @@ def add(folder: Path, runs: Path, name: str, digest_of: DigestOf) -> Path:
         raise ValueError(f"The run in {runs} cannot be published: {sentences[0]}{more}.")
     there, _ = evidence(folder)
     published = {(one.dataset, one.digest, one.loss): one for one in gather(there)}
-    new = _without_published(records, there)
+    new = _without_published(counting(records), there)
     for one in gather(new):
         if (one.dataset, one.digest, one.loss) in published:
             raise ValueError(
@@ -130,6 +133,12 @@ def add(folder: Path, runs: Path, name: str, digest_of: DigestOf) -> Path:
         raise ValueError(f"Every repeat in {runs} is published already.")
     _write_compact(target, new, per_class)
     return target
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a folder of evidence or of a reference; raises `ValueError`."""
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+        raise ValueError(f"A name must be made of letters, digits, '.', '_' and '-', but got {name!r}.")
 
 
 def evidence(folder: Path) -> tuple[Records, Mapping[str, PerClass]]:
@@ -147,7 +156,7 @@ def evidence(folder: Path) -> tuple[Records, Mapping[str, PerClass]]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in (folder / EVIDENCE).glob(f"*/{LEDGER}"))
+    return sorted(path.parent for path in (folder / EVIDENCE).glob(f"[!.]*/{LEDGER}"))
 
 
 def _without_published(records: Records, there: Records) -> Records:
@@ -164,10 +173,13 @@ def _write_compact(target: Path, records: Records, per_class: PerClassFiles) -> 
         *(_unnamed(fold) for fold in sorted(records.folds.values(), key=_place)),
         *(_unnamed(run) for run in sorted(records.runs.values(), key=_place)),
     ]
-    (target / PER_CLASS).mkdir(parents=True)
-    (target / LEDGER).write_text("".join(to_line(record) + "\n" for record in every), encoding="utf-8")
+    unfinished = target.with_name(f".{target.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    (unfinished / PER_CLASS).mkdir(parents=True)
+    (unfinished / LEDGER).write_text("".join(to_line(record) + "\n" for record in every), encoding="utf-8")
     for key in sorted(records.runs):
-        shutil.copyfile(per_class.path(key), target / PER_CLASS / f"{key}.npz")
+        shutil.copyfile(per_class.path(key), unfinished / PER_CLASS / f"{key}.npz")
+    unfinished.rename(target)
 
 
 def _unnamed(record: FoldRecord | RunRecord) -> FoldRecord | RunRecord:

@@ -56,6 +56,25 @@ class ProtocolRecord:
     changes: Mapping[str, Any]
     schema: int = SCHEMA
 
+    @property
+    def parent(self) -> str:
+        """The name that it was derived from, or its own."""
+        return self.name.split("+", 1)[0]
+
+    @property
+    def epoch_choice(self) -> str:
+        """`best_on_validation`, `last` or `best_on_test`; the first before there was a choice."""
+        return str(self.fields.get("epoch_choice", "best_on_validation"))
+
+    @property
+    def traditional(self) -> bool:
+        """Whether nothing is selected on validation classes, as in the papers of most losses."""
+        return self.epoch_choice != "best_on_validation"
+
+    def planned_repeats(self, loss: str) -> int:
+        """Give how many repeats a loss has; a pretrained trunk without training is the same in all."""
+        return 1 if loss == UNTRAINED and self.fields.get("weights") else int(self.fields["repeats"])
+
 
 @dataclass(frozen=True, kw_only=True)
 class FoldRecord:
@@ -139,6 +158,10 @@ class RunRecord:
     queries: int | None = None
     schema: int = SCHEMA
 
+    def scores(self, setting: str) -> Mapping[str, float]:
+        """Give metric to percent, `separated` or `concatenated`."""
+        return self.separated if setting == "separated" else self.concatenated
+
     @property
     def identity(self) -> Identity:
         """Of its study."""
@@ -218,6 +241,13 @@ def from_line(line: str) -> Record:
         ValueError: the line is no JSON object, of no known kind, of a newer schema, or lacks a field.
     """
     content = json.loads(line)
+    try:
+        return _record(content)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"a field is not of its shape ({error})") from None
+
+
+def _record(content: Any) -> Record:
     if not isinstance(content, dict) or content.get("kind") not in _KINDS:
         raise ValueError(f"its kind must be one of {', '.join(_KINDS)}")
     if not isinstance(content.get("schema"), int) or content["schema"] > SCHEMA:

@@ -9,7 +9,7 @@ from results.drift import Side
 from results.leaderboard import boards
 from results.ledger import LEDGER, read
 from results.per_class import PerClassFiles
-from results.published import EVIDENCE
+from results.published import EVIDENCE, check_name, counting
 from results.record import ProtocolRecord, RunRecord, to_line
 from results.spreadsheet import read_leaderboard_csv
 
@@ -53,14 +53,15 @@ def accept(published: Path, name: str, runs: Path, reason: str) -> Path:
 
     Raises:
         FileNotFoundError: there is no ledger in `runs`.
-        ValueError: there is no reason, or no finished repeat.
+        ValueError: there is no reason, no finished repeat, or the name cannot be a folder's.
     """
     if not reason.strip():
         raise ValueError("A new reference must have a reason, for those who ask later why a number moved.")
     if not (runs / LEDGER).is_file():
         raise FileNotFoundError(f"There is no {LEDGER} in {runs}; give the folder of a run.")
+    check_name(name)
     _of_ledger(str(runs), runs)
-    records = read(runs / LEDGER)
+    records = counting(read(runs / LEDGER))
     repeats = sorted(records.runs.values(), key=lambda run: (run.dataset, run.digest, run.loss, run.number))
     digests = sorted({run.digest for run in repeats} & set(records.protocols))
     environments = [run.environment for run in repeats]
@@ -96,7 +97,10 @@ def _of_ledger(name: str, path: Path) -> Side:
     records = read(path / LEDGER)
     found = boards(records, PerClassFiles(path))
     rows = [row for board in found for row in board.rows]
-    return _with_rows(Side(name=name, rows=rows, protocols=records.protocols))
+    images = {
+        (board.dataset, board.digest): frozenset((run.fingerprint, run.cut) for run in board.runs) for board in found
+    }
+    return _with_rows(Side(name=name, rows=rows, protocols=records.protocols, images=images))
 
 
 def _with_rows(side: Side) -> Side:

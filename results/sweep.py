@@ -7,10 +7,11 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 
+from results.caption import common_changes, told_parameters, training_rules
 from results.ledger import Records
 from results.metric_names import SETTINGS, metric_order, table_metrics
 from results.papers import Printed
-from results.record import FoldRecord, RunRecord, SweepPoint, SweepRecord
+from results.record import FoldRecord, ProtocolRecord, RunRecord, SweepPoint, SweepRecord
 from results.statistics import half_width
 
 ONE_MODEL = "separated"
@@ -42,14 +43,14 @@ class Point:
         asked: the combination, as the sweep says it.
         protocol: name of its protocol; empty while no repeat is finished.
         scores: (setting, metric) to score; empty likewise.
-        planned: number of repeats of its protocol.
+        rules: its protocol; `None` where the ledger lacks it.
         printed: (dataset, metric) to what a paper prints of it.
     """
 
     asked: SweepPoint
     protocol: str
     scores: dict[tuple[str, str], Score]
-    planned: int
+    rules: ProtocolRecord | None
     printed: dict[tuple[str, str], Printed]
 
 
@@ -134,19 +135,29 @@ def caption(table: SweepTable) -> Iterator[str]:
     """Give the sentences below a sweep."""
     record = table.record
     losses = sorted({point.asked.loss for point in table.points})
-    protocols = sorted({point.protocol.split("+", 1)[0] for point in table.points if point.protocol})
+    rules = [point.rules for point in table.points if point.rules]
+    protocols = sorted({one.parent for one in rules})
     yield f"{record.dataset}, {' and '.join(losses)}, protocol {' and '.join(protocols)}; percent."
-    yield "Mean over the repeats ± half width of its 95 % Student-t interval (standard deviation in brackets)."
+    if same := common_changes(rules):
+        yield f"All differ from {' and '.join(protocols)} in {', '.join(same)}."
+    yield from dict.fromkeys(sentence for one in rules for sentence in training_rules(one))
+    if all(_n(point) < 2 for point in table.points):
+        yield "One repeat, so no number has an interval or a standard deviation."
+    else:
+        yield "Mean over the repeats ± half width of its 95 % Student-t interval (standard deviation in brackets)."
     if len(table.settings) > 1:
         yield "Concatenated is an ensemble of the fold models; separated is the mean over them."
     if record.source:
         yield f"After {record.source}."
-    same = sorted(set.intersection(*(set(point.params.items()) for point in record.points)))
-    given = ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in same)
+    given = told_parameters(dict(set.intersection(*(set(point.params.items()) for point in record.points))))
     yield f"Parameters were given, not searched{': ' if given else ''}{given}."
     if record.note:
         yield record.note
-    missing = [" × ".join(point.asked.labels) for point in table.points if _n(point) < point.planned]
+    missing = [
+        " × ".join(point.asked.labels)
+        for point in table.points
+        if point.rules and _n(point) < point.rules.planned_repeats(point.asked.loss)
+    ]
     if missing:
         yield f"Repeats are missing of {', '.join(missing)}: not done yet, diverged or failed."
     if table.commits:
@@ -179,10 +190,9 @@ def _point(asked: SweepPoint, runs: Sequence[RunRecord], records: Records, paper
     scores = {}
     for setting in SETTINGS:
         for metric in runs[0].separated if runs else ():
-            values = [getattr(run, setting)[metric] for run in sorted(runs, key=lambda run: run.number)]
+            values = [run.scores(setting)[metric] for run in sorted(runs, key=lambda run: run.number)]
             sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
             scores[setting, metric] = Score(mean=float(np.mean(values)), sd=sd, ci95=half_width(values), n=len(values))
-    protocol = records.protocols.get(asked.digest)
     printed = {
         (one.dataset, one.metric): one
         for source, title, place in asked.printed
@@ -193,7 +203,7 @@ def _point(asked: SweepPoint, runs: Sequence[RunRecord], records: Records, paper
         asked=asked,
         protocol=runs[0].protocol if runs else "",
         scores=scores,
-        planned=int(protocol.fields["repeats"]) if protocol else 0,
+        rules=records.protocols.get(asked.digest),
         printed=printed,
     )
 

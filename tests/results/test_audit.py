@@ -131,6 +131,30 @@ FAULTS: dict[str, tuple[Callable[[Made], Made], str]] = {
         ),
         "3 repeats are planned, but 0 are scored and 3 diverged",
     ),
+    "a training that failed": (
+        lambda m: _change(
+            _without(m, "runs", loss="triplet", number=2),
+            FoldRecord,
+            lambda r: replace(r, outcome="failed"),
+            loss="triplet",
+            stage="final",
+            number=2,
+            fold=1,
+        ),
+        "1 trainings failed, which tells of a machine",
+    ),
+    "a repeat that diverged with the parameters of another search": (
+        lambda m: _change(
+            _without(m, "runs", loss="triplet", number=2),
+            FoldRecord,
+            lambda r: replace(r, outcome="diverged", params={"margin": 9.0}),
+            loss="triplet",
+            stage="final",
+            number=2,
+            fold=1,
+        ),
+        "3 repeats are planned, but 2 are scored and 0 diverged",
+    ),
     "missing sums": (
         lambda m: Made(records=m.records, per_class=dict(list(m.per_class.items())[1:])),
         "its per-class sums are missing",

@@ -173,10 +173,26 @@ def test_one_repeat_tells_nothing_unless_it_is_the_same() -> None:
 
 
 def test_the_untrained_trunk_with_pretrained_weights_has_no_noise_to_hide_behind() -> None:
-    one, other = _side(make({UNTRAINED: 50.0}, repeats=1)), _side(make({UNTRAINED: 40.0}, repeats=1, seed=3))
-    assert drift(one, other).status == 1
+    pretrained = {"weights": "sha256"}
+    one = _side(make({UNTRAINED: 50.0}, repeats=1, fields=pretrained))
+    assert drift(one, _side(make({UNTRAINED: 40.0}, repeats=1, seed=3, fields=pretrained))).status == 1
     slightly = [replace(row, mean=row.mean + 0.3) for row in one.rows]
     assert drift(one, Side(name="near", rows=slightly)).status == 0
+
+
+def test_one_repeat_of_a_trunk_from_scratch_is_noise() -> None:
+    one, other = _side(make({UNTRAINED: 50.0}, repeats=1)), _side(make({UNTRAINED: 40.0}, repeats=1, seed=3))
+    assert _verdicts(drift(one, other)) == {"cannot tell"}
+
+
+def test_results_on_other_images_cannot_be_told() -> None:
+    images = {("glyphs", "d0d0d0d0d0d0"): frozenset({("f1f1f1f1f1f1f1f1", "official")})}
+    others = {("glyphs", "d0d0d0d0d0d0"): frozenset({("f1f1f1f1f1f1f1f1", "half")})}
+    reference, moved = _side(make(MEANS)), _side(make({"triplet": 20.0, "contrastive": 30.0}))
+    verdicts = drift(replace(reference, images=images), replace(moved, images=others))
+    assert _verdicts(verdicts) == {"cannot tell"}
+    assert "the images or their cut differ (official of f1f1f1f1f1f1f1f1 and half" in verdicts.findings[0].why
+    assert "moved" in _verdicts(drift(replace(reference, images=images), replace(moved, images=images)))
 
 
 def test_another_protocol_or_a_missing_row_cannot_be_told() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from results.evidence import gather
 from results.leaderboard import boards, costs
 from results.ledger import LEDGER, Records
 from results.metric_names import metric_order, table_metrics
@@ -134,11 +135,20 @@ def test_the_order_of_the_ledger_changes_nothing() -> None:
     assert [run.number for run in boards(turned, made.per_class)[0].evidence[1].runs] == [0, 1, 2]
 
 
-def test_one_repeat_of_the_untrained_trunk_is_enough() -> None:
-    made = make({UNTRAINED: 20.0})
-    records = _without(made.records, runs={_run(made, UNTRAINED, number).key for number in (1, 2)})
-    (board,) = boards(records, made.per_class)
-    assert board.notes == ()
+def test_one_repeat_of_an_untrained_trunk_is_enough_where_it_is_pretrained() -> None:
+    for weights, notes in (("sha256", ()), ("", ("untrained: 1 of 3 repeats are finished.",))):
+        made = make({UNTRAINED: 20.0}, fields={"weights": weights})
+        records = _without(made.records, runs={_run(made, UNTRAINED, number).key for number in (1, 2)})
+        (board,) = boards(records, made.per_class)
+        assert board.notes == notes
+
+
+def test_evidence_does_not_depend_on_the_order_in_which_trainings_ended() -> None:
+    records = make(MEANS).records
+    for trainings in (records.folds, records.runs):
+        for key in reversed(list(trainings)):
+            trainings[key] = trainings.pop(key)
+    assert gather(records) == gather(make(MEANS).records)
 
 
 def test_unfinished_repeats_are_said() -> None:

@@ -12,10 +12,11 @@ from protocols.catalogue import PROTOCOLS
 from protocols.protocol import digest_of
 from results import published, report
 from results.audit import read_splits
+from results.evidence import gather
 from results.ledger import LEDGER, Records, read
 from results.papers import papers_markdown, read_papers, references
 from results.plots import Plot
-from results.published import PUBLISHED, add, check, regenerate
+from results.published import PUBLISHED, add, check, evidence, regenerate
 from results.record import UNTRAINED
 from tests.results.studies import Made, sound
 
@@ -170,8 +171,35 @@ def test_a_run_that_is_not_there_or_badly_named_is_refused(folder: Path, tmp_pat
         add(folder, tmp_path / "nowhere", "a", digest_of)
     runs = sound(MEANS).write(tmp_path / "runs")
     for name in ("", "../up", ".hidden", "a b"):
-        with pytest.raises(ValueError, match="name of evidence"):
+        with pytest.raises(ValueError, match="A name must be made of letters"):
             add(folder, runs, name, digest_of)
+
+
+def test_a_search_that_another_replaced_is_not_published(folder: Path, tmp_path: Path) -> None:
+    made = sound({"triplet": 50.0})
+    (*_, last) = made.records.runs.values()
+    older = replace(last, key="0" * 16, params={"margin": 7.0}, number=7)  # of the highest number, yet not the last
+    runs = {older.key: older, **made.records.runs}
+    made.records = replace(made.records, runs=runs)
+    made.per_class[older.key] = made.per_class[last.key]
+    add(folder, made.write(tmp_path / "runs"), "first", digest_of)
+    (one,) = gather(evidence(folder)[0])
+    assert [run.number for run in one.runs] == [0, 1, 2]
+    assert {tuple(run.params.items()) for run in one.runs} == {tuple(last.params.items())}
+
+
+def test_evidence_is_whole_or_not_there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = sound({"triplet": 50.0}).write(tmp_path / "runs")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("results.published.shutil.copyfile", full)
+        with pytest.raises(OSError, match="No space"):
+            add(folder, runs, "first", digest_of)
+    add(folder, runs, "first", digest_of)
+    assert [path.name for path in (folder / "evidence").iterdir()] == ["first"]
 
 
 def test_a_folder_that_is_no_leaderboard_is_refused(tmp_path: Path) -> None:

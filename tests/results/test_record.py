@@ -115,6 +115,9 @@ def test_a_fold_record_has_no_field_that_could_hold_a_test_score() -> None:
         ('{"kind": "fold"}', "schema must be a number"),
         ('{"kind": "fold", "schema": 1, "key": "a"}', "a field is missing"),
         ('{"kind": "fold", ', "Expecting"),
+        ('{"kind": "fold", "schema": 1, "environment": 3}', "a field is not of its shape"),
+        ('{"kind": "fold", "schema": 1, "history": [3]}', "a field is not of its shape"),
+        ('{"kind": "sweep", "schema": 1, "points": [{}]}', "a field is not of its shape"),
     ],
 )
 def test_a_line_that_is_no_record_is_refused_with_its_fault(line: str, sentence: str) -> None:

@@ -55,6 +55,16 @@ def test_a_file_that_is_no_table_or_has_no_row_is_refused(runs: Path, tmp_path: 
         open_side(str(unfinished.write(tmp_path / "unfinished")), tmp_path)
 
 
+def test_a_side_that_is_a_ledger_knows_its_images(runs: Path, tmp_path: Path) -> None:
+    images = {("glyphs", "d0d0d0d0d0d0"): frozenset({("f1f1f1f1f1f1f1f1", "official")})}
+    assert open_side(str(runs), tmp_path).images == images
+
+
+def test_a_reference_cannot_lie_outside_its_folder(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must be made of letters"):
+        accept(tmp_path, "../canary", runs, "the first one")
+
+
 def test_a_reference_keeps_repeats_and_protocol_and_the_reasons_of_all_times(runs: Path, tmp_path: Path) -> None:
     folder = accept(tmp_path, "canary", runs, "the first one")
     later = make({**MEANS, "triplet": 70.0}).write(tmp_path / "later")

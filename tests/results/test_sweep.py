@@ -92,6 +92,26 @@ def test_repeats_that_are_missing_are_said(records: Records) -> None:
     assert "Repeats are missing of 128:" in sweep_markdown(sweep_tables(records)[0])
 
 
+def test_the_caption_warns_and_tells_the_rules_that_all_points_share(records: Records) -> None:
+    for digest, size in (("a" * 12, 64), ("b" * 12, 128)):
+        record = records.protocols[digest]
+        changes = {"lr": (0.1, 0.2), "embedding_size": (512, size)}
+        records.protocols[digest] = replace(
+            record, changes=changes, fields={**record.fields, "epoch_choice": "best_on_test"}
+        )
+    told = sweep_markdown(sweep_tables(records)[0])
+    assert "All differ from quick in lr 0.2 instead of 0.1." in told
+    assert told.count("The epoch was chosen on the test set") == 1
+
+
+def test_one_repeat_is_said_to_have_no_interval(records: Records) -> None:
+    for key in [key for key, run in records.runs.items() if run.number > 0]:
+        del records.runs[key]
+    told = sweep_markdown(sweep_tables(records)[0])
+    assert "One repeat, so no number has an interval or a standard deviation." in told
+    assert "Student-t" not in told
+
+
 def test_a_point_without_repeats_is_an_empty_row_and_no_number(records: Records) -> None:
     records.add(replace(SWEEP, points=(*SWEEP.points, replace(SWEEP.points[0], labels=("256",), digest="c" * 12))))
     (table,) = sweep_tables(records)

@@ -156,12 +156,6 @@ def test_the_caption_tells_changed_values_as_people_write_them(new: object, old:
     assert f"Differs from quick in weights {told}." in caption(board)
 
 
-def test_the_caption_warns_where_the_epoch_was_chosen_on_the_test_set() -> None:
-    study = make({"triplet": 60.0}, fields={"epoch": "best_on_test"})
-    (board,) = boards(study.records, study.per_class)
-    assert any(sentence.startswith("The epoch was chosen on the test set") for sentence in caption(board))
-
-
 def test_what_an_error_message_or_a_name_may_hold_does_not_break_latex() -> None:
     study = make({"mine_50%_of_#1": 60.0}, dataset="a&b$c{d}~^\\ü")
     (board,) = boards(study.records, study.per_class)

@@ -126,15 +126,33 @@ def test_the_caption_tells_of_two_stages() -> None:
     made = _traditional()
     (record,) = made.records.protocols.values()
     for two_stages in (True, False):
-        made.records.add(replace(record, fields={**record.fields, "two_stages": two_stages}))
+        fields = {**record.fields, "two_stages": two_stages, "validation_fraction": 0.25}
+        made.records.add(replace(record, fields=fields))
         told = " ".join(caption(_board(made)))
-        assert ("Stage 1 of each repeat, on one half of the training classes, chose the schedule" in told) is two_stages
+        assert ("Stage 1 of each repeat, on 75% of the training classes, chose the schedule" in told) is two_stages
+        assert ("epochs by the other 25%" in told) is two_stages
 
 
 def test_the_caption_tells_the_parameters_that_were_given() -> None:
     told = " ".join(caption(_board(_traditional())))
-    assert "Parameters were given, not searched: proxy_nca_pp temperature 0.1111, margin 2." in told
+    assert "Parameters were given, not searched: proxy_nca_pp margin 2, temperature 0.1111." in told
     assert "One model per repeat, so there is no ensemble." in told
+
+
+def test_the_caption_tells_searched_losses_from_given_ones() -> None:
+    made = make({"triplet": 30.0, "contrastive": 40.0})
+    for key, record in list(made.records.folds.items()):
+        if record.loss == "triplet" and record.stage == "search":
+            del made.records.folds[key]
+    told = " ".join(caption(_board(made)))
+    assert "Parameters of triplet were given, not searched: triplet margin 0.1." in told
+    assert "Search: 2 trials for each of contrastive, selected on validation classes" in told
+
+
+def test_the_caption_says_how_bold_is_chosen_where_classes_cannot_be_drawn() -> None:
+    assert "In NMI, which no bootstrap over classes can judge, bold is the highest mean alone." in caption(
+        _board(_traditional())
+    )
 
 
 def test_traditional_evidence_passes_the_audit() -> None:
