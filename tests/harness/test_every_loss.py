@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from harness.drive import StudyState, drive
 from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.plan import Study
 from harness.plugins import LOSSES
-from harness.work import Workplace, split, task
+from harness.work import Workplace
 from protocols.protocol import Protocol
-from results.ledger import LEDGER, Ledger, read
-from tests.harness.conftest import ENVIRONMENT
+from tests.harness.driving import driven
 
 
 def test_every_registered_loss_gets_a_row_or_a_recorded_reason(
@@ -27,18 +25,7 @@ def test_every_registered_loss_gets_a_row_or_a_recorded_reason(
         )
         for name in LOSSES.names()
     ]
-    with Ledger(tmp_path) as ledger:
-        states = [StudyState(study, (), (), set()) for study in studies]
-        drive(
-            states,
-            in_this_process(workplace, lambda *_: None),
-            ledger,
-            task=task(tiny_images, split(tiny_images, protocol).test),
-            environment=ENVIRONMENT,
-            until="final",
-            on_record=lambda state, record: None,
-        )
-    records = read(tmp_path / LEDGER)
+    records = driven(tmp_path, studies, tiny_images, in_this_process(workplace, lambda *_: None))
     scored = {run.loss for run in records.runs.values()}
     reasons = {fold.loss: fold.message for fold in records.folds.values() if fold.outcome == "diverged"}
     failed = {fold.loss: fold.message for fold in records.folds.values() if fold.outcome == "failed"}

@@ -10,23 +10,21 @@ import pytest
 
 from harness import work
 from harness.comparison import Comparison, prepare
-from harness.drive import StudyState, drive
 from harness.execute import Execute, in_this_process
-from harness.final import EmbeddingFiles
 from harness.images.dataset import ArrayPixels, ImageSet, open_dataset
 from harness.parameters import given
 from harness.plan import FoldJob, Study
 from harness.plugins import LOSSES
 from harness.saved_model import load
-from harness.score import Task
 from harness.train import Trained, train_fold
-from harness.work import Workplace, split, task
+from harness.work import Workplace, split
 from protocols.catalogue import PROTOCOLS
 from protocols.protocol import PerDataset, Protocol
 from protocols.quick import QUICK
 from results.ledger import LEDGER, Ledger, Records, read
-from results.record import Environment, Stage
-from tests.harness.conftest import ENVIRONMENT, SpyPixels
+from results.record import Stage
+from tests.harness.conftest import SpyPixels
+from tests.harness.driving import drive_on, states_of
 
 TRADITIONAL = [name for name in PROTOCOLS if name.startswith("traditional")]
 PAPER_LOSS = {
@@ -45,20 +43,11 @@ def small(name: str, *more: str, side: int = 16) -> Protocol:
     return PROTOCOLS[name].set([*SMALL, f"resize={side}", f"crop={side}", *warm_up, *more])
 
 
-def _run(runs: Path, studies: Iterable[Study], execute: Execute, asked: Task, environment: Environment) -> Records:
+def _whole(runs: Path, studies: Iterable[Study], images: ImageSet, execute: Execute) -> Records:
+    """Do the studies to their end, of which nothing is left then."""
     with Ledger(runs) as ledger:
-        records = ledger.records
-        held = EmbeddingFiles(runs).held()
-        states = [StudyState(study, records.folds.values(), records.runs.values(), held) for study in studies]
-        drive(
-            states,
-            execute,
-            ledger,
-            task=asked,
-            environment=environment,
-            until="final",
-            on_record=lambda state, record: None,
-        )
+        states = states_of(studies, ledger)
+        drive_on(states, images, execute, ledger)
         assert [state.left("final") for state in states] == [0] * len(states)
     return read(runs / LEDGER)
 
@@ -71,8 +60,7 @@ def on_tiny(
     runs: Path, protocol: Protocol, images: ImageSet, workplace: Workplace, execute: Execute | None = None
 ) -> Records:
     study = study_of(protocol, images, "proxy_nca_pp", {"temperature": 1 / 9})
-    asked = task(images, split(images, protocol).test)
-    return _run(runs, [study], execute or in_this_process(workplace, lambda *_: None), asked, ENVIRONMENT)
+    return _whole(runs, [study], images, execute or in_this_process(workplace, lambda *_: None))
 
 
 @pytest.mark.parametrize("name", TRADITIONAL)
@@ -84,7 +72,7 @@ def test_each_runs_end_to_end_on_glyphs(name: str, tmp_path: Path, tmp_path_fact
         dataset="glyphs", losses=[PAPER_LOSS[name]], protocol=protocol, root=root, device="cpu"
     )
     here = in_this_process(comparison.workplace, lambda *_: None)
-    records = _run(tmp_path, comparison.studies, here, comparison.task, comparison.workplace.environment)
+    records = _whole(tmp_path, comparison.studies, comparison.images, here)
     stages = [(fold.loss, fold.stage, fold.outcome) for fold in records.folds.values()]
     stages_of_loss: list[Stage] = ["schedule", "final"] if protocol.two_stages else ["final"]
     assert sorted(stages) == sorted(
@@ -125,8 +113,7 @@ def test_each_runs_end_to_end_on_forty_characters_of_omniglot(
         params=params,
     )
     place = replace(workplace, roots={"omniglot": ("omniglot", shared_data)})
-    asked = task(images, split(images, protocol).test)
-    records = _run(tmp_path, [study], in_this_process(place, lambda *_: None), asked, ENVIRONMENT)
+    records = _whole(tmp_path, [study], images, in_this_process(place, lambda *_: None))
     assert {run.cut for run in records.runs.values()} == {"official"}
     assert [run.test_images for run in records.runs.values()] == [400, 400]
     assert min(run.separated["R@1"] for run in records.runs.values()) > 10, "chance is 5 %"
