@@ -36,6 +36,8 @@ from protocols.splits import FoldImages, class_folds, fold_images, images_of, tr
 from results.record import Environment, FoldRecord
 
 Shortage = Literal["", "memory", "disk"]
+NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch says of the processor's memory, of CUDA's own and of cuBLAS's, for which it has no class."""
 THREADS = 1
 """Torch threads of a job, always the same number: sums of floats depend on it, and scores on them."""
 
@@ -157,8 +159,8 @@ def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation, sto
 
 
 def _shortage(error: BaseException) -> Shortage:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-        return "memory"  # torch has no class of its own for the processor's memory
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in NO_MEMORY):
+        return "memory"
     return "disk" if is_full(error) else ""
 
 

@@ -26,6 +26,14 @@ def _memory_of_the_host() -> torch.Tensor:
     return torch.empty(1 << 52)
 
 
+def _memory_of_cuda_s_own() -> None:
+    raise torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")
+
+
+def _memory_of_cublas() -> None:
+    raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
 def _disk() -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -43,6 +51,8 @@ def _leaves() -> None:
     [
         (_memory_of_a_device, "memory", "OutOfMemoryError: CUDA out of memory."),
         (_memory_of_the_host, "memory", "RuntimeError"),
+        (_memory_of_cuda_s_own, "memory", "AcceleratorError: CUDA error: out of memory"),
+        (_memory_of_cublas, "memory", "CUBLAS_STATUS_ALLOC_FAILED"),
         (_disk, "disk", "No space left on device"),
         (_plain, "", "KeyError: 'weights' (test_work.py, line"),
         (_leaves, "", "SystemExit"),
