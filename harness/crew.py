@@ -4,7 +4,7 @@ import errno
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from typing import NamedTuple
 
@@ -155,9 +155,13 @@ class Crew:
 
     def _start(self, place: Place, job: FoldJob, *, alone: bool) -> None:
         worker = self._idle.pop(place.number, None)
-        if worker is None or not worker.start(job, alone=alone):
-            worker = Worker(place.number, place.workplace)
-            worker.start(job, alone=alone)
+        if worker is not None and not worker.start(job, alone=alone):
+            worker.dismiss()
+            worker = None
+        if worker is None:
+            workplace = replace(place.workplace, share=1.0) if alone else place.workplace
+            worker = Worker(place.number, workplace)
+            worker.start(job, alone=alone)  # if it is dead already, it is heard of as any death
         self._at_work[place.number] = worker
         attempt = self._troubles[job.key].attempt
         self._on_event(Started(job, f"worker {place.number} on {place.device}", attempt))
@@ -171,8 +175,8 @@ class Crew:
             if self._troubles[outcome.job.key].out_of_memory():
                 self._again(worker, outcome.record.message)
                 return
-        elif self._stopping:
-            worker.dismiss()
+        elif self._stopping or worker.alone:
+            worker.dismiss()  # one that was alone would write the whole device's share into its next record
         else:
             self._idle[number] = worker
         self._troubles.pop(outcome.job.key, None)

@@ -86,13 +86,12 @@ class Worker:
         return self._process.pid
 
     def start(self, job: FoldJob, *, alone: bool) -> bool:
-        """Hand over a job; `False` if the process is dead."""
+        """Hand over a job; `False` if the process is dead, of which `receive` tells more."""
         self.job, self.alone, self.started_at = job, alone, time.monotonic()
         self._log_begins = self._log.stat().st_size if self._log and self._log.exists() else 0
         try:
             self.connection.send(job)
         except (BrokenPipeError, ConnectionResetError):
-            self.dismiss()
             return False
         return True
 

@@ -147,6 +147,22 @@ def test_a_job_that_runs_out_of_memory_is_tried_once_more_alone_on_its_device(
     assert [event.attempt for event in told if isinstance(event, Started) and event.job == victim] == [1, 2]
 
 
+def test_a_job_that_is_alone_has_the_whole_device_and_those_after_it_their_share_again(
+    monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
+) -> None:
+    shares: list[tuple[FoldJob, float]] = []
+
+    def tell(job: FoldJob, attempt: int) -> list[Message]:
+        shares.append((job, script.at_work[-1].workplace.share))
+        return [_outcome(job, "memory", "out of memory")] if job == jobs[0] and attempt == 1 else [_outcome(job)]
+
+    script = Script(tell)
+    monkeypatch.setattr(crews, "Worker", script.worker)
+    assert len(list(in_processes(PLACE, 2, lambda event: None, devices=("cuda:0",))(jobs))) == len(jobs)
+    assert [share for job, share in shares if job == jobs[0]] == [0.5, 1.0]
+    assert {share for job, share in shares if job != jobs[0]} == {0.5}
+
+
 def test_a_job_that_runs_out_of_memory_alone_is_recorded_as_failed(
     monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
 ) -> None:

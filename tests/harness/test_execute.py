@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.events import Event, Started, Stopping, Validated
+from harness.events import Event, Lost, Started, Stopping, Validated
 from harness.execute import in_processes, in_this_process
 from harness.images.glyphs import DATASET
 from harness.plan import FoldJob, Study
@@ -121,6 +121,27 @@ def test_a_job_whose_workers_die_again_and_again_is_recorded_as_failed_and_the_o
     assert "Fatal Python error: Segmentation fault" in message
     assert "most recent call first" in message
     assert {record.outcome for record in outcomes.values()} == {"done"}
+
+
+def test_a_worker_that_is_dead_before_its_first_job_costs_an_attempt_and_no_more(
+    glyphs: tuple[Workplace, list[FoldJob]], pids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace, (job, *_) = glyphs
+    begin = Worker.__init__
+
+    def dead_at_first(self: Worker, number: int, workplace: Workplace) -> None:
+        begin(self, number, workplace)
+        if len(pids) == 1:
+            self._process.kill()
+            self._process.join()
+
+    monkeypatch.setattr(Worker, "__init__", dead_at_first)
+    told: list[Event] = []
+    (outcome,) = in_processes(workplace, 1, told.append)([job])
+    assert outcome.record.outcome == "done"
+    assert [event.message for event in told if isinstance(event, Lost)] == [
+        "its process died 1 times, at last with exit code -9 (SIGKILL)"
+    ]
 
 
 def test_leaving_early_ends_the_workers(glyphs: tuple[Workplace, list[FoldJob]], pids: list[int]) -> None:
