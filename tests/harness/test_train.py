@@ -26,17 +26,22 @@ TRAIN, VALIDATION = np.arange(36), np.arange(36, 48)
 Silent = OnValidation
 
 
-def _train(job: FoldJob, images: ImageSet, silent: Silent, spec: LossSpec | None = None) -> Trained:
+def _train(
+    job: FoldJob,
+    images: ImageSet,
+    on_validation: OnValidation,
+    spec: LossSpec | None = None,
+    model: models.Embedder | None = None,
+) -> Trained:
     train, validation = (Subset(images.pixels, images.labels, indices) for indices in (TRAIN, VALIDATION))
-    model = models.build(job.protocol, seed=job.seed)
     return train_fold(
         job,
         spec or LOSSES.find(job.loss),
-        model,
+        model or models.build(job.protocol, seed=job.seed),
         train,
         validation,
         device=CPU,
-        on_validation=silent,
+        on_validation=on_validation,
         checkpoint=Checkpoint(None, origin=""),
         stop=lambda: False,
     )
@@ -92,25 +97,13 @@ def test_the_model_is_that_of_the_best_epoch(
     monkeypatch: pytest.MonkeyPatch, job: FoldJob, tiny_images: ImageSet
 ) -> None:
     _scripted(monkeypatch, [1, 5, 4])
-    train, validation = (Subset(tiny_images.pixels, tiny_images.labels, indices) for indices in (TRAIN, VALIDATION))
     model = models.build(job.protocol, seed=job.seed)
     at = {}
 
     def copy_weights(epoch: int, score: float, loss: float) -> None:
         at[epoch] = copy.deepcopy(model)
 
-    spec = LOSSES.find(job.loss)
-    trained = train_fold(
-        job,
-        spec,
-        model,
-        train,
-        validation,
-        device=CPU,
-        on_validation=copy_weights,
-        checkpoint=Checkpoint(None, origin=""),
-        stop=lambda: False,
-    )
+    trained = _train(job, tiny_images, copy_weights, model=model)
     assert trained.model is not None
     assert _same(trained.model, at[2])
     assert not _same(trained.model, at[4])
