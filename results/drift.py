@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from results.leaderboard import Row
-from results.metric_names import metric_order
+from results.metric_names import SAME_NUMBER, metric_order
 from results.pairs import MARGIN
 from results.record import UNTRAINED, ProtocolRecord
 from results.statistics import Difference, error_of, holm, welch
@@ -23,7 +23,6 @@ from results.verdict import Finding, Verdict, Verdicts
 ALPHA = 0.05
 SMALL = 0.01
 """Golden values below it are sums of larger ones that cancel, and are judged by their absolute difference."""
-_ALIASES = {"R@1": "P@1", "nDCG@1": "P@1"}  # the same number under other names is one hypothesis
 _NO_RULES = ("name", "seed")  # of a protocol's fields: what two honest re-runs may differ in
 
 
@@ -232,7 +231,7 @@ def _name(row: Row) -> tuple[str, str, str, str]:
 
 
 def _hypothesis(row: Row) -> tuple[str, ...]:
-    return row.dataset, row.digest, row.loss, row.setting, _ALIASES.get(row.metric, row.metric)
+    return row.dataset, row.digest, row.loss, row.setting, SAME_NUMBER.get(row.metric, row.metric)
 
 
 def _order(row: Row) -> tuple[object, ...]:

@@ -6,12 +6,11 @@ from itertools import pairwise
 import numpy as np
 
 from results.evidence import PerClass
-from results.metric_names import SETTINGS, WITHOUT_CLASSES, metric_order
+from results.metric_names import SAME_NUMBER, SETTINGS, WITHOUT_CLASSES, metric_order
 from results.record import RunRecord
 
 TOLERANCE = 1e-6
 """Percent; sums of the same fractions in another order differ by less."""
-_SAME_AT_ONE = ("P@1", "R@1", "nDCG@1")
 
 
 def broken(run: RunRecord, per_class: PerClass | None) -> list[str]:
@@ -50,7 +49,7 @@ def _broken_scores(scores: Mapping[str, float]) -> list[str]:
         for name, value in scores.items()
         if not -TOLERANCE <= value <= 100 + TOLERANCE
     ]
-    at_one = {name: scores[name] for name in _SAME_AT_ONE if name in scores}
+    at_one = {name: scores[name] for name in ("P@1", *SAME_NUMBER) if name in scores}
     if at_one and max(at_one.values()) - min(at_one.values()) > TOLERANCE:
         found.append(f"{' = '.join(at_one)} must hold, but they are {', '.join(map(str, at_one.values()))}")
     if scores.get("MAP@R", 0) > scores.get("RP", 100) + TOLERANCE:

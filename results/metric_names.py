@@ -8,6 +8,8 @@ PAPER_METRICS = ("P@1", "RP", "MAP@R")
 RANKED_BY = "MAP@R"
 WITHOUT_CLASSES = frozenset({"NMI"})
 """Metrics that are no mean over queries, so that there are no per-class sums of them."""
+SAME_NUMBER = {"R@1": "P@1", "nDCG@1": "P@1"}
+"""Metrics that are one number, to the name that our tables show it by."""
 _FAMILIES = ("nDCG", "R", "P", "MAP")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-from results.metric_names import SETTINGS, metric_order
+from results.metric_names import SAME_NUMBER, SETTINGS, metric_order
 from results.table import ABSENT, Reference
 
 _COLUMNS = ("source", "protocol", "dataset", "loss", "title", "place", "setting", "metric", "mean", "sd")
@@ -62,7 +62,7 @@ def references(printed: Iterable[Printed]) -> dict[tuple[str, str], list[Referen
     for one in printed:
         if one.protocol and one.loss:
             row = (one.dataset, one.protocol, one.loss, one.title, one.source, one.place)
-            metric = "P@1" if one.metric == "R@1" else one.metric  # the same number; the tables have the former
+            metric = SAME_NUMBER.get(one.metric, one.metric)
             values.setdefault(row, {})[one.setting or "separated", metric] = one.mean
     found: dict[tuple[str, str], list[Reference]] = {}
     for (dataset, protocol, loss, title, source, place), of_row in values.items():

@@ -18,7 +18,7 @@ from pathlib import Path
 from results.audit import DigestOf, audit, read_splits
 from results.evidence import PerClass, gather
 from results.leaderboard import boards
-from results.ledger import LEDGER, Records, read
+from results.ledger import LEDGER, Records, read, require
 from results.papers import papers_markdown, read_papers, references
 from results.per_class import PER_CLASS, PerClassFiles
 from results.plots import Importances
@@ -110,12 +110,11 @@ def add(folder: Path, runs: Path, name: str, digest_of: DigestOf) -> Path:
         ValueError: a check fails, or a loss of the run is published under the same protocol already.
     """
     target = folder / EVIDENCE / name
-    if not (runs / LEDGER).exists():
-        raise FileNotFoundError(f"There is no {LEDGER} in {runs}; give the folder of a finished run.")
+    ledger = require(runs)
     check_name(name)
     if target.exists():
         raise FileExistsError(f"Evidence named {name!r} is published already; give another name with --name.")
-    records = read(runs / LEDGER)
+    records = read(ledger)
     per_class = PerClassFiles(runs)
     if sentences := audit(records, per_class, read_splits(_text(folder / "splits.csv")), digest_of):
         more = f" ({len(sentences) - 1} more faults)" if len(sentences) > 1 else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from results.drift import Side
 from results.leaderboard import boards
-from results.ledger import LEDGER, read
+from results.ledger import LEDGER, read, require
 from results.per_class import PerClassFiles
 from results.published import EVIDENCE, check_name, counting
 from results.record import ProtocolRecord, RunRecord, to_line
@@ -57,11 +57,10 @@ def accept(published: Path, name: str, runs: Path, reason: str) -> Path:
     """
     if not reason.strip():
         raise ValueError("A new reference must have a reason, for those who ask later why a number moved.")
-    if not (runs / LEDGER).is_file():
-        raise FileNotFoundError(f"There is no {LEDGER} in {runs}; give the folder of a run.")
+    ledger = require(runs)
     check_name(name)
     _of_ledger(str(runs), runs)
-    records = counting(read(runs / LEDGER))
+    records = counting(read(ledger))
     repeats = sorted(records.runs.values(), key=lambda run: (run.dataset, run.digest, run.loss, run.number))
     digests = sorted({run.digest for run in repeats} & set(records.protocols))
     environments = [run.environment for run in repeats]

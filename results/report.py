@@ -5,7 +5,7 @@ from pathlib import Path
 
 from results.gallery import Gallery
 from results.leaderboard import Board, boards, costs
-from results.ledger import LEDGER, read
+from results.ledger import read, require
 from results.page import anchor, page
 from results.pairs import MARGIN
 from results.per_class import PerClassFiles
@@ -79,9 +79,7 @@ def read_boards(runs: Path) -> list[Board]:
 
     Raises what `write_report` raises before it writes.
     """
-    if not (runs / LEDGER).exists():
-        raise FileNotFoundError(f"There is no {LEDGER} in {runs}; give the folder of a run with --runs.")
-    records = read(runs / LEDGER)
+    records = read(require(runs))
     if not records.runs:
         raise ValueError(f"No repeat in {runs} is finished, so there is nothing to report; go on with mlrc run.")
     return boards(records, PerClassFiles(runs))

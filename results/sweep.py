@@ -9,14 +9,13 @@ import pandas as pd
 
 from results.caption import common_changes, told_parameters, training_rules
 from results.ledger import Records
-from results.metric_names import SETTINGS, metric_order, table_metrics
+from results.metric_names import SAME_NUMBER, SETTINGS, metric_order, table_metrics
 from results.papers import Printed
 from results.record import FoldRecord, ProtocolRecord, RunRecord, SweepPoint, SweepRecord
 from results.statistics import half_width
 
 ONE_MODEL = "separated"
 """The setting shown where a repeat is one model, whose two settings are the same."""
-_SAME = {"R@1": "P@1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +114,9 @@ def sweep_markdown(table: SweepTable) -> str:
     record = table.record
     shown = table_metrics(table.metrics)
     columns = [(setting, metric) for setting in table.settings for metric in shown]
-    beside = sorted({key for point in table.points for key in point.printed if our_name(key[1]) in shown})
+    beside = sorted(
+        {key for point in table.points for key in point.printed if SAME_NUMBER.get(key[1], key[1]) in shown}
+    )
     heads = [
         *record.factors,
         *(metric if len(table.settings) == 1 else f"{setting[:4]}. {metric}" for setting, metric in columns),
@@ -210,11 +211,6 @@ def _point(asked: SweepPoint, runs: Sequence[RunRecord], records: Records, paper
 
 def _n(point: Point) -> int:
     return max((score.n for score in point.scores.values()), default=0)
-
-
-def our_name(metric: str) -> str:
-    """Give our first name of a metric that papers call otherwise."""
-    return _SAME.get(metric, metric)
 
 
 def _in_order(item: tuple[tuple[str, str], Score]) -> tuple[int, tuple[int, int, int, str]]:

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from results.metric_names import PAPER_METRICS
+from results.metric_names import PAPER_METRICS, SAME_NUMBER
 from results.plots import COLOURS, Plot, drawn
-from results.sweep import SweepTable, our_name
+from results.sweep import SweepTable
 
 METRICS = (PAPER_METRICS[0], PAPER_METRICS[-1])
 """What is drawn, side by side."""
@@ -69,7 +69,7 @@ def _paper(axes: Axes, table: SweepTable, metric: str, places: Sequence[float]) 
         (place, one.mean)
         for place, point in zip(places, table.points, strict=True)
         for (dataset, name), one in point.printed.items()
-        if dataset == table.record.dataset and our_name(name) == metric
+        if dataset == table.record.dataset and SAME_NUMBER.get(name, name) == metric
     ]
     if known:
         axes.plot(*zip(*known, strict=True), "--", color="#777777", marker="x", label="paper")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from results.ledger import LEDGER, read
+from results.ledger import read, require
 from results.papers import Printed
 from results.sweep import sweep_csv, sweep_markdown, sweep_tables
 from results.sweep_plots import sweep_plot
@@ -22,9 +22,7 @@ def write_sweeps(runs: Path, out: Path, papers: Sequence[Printed] = ()) -> list[
         ValueError: the ledger is broken.
         OSError: `out` cannot be written.
     """
-    if not (runs / LEDGER).exists():
-        raise FileNotFoundError(f"There is no {LEDGER} in {runs}; give the folder of a sweep with --runs.")
-    tables = sweep_tables(read(runs / LEDGER), papers)
+    tables = sweep_tables(read(require(runs)), papers)
     if not tables:
         return []
     files = {
