@@ -5,7 +5,7 @@ Everything that a user can get wrong is found in `prepare`, before any work is s
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +106,27 @@ def prepare(
         ),
         devices=tuple(map(str, devices)),
     )
+
+
+def require_same_space(comparison: Comparison, runs: Path) -> None:
+    """Raise `ValueError` if a search in the runs folder has a trial outside the space that its loss has now.
+
+    A space that was widened since is not seen, as the records hold values and no bounds.
+    """
+    searched = {study.identity: study for study in comparison.studies if study.trials}
+    for record in read(runs / LEDGER).folds.values():
+        study = searched.get(record.identity)
+        if study is None or record.stage != "search":
+            continue
+        spec = LOSSES.find(study.loss)
+        try:
+            replace(spec, space=parameters.space(spec, study.protocol, study.dataset)).check(record.params)
+        except ValueError as error:
+            raise ValueError(
+                f"The search of {study.loss} in {runs} must go on in the space it began in, but its trial "
+                f"{record.number} does not fit today's ({str(error).rstrip('.')}); take back the change of the space, "
+                "or begin anew with another --runs."
+            ) from error
 
 
 def require_searched(comparison: Comparison, runs: Path) -> None:

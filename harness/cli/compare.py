@@ -52,8 +52,7 @@ def plan(
 
     comparison = _prepare(subject, losses, protocol, params, device)
     with user_errors():
-        places = number_of_workers(workers, per_device, len(comparison.devices))
-    found = estimate(comparison, places)
+        found = estimate(comparison, number_of_workers(workers, per_device, len(comparison.devices)))
     columns = ("loss", "search trainings", "final trainings", "iterations at most", "s each", "hours of one at most")
     table = Table(*columns, box=None)
     for line in found.rows:
@@ -80,7 +79,7 @@ def run(
 
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
-    comparison = _prepare(subject, losses, protocol, params, effort.device_here)
+    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs)
     carry_out(comparison, runs, effort, "final", storage=storage, save_models=save_models)
     write(runs, out)
 
@@ -100,7 +99,8 @@ def search(
 
     Example: mlrc search --dataset glyphs --losses contrastive --protocol quick
     """
-    carry_out(_prepare(subject, losses, protocol, None, effort.device_here), runs, effort, "search", storage=storage)
+    comparison = _prepare(subject, losses, protocol, None, effort.device_here, runs)
+    carry_out(comparison, runs, effort, "search", storage=storage)
 
 
 @app.command()
@@ -128,19 +128,22 @@ def final(
 
     if published:
         subject = replace(subject, changes=[*(subject.changes or []), "trials=0"])
-    comparison = _prepare(subject, losses, protocol, params, effort.device_here)
+    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs)
     with user_errors():
         require_searched(comparison, runs)
     carry_out(comparison, runs, effort, "final", storage=storage, save_models=save_models)
     write(runs, out)
 
 
-def _prepare(subject: Subject, losses: str, protocol: str, params: list[str] | None, device: str) -> "Comparison":
+def _prepare(
+    subject: Subject, losses: str, protocol: str, params: list[str] | None, device: str, runs: Path | None = None
+) -> "Comparison":
+    """Prepare a comparison, and check what the runs folder holds of it."""
     with user_errors():
         chosen, file = choose_protocol(protocol, subject)
-        from harness.comparison import prepare
+        from harness.comparison import prepare, require_same_space
 
-        return prepare(
+        prepared = prepare(
             dataset=subject.dataset,
             losses=[name.strip() for name in losses.split(",") if name.strip()],
             protocol=chosen,
@@ -150,3 +153,6 @@ def _prepare(subject: Subject, losses: str, protocol: str, params: list[str] | N
             cache=subject.cache,
             params=params or [],
         )
+        if runs:
+            require_same_space(prepared, runs)
+        return prepared

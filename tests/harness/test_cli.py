@@ -2,15 +2,19 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
+from optuna.distributions import FloatDistribution
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from harness.cli import app
 from losses import contract
+from losses.contrastive import SPEC
 from losses.spec import LossSpec
 from protocols.catalogue import PROTOCOLS
 from results.ledger import LEDGER
@@ -137,6 +141,15 @@ def test_plan_counts_trainings_and_runs_none(root: Path, tmp_path: Path) -> None
     assert words[1:3] == [str(quick.trials * quick.folds), str(quick.repeats * quick.folds)]
 
 
+def test_a_loss_that_cannot_be_built_is_named_before_it_is_planned(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(num_classes: int, embedding_size: int, pos_margin: float, neg_margin: float) -> NoReturn:
+        raise ArithmeticError("too many classes")
+
+    monkeypatch.setattr("losses.contrastive.SPEC", replace(SPEC, build=broken))
+    words = ("--dataset", "glyphs", "--losses", "contrastive", "--protocol", "quick", "--root", root)
+    _refused(_mlrc("plan", *words), "The factory of loss 'contrastive' must build one", "too many classes")
+
+
 def test_a_traditional_protocol_is_planned_with_its_two_stages(root: Path) -> None:
     options = ("--trunk", "small_conv", "--set=resize=28", "--set=crop=28", "--set=epoch_choice=best_on_test")
     small = ("--dataset", "glyphs", "--root", root, *options)
@@ -214,6 +227,23 @@ def test_a_report_without_a_ledger_or_without_a_finished_repeat_says_so(tmp_path
 
 def test_final_before_the_search_is_refused(root: Path, tmp_path: Path) -> None:
     _refused(_run(root, tmp_path / "runs", command="final"), "has 0 of 2 trials", "mlrc search")
+
+
+def test_a_search_in_a_space_that_was_narrowed_since_is_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _run(root, tmp_path, command="search").exit_code == 0
+    ledger = (tmp_path / LEDGER).read_bytes()
+    narrow = dict.fromkeys(SPEC.space, FloatDistribution(1.999, 2.0))
+    monkeypatch.setattr("losses.contrastive.SPEC", replace(SPEC, space=narrow))
+    for command in ("run", "search", "final"):
+        result = _run(root, tmp_path, command=command)
+        _refused(
+            result, "The search of contrastive in", "its trial 0 does not fit today's (neg_margin=", "another --runs"
+        )
+        assert (tmp_path / LEDGER).read_bytes() == ledger
+    monkeypatch.setattr("losses.contrastive.SPEC", replace(SPEC, space={**SPEC.space, "new": FloatDistribution(0, 1)}))
+    _refused(_run(root, tmp_path), "does not fit today's (Loss 'contrastive' needs a value for new)")
 
 
 def test_search_then_final_then_report_give_the_table(root: Path, tmp_path: Path) -> None:

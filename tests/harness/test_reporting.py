@@ -72,7 +72,9 @@ def test_importances_are_of_what_the_search_varied_though_its_protocol_set_the_r
 
 
 def test_a_search_in_a_space_that_was_narrowed_since_says_nothing() -> None:
-    assert importances(_searched(lambda number: {"margin": float(number), "la": 1.0})) == {}
+    whole = LOSSES.find("soft_triple").space
+    assert importances(_searched(lambda number: sobol_point(whole, number, seed=3)))
+    assert importances(_searched(lambda number: {**sobol_point(whole, number, seed=3), "margin": 1 + number})) == {}
 
 
 @pytest.fixture(scope="module")
