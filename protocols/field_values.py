@@ -37,6 +37,19 @@ def numbers(value: Any) -> tuple[Any, ...]:
     return tuple(part for one in each(value) for part in (one if isinstance(one, tuple) else (one,)))
 
 
+def in_order(value: Any, original: object) -> Any:
+    """Give the one way to write a value per dataset: in the order of the original's names, then of the alphabet.
+
+    A dataset that the original does not name is left out where it has the default.
+    """
+    if not isinstance(value, PerDataset):
+        return value
+    there = dict(original.named) if isinstance(original, PerDataset) else {}
+    named = dict(value.named)
+    new = (name for name in sorted(named) if name not in there and named[name] != value.default)
+    return PerDataset(value.default, tuple((name, named[name]) for name in (*filter(named.__contains__, there), *new)))
+
+
 def as_json(value: object) -> Any:
     """Give a field's value as a JSON value."""
     return json.loads(json.dumps(asdict(value) if isinstance(value, PerDataset) else value))

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from difflib import get_close_matches
 from math import inf, isfinite
-from typing import Any
+from typing import Any, ClassVar
 
-from protocols.field_values import PerDataset, as_json, each, numbers, of, parse, short
+from protocols.field_values import PerDataset, as_json, each, in_order, numbers, of, parse, short
 
 __all__ = ["PerDataset", "Protocol", "digest_of", "of"]
 
@@ -125,6 +125,8 @@ class Protocol:
     epoch_choice: str = "best_on_validation"
     nmi: PerDataset[bool] = field(default=PerDataset(False))
 
+    _origin: ClassVar["Protocol | None"] = None  # of a variant, what it derives from: no field, so in no digest
+
     def __post_init__(self) -> None:
         for name in _FIELDS_IN_ORDER:
             value = getattr(self, name)
@@ -207,6 +209,9 @@ class Protocol:
     def vary(self, changes: Mapping[str, Any]) -> "Protocol":
         """Derive a variant; its name tells the fields that differ, so that every row of a table does.
 
+        A variant of a variant derives from what the first one derives from, so name and digest do not depend on how
+        many steps led to it, nor on their order.
+
         Raises:
             ValueError: a field does not exist, or its value breaks a rule.
         """
@@ -215,11 +220,12 @@ class Protocol:
                 close = get_close_matches(name, _FIELDS, n=1, cutoff=0.5)
                 hint = f"Did you mean {close[0]!r}?" if close else f"The fields are {', '.join(sorted(_FIELDS))}."
                 raise ValueError(f"Protocol {self.name!r} has no field {name!r} to set. {hint}")
-        varied = replace(self, **changes)
-        told = "".join(
-            f"+{name}={short(getattr(varied, name))}" for name in sorted(changes) if name in self.diff(varied)
-        )
-        return replace(varied, name=self.name + told)
+        origin = self._origin or self
+        varied = replace(self, **{name: in_order(value, getattr(origin, name)) for name, value in changes.items()})
+        told = "".join(f"+{name}={short(getattr(varied, name))}" for name in sorted(varied.diff(origin)))
+        variant = replace(varied, name=origin.name + told)
+        object.__setattr__(variant, "_origin", origin)
+        return variant
 
     def set(self, assignments: Sequence[str]) -> "Protocol":
         """Derive a variant from `field=value` texts; `field.dataset=value` sets a per-dataset number for one dataset.

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import pickle
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocols.catalogue import PROTOCOLS, find
 from protocols.protocol import PerDataset, Protocol, digest_of, of
@@ -147,6 +150,43 @@ def test_a_variant_tells_its_differences_in_name_and_digest() -> None:
 
 def test_setting_a_field_to_its_own_value_changes_nothing() -> None:
     assert QUICK.set([f"trials={QUICK.trials}"]) == QUICK
+
+
+STEPS = (
+    "lr=0.1",
+    "flip=0.5",
+    f"lr={QUICK.lr}",
+    "crop_scale=0.4,1",
+    "patience.sop=3",
+    "patience.cub200=5",
+    "patience.sop=8",
+    "loss_lr.glyphs=0.5",
+    "pooling=avg+max",
+)
+
+
+@given(st.lists(st.sampled_from(STEPS)), st.data())
+def test_name_and_digest_of_a_variant_do_not_depend_on_the_way_to_it(steps: list[str], data: st.DataObject) -> None:
+    by_steps = QUICK
+    for step in steps:
+        by_steps = pickle.loads(pickle.dumps(by_steps)).set([step])  # noqa: S301 of our own, as it travels to workers
+    assert by_steps == QUICK.set(steps)
+    last = {step.partition("=")[0]: step for step in steps}
+    shuffled = QUICK.set(data.draw(st.permutations(list(last.values()))))
+    assert (shuffled.name, shuffled.digest) == (by_steps.name, by_steps.digest)
+
+
+def test_a_variant_of_a_variant_names_every_field_once() -> None:
+    variant = QUICK.vary({"lr": 0.1}).vary({"flip": 0.5}).vary({"lr": 0.2, "trials": 2})
+    assert variant.name == "quick+flip=0.5+lr=0.2+trials=2"
+    assert variant.vary({"flip": QUICK.flip, "trials": QUICK.trials}).name == "quick+lr=0.2"
+    assert variant.vary({"flip": QUICK.flip, "trials": QUICK.trials, "lr": QUICK.lr}) == QUICK
+
+
+@pytest.mark.parametrize(("dataset", "value"), [("cub200", 9), ("glyphs", 9)])
+def test_setting_a_dataset_to_its_own_value_changes_nothing(dataset: str, value: int) -> None:
+    assert REALITY_CHECK.patience.of(dataset) == value
+    assert REALITY_CHECK.set([f"patience.{dataset}={value}"]).digest == REALITY_CHECK.digest
 
 
 @pytest.mark.parametrize(
