@@ -3,7 +3,8 @@
 ledger → StudyState (per study) → Frontier → execute → outcomes → ledger
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from harness.schedule import Recorded, recorded
 from harness.score import Task
 from harness.scorer import Scorer
 from harness.search import DIVERGED_SCORE, Trial, best, propose
-from harness.work import checkpoint_path
+from harness.work import FoldOutcome, checkpoint_path
 from protocols.catalogue import PROTOCOLS
 from protocols.protocol import Protocol
 from results.ledger import Ledger
@@ -224,8 +225,8 @@ def drive(
         for scored in scorer.ended(wait=wait):
             state = owner(scored.record)
             write_per_class(runs, scored)
+            models.add_scores(scored.record)  # with the same scores again, if a kill keeps the next line from the disk
             ledger.append([scored.record])
-            models.add_scores(scored.record)
             state.scored(scored.record)
             files.remove(scored.record.fold_keys)
             on_record(state, scored.record)
@@ -237,26 +238,34 @@ def drive(
     if until == "final":
         for state in states:
             score(state)
-    for key in ledger.records.folds:
-        checkpoint_path(runs, key).unlink(missing_ok=True)  # left by a driver that was killed just after recording
+    for key in ledger.records.folds:  # the rest of a driver that was killed just after recording
+        checkpoint_path(runs, key).unlink(missing_ok=True)
+    for run in ledger.records.runs.values():
+        files.remove(run.fold_keys)
     try:
-        for outcome in execute(Frontier(states, until)):
-            job, record, embeddings = outcome.job, outcome.record, outcome.embeddings
-            state = owner(record)
-            if embeddings is not None:
-                files.save(job.key, embeddings)
-            if outcome.weights is not None:
-                models.save(job, record, outcome.weights)
-            ledger.append([record])
-            checkpoint_path(runs, job.key).unlink(missing_ok=True)
-            state.take(record, held=embeddings is not None)
-            on_record(state, record)
-            score(state)
-            take_scores(wait=False)
+        with closing(_closable(execute(Frontier(states, until)))) as outcomes:
+            for outcome in outcomes:
+                job, record, embeddings = outcome.job, outcome.record, outcome.embeddings
+                state = owner(record)
+                if embeddings is not None:
+                    files.save(job.key, embeddings)
+                if outcome.weights is not None:
+                    models.save(job, record, outcome.weights)
+                ledger.append([record])
+                checkpoint_path(runs, job.key).unlink(missing_ok=True)
+                state.take(record, held=embeddings is not None)
+                on_record(state, record)
+                score(state)
+                take_scores(wait=False)
         stopped = any(state.left(until) for state in states)
         take_scores(wait=not stopped)
     finally:
         scorer.dismiss()
+
+
+def _closable(outcomes: Iterator[FoldOutcome]) -> Generator[FoldOutcome]:
+    """Have an executor that is a generator end its workers as soon as this one is closed, whoever still holds it."""
+    yield from outcomes
 
 
 def _owner(states: Iterable[StudyState]) -> Callable[[FoldRecord | RunRecord], StudyState]:

@@ -1,5 +1,6 @@
 """The driver: what it plans, that it goes on where it stopped, and that selection cannot see a test score."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -17,10 +18,10 @@ from harness.plan import FoldJob, Study, untrained
 from harness.score import concatenate
 from harness.work import FoldOutcome, Workplace, split, task
 from protocols.protocol import Protocol
-from results.ledger import LEDGER, Ledger
-from results.record import FoldRecord, Outcome
+from results.ledger import LEDGER, Ledger, read
+from results.record import FoldRecord, Outcome, Record, RunRecord
 from results.report import write_report
-from tests.harness.conftest import SpyPixels
+from tests.harness.conftest import SpyPixels, any_params
 from tests.harness.driving import driven, states_of
 
 
@@ -179,6 +180,68 @@ def test_embeddings_that_are_lost_before_their_repeat_is_scored_are_made_again(
     lost = sorted(files.held())[0]
     files.remove([lost])
     assert len(driven(tmp_path, studies[:1], tiny_images, whole).runs) == 2
+
+
+def test_a_driver_killed_just_before_or_after_a_repeat_is_recorded_leaves_whole_cards_and_no_embeddings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Study, tiny_images: ImageSet, workplace: Workplace
+) -> None:
+    execute = in_this_process(replace(workplace, save_models=True), lambda *_: None)
+    append, remove = Ledger.append, EmbeddingFiles.remove
+
+    def killed_before(ledger: Ledger, records: Iterable[Record]) -> None:
+        found = list(records)
+        if any(isinstance(record, RunRecord) and record.number == 0 for record in found):
+            raise KilledError
+        append(ledger, found)
+
+    def killed_after(files: EmbeddingFiles, keys: tuple[str, ...]) -> None:
+        del files, keys
+        raise KilledError
+
+    study = replace(study, params=any_params(study.loss))
+    monkeypatch.setattr(Ledger, "append", killed_before)
+    with pytest.raises(KilledError):
+        driven(tmp_path, [study], tiny_images, execute)
+    cards = [json.loads(path.read_text()) for path in (tmp_path / "models").glob("*.json")]
+    assert len(cards) == 4
+    assert all(set(card["test_of_the_repeat"]) == {"separated", "concatenated"} for card in cards)
+    monkeypatch.setattr(Ledger, "append", append)
+    monkeypatch.setattr(EmbeddingFiles, "remove", killed_after)
+    with pytest.raises(KilledError):
+        driven(tmp_path, [study], tiny_images, execute)
+    (run,) = read(tmp_path / LEDGER).runs.values()
+    assert EmbeddingFiles(tmp_path).held().issuperset(run.fold_keys)
+    monkeypatch.setattr(EmbeddingFiles, "remove", remove)
+    records = driven(tmp_path, [study], tiny_images, execute)
+    assert not EmbeddingFiles(tmp_path).held()
+    driven(tmp_path / "whole", [study], tiny_images, execute)
+    assert len(records.runs) == 2
+    assert _leaderboard(tmp_path) == _leaderboard(tmp_path / "whole")
+
+
+def test_a_driver_that_breaks_ends_the_executor_at_once(
+    tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workplace
+) -> None:
+    honest = in_this_process(workplace, lambda *_: None)
+    held: list[Iterator[FoldOutcome]] = []  # as a traceback would, so that nothing depends on garbage collection
+    ended: list[str] = []
+
+    def execute(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
+        def outcomes() -> Iterator[FoldOutcome]:
+            try:
+                yield from honest(jobs)
+            finally:
+                ended.append("dismissed")
+
+        held.append(outcomes())
+        return held[0]
+
+    def breaks(*_: object) -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        driven(tmp_path, [study], tiny_images, execute, until="search", on_record=breaks)
+    assert ended == ["dismissed"]
 
 
 def test_studies_take_turns_and_a_search_offers_one_trial_at_a_time(tmp_path: Path, studies: list[Study]) -> None:
