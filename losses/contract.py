@@ -16,6 +16,7 @@ distributions only.
 import inspect
 import io
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -84,12 +85,15 @@ def loss_lr_is_searched_if_and_only_if_there_are_parameters(spec: LossSpec) -> N
 
 
 def published_parameters_lie_in_the_space(spec: LossSpec) -> None:
-    """What a paper reports for a dataset can be run: every name there, every value inside its range."""
-    for dataset, params in spec.published.items():
+    """What a paper reports for a dataset, or recommends, can be run: every name there, every value inside its range."""
+    without_lr = replace(spec, space={name: spec.space[name] for name in spec.space if name != LOSS_LR})
+    claims = [(f"published[{dataset!r}]", spec, params) for dataset, params in spec.published.items()]
+    claims += [("recommended", without_lr, spec.recommended)] if spec.recommended else []
+    for claim, checked, params in claims:
         try:
-            spec.check(params)
+            checked.check(params)
         except ValueError as error:
-            raise AssertionError(f"published[{dataset!r}] must lie in the space: {error}") from error
+            raise AssertionError(f"{claim} must lie in the space: {error}") from error
 
 
 def value_and_gradients_are_finite_in_all_of_the_space(spec: LossSpec) -> None:
@@ -290,6 +294,8 @@ def _points(spec: LossSpec) -> Iterator[Mapping[str, Any]]:
     yield from spec.published.values()
     without_lr = {name: distribution for name, distribution in spec.space.items() if name != LOSS_LR}
     lr = {LOSS_LR: centre(spec.space)[LOSS_LR]} if LOSS_LR in spec.space else {}  # the value does not depend on it
+    if spec.recommended:
+        yield {**lr, **spec.recommended}
     for corner in corners(without_lr):
         yield corner | lr
 

@@ -187,11 +187,18 @@ BROKEN = [
         spec_of(Sound, published={"cub200": {LOSS_LR: 1e-3, "temperature": 2.0}}),
         "temperature=2.0",
     ),
+    (contract.published_parameters_lie_in_the_space, spec_of(Sound, recommended={"temprature": 0.5}), "'temprature'"),
+    (contract.published_parameters_lie_in_the_space, spec_of(Sound, recommended={"temperature": 2}), "temperature=2"),
     (contract.value_and_gradients_are_finite_in_all_of_the_space, spec_of(ParameterCast), "temperature"),
     (contract.value_and_gradients_are_finite_in_all_of_the_space, spec_of(HalfProne), "float16"),
     (
         contract.value_and_gradients_are_finite_in_all_of_the_space,
         spec_of(BadAtAHalf, published={"cub200": {LOSS_LR: 1e-3, "temperature": 0.5}}),
+        "0.5",
+    ),
+    (
+        contract.value_and_gradients_are_finite_in_all_of_the_space,
+        spec_of(BadAtAHalf, recommended={"temperature": 0.5}),
         "0.5",
     ),
     (contract.gradients_reach_the_embeddings_and_every_parameter, spec_of(Untrained), "forgotten"),
