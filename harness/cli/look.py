@@ -57,9 +57,9 @@ def check(
     for spec in specs:
         findings = contract.check(spec)
         for finding in findings:
-            CONSOLE.print(f"{'ok    ' if finding.ok else 'BROKEN'} {spec.name}: {finding.check}", markup=False)
+            CONSOLE.print(f"{'ok    ' if finding.ok else 'BROKEN'} {spec.name}: {finding.check}")
             if not finding.ok:
-                CONSOLE.print(f"       {finding.sentence}", markup=False)
+                CONSOLE.print(f"       {finding.sentence}")
         broken += sum(not finding.ok for finding in findings)
     CONSOLE.print(f"{len(specs)} losses, {broken} broken promises")
     if broken:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 USAGE_ERROR = 2
-CONSOLE = Console(highlight=False, width=None if sys.stdout.isatty() else 400)
+CONSOLE = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 400)
 
 Dataset = Annotated[str, typer.Option(help="A name from `mlrc list datasets`.")]
 Losses = Annotated[str, typer.Option(help="Names from `mlrc list losses`, separated by commas.")]

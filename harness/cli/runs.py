@@ -41,14 +41,12 @@ def status(
         course = f"epoch {job['epoch']}" if "epoch" in job else "begun"
         if job.get("score") is not None:
             course += f", {job['score']:.2f}"
-        CONSOLE.print(
-            f"{job['place']}: {where}: {course}, attempt {job['attempt']}, since {job['since']}", markup=False
-        )
+        CONSOLE.print(f"{job['place']}: {where}: {course}, attempt {job['attempt']}, since {job['since']}")
     rate = ""
     if found.per_hour is not None and found.time_left is not None:
         time_left = timedelta(seconds=round(found.time_left.total_seconds()))
         rate = f", {found.per_hour:.1f} trainings an hour, {time_left} left"
-    CONSOLE.print(f"At work: {found.writer}{rate}." if found.writer else "No driver is at work.", markup=False)
+    CONSOLE.print(f"At work: {found.writer}{rate}." if found.writer else "No driver is at work.")
 
 
 @app.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from harness import reporting
 from harness.cli import app
 from harness.drive import StudyState, trial_score
 from harness.events import Lost, Started, Stopping, Validated
@@ -164,6 +165,25 @@ def test_status_after_the_driver_is_gone_says_so(
     assert (found.writer, found.at_work, found.per_hour) == (None, (), None)
     assert (found.studies[0].done, found.studies[0].left) == (20, 0)
     assert "No driver is at work." in _mlrc("status", "--runs", tmp_path).stdout
+
+
+def test_names_with_brackets_are_printed_as_they_are(tmp_path: Path, study: Study, job: FoldJob) -> None:
+    state = StudyState(replace(study, dataset="folder:a[/b]"), (), (), set())
+    with Ledger(tmp_path), RunLog(tmp_path, [state]) as log:
+        log.told(Started(replace(job, dataset="folder:a[/b]"), "worker 0 on cpu", 1))
+        log._write_status()
+        shown = _mlrc("status", "--runs", tmp_path)
+    assert shown.exit_code == 0
+    assert shown.stdout.count("folder:a[/b]") == 2
+
+
+def test_a_report_with_brackets_is_printed_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "table.md"
+    table.write_text("| a[/b] |\n")
+    monkeypatch.setattr(reporting, "write_full_report", lambda *_, **__: [table])
+    with Ledger(tmp_path):
+        shown = _mlrc("report", "--runs", tmp_path)
+    assert (shown.exit_code, shown.stdout.splitlines()[0]) == (0, "| a[/b] |")
 
 
 def test_status_of_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
