@@ -3,15 +3,18 @@
 import platform
 import socket
 import subprocess
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
 from results.record import Environment
 
-PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna", "greenlet", "numpy", "scipy", "mlrc")
+PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna", "greenlet", "numpy", "scipy", "pillow", "mlrc")
+OPTIONAL_PACKAGES = ("scikit-learn", "timm")
+"""Recorded where they are installed: NMI and some trunks are theirs."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -53,12 +56,24 @@ def device_name(device: torch.device) -> str:
 def current(device: torch.device) -> Environment:
     """Describe this process's surroundings."""
     versions = {name: version(name) for name in PACKAGES}
+    for name in OPTIONAL_PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
     return Environment(
         commit=_commit() or f"v{versions['mlrc']}",
         versions={"python": platform.python_version(), **versions},
         device=device_name(device),
         host=socket.gethostname(),
     )
+
+
+def differ(commit: str, other: str) -> bool:
+    """Say whether two commits of `current` are of different code, as far as they tell.
+
+    An installation without history tells its version alone, and files may change, also text, while a run goes on.
+    """
+    hashes = [one.removesuffix("-dirty") for one in (commit, other) if not one.startswith("v")]
+    return len(set(hashes)) > 1
 
 
 def _commit() -> str | None:
