@@ -56,7 +56,7 @@ def do(job: FoldJob, workplace: Workplace, mailbox: Any) -> FoldOutcome | None:
     Raises:
         UnfitError: the node lacks what the driver has.
     """
-    _require_fit(workplace)
+    require_fit(workplace)
     if not (workplace.runs and (workplace.runs / LEDGER).exists()):
         workplace = replace(workplace, runs=None)
     node = ray.get_runtime_context().get_node_id()
@@ -82,7 +82,12 @@ def do(job: FoldJob, workplace: Workplace, mailbox: Any) -> FoldOutcome | None:
         ray.get(last)  # so that nobody hears of it after its outcome
 
 
-def _require_fit(workplace: Workplace) -> None:
+def require_fit(workplace: Workplace) -> None:
+    """Compare this node with what the driver has.
+
+    Raises:
+        UnfitError: the node lacks the dataset, the weights, a package or the commit.
+    """
     host = socket.gethostname()
     paths = [root if ":" not in name else Path(name.split(":", 1)[1]) for name, root in workplace.roots.values()]
     for path in (*paths, *([workplace.weights] if workplace.weights else [])):
@@ -91,10 +96,15 @@ def _require_fit(workplace: Workplace) -> None:
                 f"Every node of the Ray cluster must find the dataset and the weights under the driver's paths, but "
                 f"{host} has no {path}; use a shared folder, or copy it to the same place."
             )
-    here = environment.current(torch.device("cpu")).versions
-    for package, version in workplace.environment.versions.items():
-        if here.get(package) != version:
+    here, driver = environment.current(torch.device("cpu")), workplace.environment
+    for package, version in driver.versions.items():
+        if here.versions.get(package) != version:
             raise UnfitError(
                 f"Every node of the Ray cluster must have the driver's packages, but {host} has {package} "
-                f"{here.get(package)} for {version}; install the same one there."
+                f"{here.versions.get(package)} for {version}; install the same one there."
             )
+    if environment.differ(here.commit, driver.commit):
+        raise UnfitError(
+            f"Every node of the Ray cluster must have the driver's code, as its commit is what records carry, but "
+            f"{host} has commit {here.commit} for {driver.commit}; check out the same one there."
+        )

@@ -2,15 +2,18 @@
 
 import signal
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
+import torch
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, TaskCancelledError, WorkerCrashedError
 
+from harness import environment
 from harness.events import Event, Lost, Started, Stopping
 from harness.execute import UnfitError
 from harness.plan import FoldJob, Study
 from harness.ray_cluster import Cluster, on_cluster
-from harness.ray_node import Begun
+from harness.ray_node import Begun, require_fit
 from harness.stopping import Stop
 from harness.train import Trained
 from harness.work import FoldOutcome, Shortage, Workplace, record_of
@@ -129,6 +132,17 @@ def test_a_node_that_dies_costs_its_jobs_an_attempt(jobs: list[FoldJob]) -> None
     outcomes, _ = _do(script, jobs)
     assert {outcome.record.outcome for outcome in outcomes} == {"done"}
     assert not any(alone for _, alone, _ in script.attempts)
+
+
+def test_a_node_with_another_commit_or_package_is_refused_and_one_without_history_is_not() -> None:
+    here = environment.current(torch.device("cpu"))
+    node_as_driver = replace(PLACE, environment=here)
+    require_fit(node_as_driver)
+    require_fit(replace(PLACE, environment=replace(here, commit="v0.1.0")))
+    with pytest.raises(UnfitError, match=r"must have the driver's code.* for 0123456789ab; check out the same"):
+        require_fit(replace(PLACE, environment=replace(here, commit="0123456789ab")))
+    with pytest.raises(UnfitError, match=r"has pillow .* for 1\.0; install the same"):
+        require_fit(replace(PLACE, environment=replace(here, versions={**here.versions, "pillow": "1.0"})))
 
 
 def test_a_stop_takes_back_what_waits_in_ray_s_queue(jobs: list[FoldJob]) -> None:
