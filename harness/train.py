@@ -114,7 +114,7 @@ def train_fold(  # noqa: C901, PLR0912, PLR0915 the training reads top to bottom
         protocol=protocol, dataset=job.dataset, model=model, loss=loss, spec=spec, params=job.params
     )
     optimizers = {f"optimizer {number}": optimizer for number, optimizer in enumerate(optimization.optimizers)}
-    parts: dict[str, Stateful] = {"model": model, "loss": loss, **optimizers}
+    parts: dict[str, Stateful] = {"model": model, "loss": loss, **({"miner": miner} if miner else {}), **optimizers}
 
     course = checkpoint.restore(parts, device)
     if course is None:
@@ -243,4 +243,4 @@ def _loss(spec: LossSpec, job: FoldJob, num_classes: int, device: torch.device) 
         num_classes=num_classes, embedding_size=job.protocol.embedding_size, params=job.params
     )
     loss, miner = made if isinstance(made, MinedLoss) else (made, None)
-    return loss.to(device), miner
+    return loss.to(device), miner.to(device) if miner else None

@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 
 import torch
 from optuna.distributions import FloatDistribution
-from torch import Tensor
+from torch import Tensor, nn
 
 from losses import rehearsal
 from losses.elsewhere import ElsewhereTensor
 from losses.live_memory import LiveMemory
 from losses.space import centre, corners
-from losses.spec import LOSS_LR, LossSpec
+from losses.spec import LOSS_LR, LossSpec, MinedLoss
 
 MANY_CLASSES, USUAL_EMBEDDING_SIZE = 12_000, 128
 MEMORY_BOUND = 256 * 2**20
@@ -203,7 +203,7 @@ def labels_may_lie_on_another_device(spec: LossSpec) -> None:
     if torch.accelerator.is_available():
         device = torch.accelerator.current_accelerator()
         loss = rehearsal.build(spec, params)
-        rehearsal.module(loss).to(device)
+        _whole(loss).to(device)
         value, _ = rehearsal.in_float32(loss, embeddings.to(device), labels)
         _hold(
             torch.allclose(value.cpu(), expected, rtol=1e-3, atol=1e-4),
@@ -212,15 +212,15 @@ def labels_may_lie_on_another_device(spec: LossSpec) -> None:
 
 
 def a_saved_state_continues_the_training(spec: LossSpec) -> None:
-    """After some steps `state_dict` holds all that the loss knows: loaded into a new one, training goes on equally."""
+    """After some steps `state_dict` holds all that loss and miner know: loaded into new ones, training goes on."""
     params = centre(spec.space)
     loss = rehearsal.build(spec, params)
     rehearsal.train(spec, loss, params, steps=3)
     file = io.BytesIO()
-    torch.save(rehearsal.module(loss).state_dict(), file)
+    torch.save(_whole(loss).state_dict(), file)
     file.seek(0)
     resumed = rehearsal.build(spec, params, seed=99)
-    rehearsal.module(resumed).load_state_dict(torch.load(file, weights_only=True))
+    _whole(resumed).load_state_dict(torch.load(file, weights_only=True))
     value, _ = rehearsal.in_float32(loss, *rehearsal.batch(spec, seed=5))
     resumed_value, _ = rehearsal.in_float32(resumed, *rehearsal.batch(spec, seed=5))
     _hold(
@@ -287,6 +287,11 @@ def _find(promise: Callable[[LossSpec], None], spec: LossSpec) -> Finding:
     except Exception as error:  # noqa: BLE001 a plug-in may fail in any way; the finding is the record of it
         return Finding(title(promise), False, f"The loss raised {type(error).__name__}: {error}")
     return Finding(title(promise), True, inspect.getdoc(promise) or "")
+
+
+def _whole(loss: nn.Module | MinedLoss) -> nn.ModuleList:
+    """Give the loss with its miner, if it has one: what has a state and lies on a device."""
+    return nn.ModuleList(loss if isinstance(loss, MinedLoss) else (loss,))
 
 
 def _points(spec: LossSpec) -> Iterator[Mapping[str, Any]]:

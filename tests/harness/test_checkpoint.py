@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pytorch_metric_learning.losses import ContrastiveLoss
+from pytorch_metric_learning.utils.loss_and_miner_utils import get_all_pairs_indices
 from torch import Tensor, nn
 
 from harness import checkpoint as checkpoints
@@ -26,7 +28,7 @@ from harness.plugins import LOSSES
 from harness.schedule import Recorded
 from harness.train import StoppedError, Subset, Trained, train_fold
 from harness.work import Workplace, _origin, _seed_global_generators, perform
-from losses.spec import LossSpec
+from losses.spec import LossSpec, MinedLoss
 from protocols.protocol import PerDataset
 from results.record import Stage
 from tests.harness.conftest import any_params
@@ -98,6 +100,33 @@ def test_a_training_stopped_at_any_iteration_ends_with_the_same_bits(
     with pytest.raises(StoppedError):
         _train(job, tiny_images, path, iterations=iterations)
     _same(_train(job, tiny_images, path), _train(job, tiny_images))
+
+
+class EverySecondBatchHalved(nn.Module):
+    """A miner that counts its batches."""
+
+    calls: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        self.calls += 1
+        pairs = get_all_pairs_indices(labels)
+        return tuple(indices[:: 2 if self.calls % 2 else 1] for indices in pairs)
+
+
+def test_a_miner_goes_on_with_its_state(job: FoldJob, tiny_images: ImageSet, tmp_path: Path) -> None:
+    def build(num_classes: int, embedding_size: int, *, pos_margin: float, neg_margin: float) -> MinedLoss:
+        return MinedLoss(ContrastiveLoss(pos_margin, neg_margin), EverySecondBatchHalved())
+
+    spec = replace(LOSSES.find("contrastive"), build=build)
+    job = replace(job, loss="contrastive", params={"pos_margin": 0.0, "neg_margin": 0.5})
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(StoppedError):
+        _train(job, tiny_images, path, iterations=5, spec=spec)
+    _same(_train(job, tiny_images, path, spec=spec), _train(job, tiny_images, spec=spec))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, normalize
 from harness.plugins import LOSSES
 from losses import contract, rehearsal
 from losses.left_out import LEFT_OUT
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec, MinedLoss
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
@@ -141,6 +141,39 @@ class Forgetful(Sound):
         return terms.mean() / self.calls
 
 
+class WeighedByItsMiner(Sound):
+    def forward(self, embeddings: Tensor, labels: Tensor, indices_tuple: Any = None) -> Tensor:
+        weight: Tensor = indices_tuple
+        return super().forward(embeddings, labels) * weight
+
+
+class CountingMiner(nn.Module):
+    """Gives every batch less weight than the one before."""
+
+    calls: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        self.calls += 1
+        return 1 / self.calls
+
+
+class ForgetfulMiner(CountingMiner):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()), persistent=False)
+
+
+def mined(miner: type[nn.Module]) -> LossSpec:
+    def build(num_classes: int, embedding_size: int, *, temperature: float) -> MinedLoss:
+        return MinedLoss(WeighedByItsMiner(num_classes, embedding_size, temperature), miner())
+
+    return spec_of(Sound, build=build)
+
+
 class Quadratic(Sound):
     def reduce(self, embeddings: Tensor, terms: Tensor) -> Tensor:
         return terms.mean() + 1e-6 * (self.proxies @ self.proxies.t()).relu().mean()
@@ -212,13 +245,15 @@ BROKEN = [
     (contract.labels_may_have_any_integer_type, spec_of(Int64Only), "got Short"),
     (contract.labels_may_lie_on_another_device, spec_of(SameDeviceOnly), "not on the embeddings' device"),
     (contract.a_saved_state_continues_the_training, spec_of(Forgetful), "registered buffers"),
+    (contract.a_saved_state_continues_the_training, mined(ForgetfulMiner), "registered buffers"),
     (contract.memory_stays_within_the_bound_for_many_classes, spec_of(Quadratic), "12000 classes"),
     (contract.training_keeps_finite, spec_of(Explosive), "step 6"),
 ]
 
 
 def test_a_strangers_sound_loss_keeps_the_contract() -> None:
-    assert [finding for finding in contract.check(spec_of(Sound)) if not finding.ok] == []
+    for spec in (spec_of(Sound), mined(CountingMiner)):
+        assert [finding for finding in contract.check(spec) if not finding.ok] == []
 
 
 @pytest.mark.filterwarnings("ignore:std\\(\\)")  # of one image, which is what one of the broken losses does
