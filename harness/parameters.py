@@ -95,7 +95,7 @@ def _value(name: str, distribution: BaseDistribution, text: str) -> Value:
     number = _number(text)
     if number is None:
         raise ValueError(f"{name} must be a number, but got {text!r}.")
-    return int(number) if isinstance(distribution, IntDistribution) and number == int(number) else number
+    return int(number) if isinstance(distribution, IntDistribution) and number.is_integer() else number
 
 
 def _number(text: str) -> float | None:

@@ -96,7 +96,8 @@ def test_a_wrong_assignment_is_one_sentence(assignment: str, sentence: str) -> N
     assert str(caught.value).startswith(sentence)
 
 
-def test_a_fractional_value_of_a_whole_number_is_refused() -> None:
-    chosen = read(["proxies_per_class=2.5"], [MPA])["multi_proxy_anchor"]
-    with pytest.raises(ValueError, match="proxies_per_class=2.5 of loss 'multi_proxy_anchor' must lie in"):
+@pytest.mark.parametrize("value", ["2.5", "inf", "nan"])
+def test_a_value_that_is_no_whole_number_is_refused_where_one_must_be(value: str) -> None:
+    chosen = read([f"proxies_per_class={value}"], [MPA])["multi_proxy_anchor"]
+    with pytest.raises(ValueError, match=f"proxies_per_class={value} of loss 'multi_proxy_anchor' must lie in"):
         given(MPA, TRADITIONAL_MPA, "cub200", chosen)
