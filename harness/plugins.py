@@ -1,11 +1,11 @@
 """The one door by which losses, datasets and trunks enter: entry points, ours and a stranger's alike."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, NamedTuple, TypeVar
 
 from losses.spec import LossSpec
+from protocols.suggestion import did_you_mean
 
 T = TypeVar("T")
 
@@ -40,8 +40,7 @@ class Kind(Generic[T]):
         """
         claims = [entry for entry in entry_points(group=self.group) if entry.name == name]
         if not claims:
-            close = get_close_matches(name, self.names(), n=1, cutoff=0.5)
-            hint = f"Did you mean {close[0]!r}?" if close else f"See them all with: mlrc list {self.plural}"
+            hint = did_you_mean(name, self.names(), f"See them all with: mlrc list {self.plural}")
             raise LookupError(f"No {self.noun} named {name!r}. {hint}")
         owners = sorted({_owner(claim) for claim in claims})
         if len(owners) > 1:

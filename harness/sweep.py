@@ -5,7 +5,6 @@ Sweep + dataset → Comparison (one study per point) + SweepRecord (which point 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from harness.plan import digest
 from harness.plugins import LOSSES
 from losses.spec import LossSpec
 from protocols.protocol import Protocol
+from protocols.suggestion import did_you_mean
 from protocols.sweeps import Choice, Sweep
 from results.record import SweepPoint, SweepRecord
 
@@ -151,8 +151,7 @@ def _sorted(
             changes.append(text)
         else:
             known = sorted({*of_loss, *FIELDS} - set(FORBIDDEN))
-            close = get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"Did you mean {close[0]!r}?" if close else f"The parameters are {', '.join(of_loss) or 'none'}."
+            hint = did_you_mean(name, known, f"The parameters are {', '.join(of_loss) or 'none'}.")
             raise ValueError(
                 f"{name!r} must be a parameter of loss {spec.name!r} or a field of protocol {protocol.parent!r} to be "
                 f"varied, but is neither. {hint}"

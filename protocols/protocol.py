@@ -4,11 +4,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
-from difflib import get_close_matches
 from math import inf, isfinite
 from typing import Any, ClassVar
 
 from protocols.field_values import PerDataset, as_json, each, in_order, numbers, of, parse, short
+from protocols.suggestion import did_you_mean
 
 __all__ = ["PerDataset", "Protocol", "digest_of", "of"]
 
@@ -217,8 +217,7 @@ class Protocol:
         """
         for name in changes:
             if name in ("name", "version") or name not in _FIELDS:
-                close = get_close_matches(name, _FIELDS, n=1, cutoff=0.5)
-                hint = f"Did you mean {close[0]!r}?" if close else f"The fields are {', '.join(sorted(_FIELDS))}."
+                hint = did_you_mean(name, _FIELDS_IN_ORDER, f"The fields are {', '.join(sorted(_FIELDS))}.")
                 raise ValueError(f"Protocol {self.name!r} has no field {name!r} to set. {hint}")
         origin = self._origin or self
         varied = replace(self, **{name: in_order(value, getattr(origin, name)) for name, value in changes.items()})

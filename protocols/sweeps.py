@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+
+from protocols.suggestion import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +236,5 @@ def find(name: str) -> Sweep:
     """Give the sweep of that name; raises `LookupError` where there is none."""
     if name in SWEEPS:
         return SWEEPS[name]
-    close = get_close_matches(name, SWEEPS, n=1, cutoff=0.5)
-    hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(SWEEPS)}."
+    hint = did_you_mean(name, SWEEPS, f"There are {', '.join(SWEEPS)}.")
     raise LookupError(f"No sweep named {name!r}. {hint}")
