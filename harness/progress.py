@@ -15,7 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from harness.drive import StudyState, Until
 from harness.events import Event, Lost, Stopping, Validated
-from harness.plan import FoldJob, Study, rules
+from harness.labels import labels
+from harness.plan import FoldJob, rules
 from results.record import UNTRAINED, FoldRecord, RunRecord
 
 
@@ -112,22 +113,6 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bars.stop()
-
-
-def labels(studies: Sequence[Study]) -> list[str]:
-    """Name each study for people: dataset and loss, and what tells it from others of that name."""
-    found = []
-    for study in studies:
-        same = [_words(other) for other in studies if (other.dataset, other.loss) == (study.dataset, study.loss)]
-        own = [word for word in _words(study) if not all(word in words for words in same)]
-        found.append(" ".join((study.dataset, study.loss, *own)))
-    return found
-
-
-def _words(study: Study) -> list[str]:
-    given = sorted((study.params or {}).items())
-    values = (f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in given)
-    return [*study.protocol.name.split("+"), *values]
 
 
 @contextmanager

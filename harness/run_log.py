@@ -16,7 +16,8 @@ from typing import Any, Self
 
 from harness.drive import StudyState
 from harness.events import Event, Lost, Started, Stopping, Validated
-from harness.plan import FoldJob, cost
+from harness.labels import labels
+from harness.plan import FoldJob, cost, rules
 from harness.status import STATUS
 from results.record import FoldRecord, RunRecord
 
@@ -36,6 +37,7 @@ class RunLog:
     def __init__(self, runs: Path, states: Sequence[StudyState]) -> None:
         self._runs = runs
         self._states = states
+        self._labels = labels([state.study for state in states])
         self._file = (runs / LOG).open("a", encoding="utf-8", buffering=1)
         self._at_work: dict[str, dict[str, Any]] = {}
         self._recorded = 0
@@ -88,17 +90,18 @@ class RunLog:
             "begun": self._begun,
             "written": _now(),
             "recorded": self._recorded,
-            "plan": [_planned(state) for state in self._states],
+            "plan": self._plan(),
             "at_work": list(self._at_work.values()),
         }
         part = self._runs / f"{STATUS}.part"
         part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
         part.replace(self._runs / STATUS)
 
+    def _plan(self) -> list[dict[str, object]]:
+        return [_planned(state, label) for state, label in zip(self._states, self._labels, strict=True)]
+
     def __enter__(self) -> Self:
-        self._line(
-            "begun", host=socket.gethostname(), process=os.getpid(), left=[_planned(one) for one in self._states]
-        )
+        self._line("begun", host=socket.gethostname(), process=os.getpid(), left=self._plan())
         return self
 
     def __exit__(
@@ -110,10 +113,11 @@ class RunLog:
         self._file.close()
 
 
-def _planned(state: StudyState) -> dict[str, object]:
+def _planned(state: StudyState, label: str) -> dict[str, object]:
     digest, dataset, fingerprint, loss = state.study.identity
     jobs = cost(state.study)
     return {
+        "label": label,
         "dataset": dataset,
         "fingerprint": fingerprint,
         "loss": loss,
@@ -127,7 +131,9 @@ def _place(job: FoldJob | FoldRecord) -> dict[str, object]:
     return {
         "key": job.key,
         "dataset": job.dataset,
+        "fingerprint": job.fingerprint,
         "loss": job.loss,
+        "digest": rules(job.protocol) if isinstance(job, FoldJob) else job.digest,
         "params": dict(job.params),
         "stage": job.stage,
         "number": job.number,

@@ -15,8 +15,13 @@ STATUS = "status.json"
 
 
 class StudyStatus(NamedTuple):
-    """Trainings of a loss on a dataset under a protocol."""
+    """Trainings of a loss on a dataset under a protocol.
 
+    Attributes:
+        label: dataset, loss, and what tells it from the run's other studies of that loss.
+    """
+
+    label: str
     dataset: str
     loss: str
     digest: str
@@ -33,7 +38,7 @@ class Status(NamedTuple):
     Attributes:
         writer: the driver's process and host; `None` if none is at work.
         studies: of the run that was begun last in the folder.
-        at_work: the trainings at work: dataset, loss, stage, number, fold, place, attempt, since, epoch, score.
+        at_work: the trainings at work: label, dataset, loss, stage, number, fold, place, attempt, since, epoch, score.
         per_hour: trainings recorded per hour since the driver began; `None` before the first.
         time_left: at that rate.
     """
@@ -57,7 +62,7 @@ def status(runs: Path) -> Status:
         raise FileNotFoundError(f"There is no {STATUS} in {runs}; give the folder of a run with --runs.")
     told = json.loads(path.read_text(encoding="utf-8"))
     owner = writer(runs)
-    at_work = tuple(told["at_work"]) if owner else ()
+    at_work = tuple(_labelled(job, told["plan"]) for job in told["at_work"]) if owner else ()
     records = read(runs / LEDGER)
     recorded: defaultdict[Identity, list[FoldRecord]] = defaultdict(list)
     for record in records.folds.values():
@@ -86,20 +91,29 @@ def _study(
     recorded: Mapping[Identity, Sequence[FoldRecord]],
     at_work: tuple[Mapping[str, Any], ...],
 ) -> StudyStatus:
-    identity = (planned["digest"], planned["dataset"], planned["fingerprint"], planned["loss"])
-    fixed = planned.get("params")
+    identity = _identity(planned)
+    fixed = planned["params"]
     outcomes = Counter(record.outcome for record in recorded.get(identity, ()) if fixed in (None, dict(record.params)))
     return StudyStatus(
+        label=planned["label"],
         dataset=planned["dataset"],
         loss=planned["loss"],
         digest=planned["digest"],
         done=outcomes["done"],
         diverged=outcomes["diverged"],
         failed=outcomes["failed"],
-        at_work=sum(
-            (job["dataset"], job["loss"]) == (planned["dataset"], planned["loss"])
-            and fixed in (None, job.get("params"))
-            for job in at_work
-        ),
+        at_work=sum(_is_of(job, planned) for job in at_work),
         left=max(0, planned["jobs"] - outcomes.total()),
     )
+
+
+def _identity(told: Mapping[str, Any]) -> Identity:
+    return told["digest"], told["dataset"], told["fingerprint"], told["loss"]
+
+
+def _is_of(job: Mapping[str, Any], planned: Mapping[str, Any]) -> bool:
+    return _identity(job) == _identity(planned) and planned["params"] in (None, job["params"])
+
+
+def _labelled(job: Mapping[str, Any], plan: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return {**job, "label": next(planned["label"] for planned in plan if _is_of(job, planned))}

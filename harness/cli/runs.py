@@ -31,13 +31,13 @@ def status(
         content = {**found._asdict(), "studies": studies, "time_left": left}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
-    table = Table("dataset", "loss", "done", "diverged", "failed", "at work", "left", box=None, pad_edge=False)
+    table = Table("study", "done", "diverged", "failed", "at work", "left", box=None, pad_edge=False)
     for study in found.studies:
         numbers = (study.done, study.diverged, study.failed, study.at_work, study.left)
-        table.add_row(study.dataset, study.loss, *map(str, numbers))
+        table.add_row(study.label, *map(str, numbers))
     CONSOLE.print(table)
     for job in found.at_work:
-        where = f"{job['dataset']} {job['loss']}, {job['stage']} {job['number']}, fold {job['fold']}"
+        where = f"{job['label']}, {job['stage']} {job['number']}, fold {job['fold']}"
         course = f"epoch {job['epoch']}" if "epoch" in job else "begun"
         if job.get("score") is not None:
             course += f", {job['score']:.2f}"

@@ -7,8 +7,9 @@ from rich.console import Console
 
 from harness.drive import StudyState
 from harness.events import Lost
+from harness.labels import labels
 from harness.plan import Study
-from harness.progress import Display, labels
+from harness.progress import Display
 
 
 def test_a_study_alone_of_its_name_is_called_by_dataset_and_loss(study: Study) -> None:
@@ -24,8 +25,8 @@ def test_studies_of_one_loss_are_told_apart_by_what_differs(study: Study) -> Non
         replace(study, params=given, protocol=wide),
     ]
     assert labels(points) == [
-        "tiny contrastive neg_margin=0.5",
-        "tiny contrastive neg_margin=0.25",
+        "tiny contrastive embedding_size=8 neg_margin=0.5",
+        "tiny contrastive embedding_size=8 neg_margin=0.25",
         "tiny contrastive embedding_size=16 neg_margin=0.5",
     ]
 

@@ -145,6 +145,30 @@ def test_status_counts_what_is_done_at_work_and_left_and_tells_the_rate(
     assert told["studies"][0]["left"] == 18
 
 
+def test_status_tells_the_points_of_a_sweep_apart(tmp_path: Path, study: Study) -> None:
+    given = {"pos_margin": 0.0, "neg_margin": 0.5}
+    wide = study.protocol.vary({"embedding_size": 16})
+    points = [
+        replace(study, params=given),
+        replace(study, params=given, protocol=wide),
+        replace(study, params={**given, "neg_margin": 0.25}),
+    ]
+    with Ledger(tmp_path), RunLog(tmp_path, [StudyState(point, (), (), set()) for point in points]) as log:
+        for number in (1, 1, 2):
+            point = points[number]
+            job = point.jobs("final", len(log._at_work), point.params or {})[0]
+            log.told(Started(job, "worker 0 on cpu", 1))
+        log._write_status()
+        found = status(tmp_path)
+        shown = _mlrc("status", "--runs", tmp_path).stdout
+    assert [(counts.label, counts.at_work) for counts in found.studies] == [
+        ("tiny contrastive embedding_size=8 neg_margin=0.5", 0),
+        ("tiny contrastive embedding_size=16 neg_margin=0.5", 2),
+        ("tiny contrastive embedding_size=8 neg_margin=0.25", 1),
+    ]
+    assert all(shown.count(label) == count for label, count in (("=16 neg_margin=0.5", 3), ("=0.25", 2)))
+
+
 def test_status_during_a_training_without_validation_tells_its_epoch_alone(
     tmp_path: Path, study: Study, job: FoldJob
 ) -> None:
