@@ -23,7 +23,7 @@ from harness.images.cache import cached
 from harness.images.dataset import Pixels
 from harness.images.device import on_device
 from harness.parameters import space
-from harness.plan import Study, cost
+from harness.plan import Study, cost, repeats
 from harness.plugins import LOSSES
 from harness.search import propose
 from harness.train import StoppedError, Subset, embed, train_fold
@@ -67,7 +67,8 @@ class Estimate(NamedTuple):
 def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_counter) -> Estimate:
     """Say what a comparison costs at most, with so many worker processes.
 
-    Trainings that share a GPU are counted as one after the other, and no more at once than processors and jobs.
+    Trainings that share a GPU are counted as one after the other, and no more at once than processors and jobs that do
+    not wait for each other: the folds of a trial, or, where there is no search, of all repeats.
     """
     torch.set_num_threads(THREADS)
     studies = comparison.studies
@@ -97,7 +98,8 @@ def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_c
         totals = [total + value for total, value in zip(totals, row, strict=True)]
         rows.append(_row(study.loss, row, f"{step:.3f}" if trainings else "–"))
     places = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    at_once = min(workers, places if device.type == "cpu" else len(comparison.devices), protocol.folds * len(studies))
+    independent = protocol.folds * sum(map(_independent, studies))
+    at_once = min(workers, places if device.type == "cpu" else len(comparison.devices), independent)
     rows.append(_row("all", totals, ""))
     disk = needed(comparison, workers, models_kept=False)
     return Estimate(tuple(rows), totals[3] / at_once, at_once, disk)
@@ -143,6 +145,11 @@ def seconds_per_iteration(
     return statistics.median(
         later - earlier for earlier, later in zip(times[WARM_UP:], times[WARM_UP + 1 :], strict=False)
     )
+
+
+def _independent(study: Study) -> int:
+    """Give the number of trials or repeats that may be done at once; the untrained trunk's take hardly any time."""
+    return 1 if study.trials or study.loss == UNTRAINED else repeats(study)
 
 
 def _seconds_per_image(comparison: Comparison, pixels: Pixels, device: torch.device, clock: Clock) -> float:

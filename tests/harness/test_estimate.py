@@ -84,6 +84,13 @@ def test_no_more_trainings_run_at_once_than_all_studies_have_folds(compared: Com
     assert few.studies[0].protocol.folds == estimate(few, 8, clock=Ticks()).at_once == 4
 
 
+def test_without_a_search_all_repeats_of_a_study_may_run_at_once(compared: Comparison) -> None:
+    given = [replace(study, params={"pos_margin": 0.0, "neg_margin": 1.0}) for study in compared.studies[1:2]]
+    few = replace(compared, studies=(*compared.studies[:1], *given))
+    without_folds = _vary(few, folds=1, trials=0, repeats=3)
+    assert estimate(without_folds, 8, clock=Ticks()).at_once == 3 + 1
+
+
 def test_the_disk_grows_with_the_workers_that_keep_checkpoints(compared: Comparison) -> None:
     found: Sequence[Estimate] = [estimate(compared, workers, clock=Ticks()) for workers in (1, 2)]
     assert 0 < found[0].disk < found[1].disk
