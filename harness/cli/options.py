@@ -1,5 +1,6 @@
 """What the commands share: their options, the console, and how a user's mistake is told."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 
 USAGE_ERROR = 2
+TRACEBACK = "MLRC_TRACEBACK"
 CONSOLE = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 400)
 
 Dataset = Annotated[str, typer.Option(help="A name from `mlrc list datasets`.")]
@@ -94,10 +96,17 @@ def needs(package: str, option: str) -> Iterator[None]:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn what a user can get wrong into one sentence and exit status 2."""
+    """Turn what a user can get wrong into one sentence and exit status 2.
+
+    A missing key or index is a fault of this program and keeps its traceback. So does everything where the environment
+    variable `MLRC_TRACEBACK` is set, to see where a sentence comes from.
+    """
     try:
         yield
+    except (KeyError, IndexError):
+        raise
     except (LookupError, ValueError, OSError, ImportError, TypeError) as error:
-        sentence = error.args[0] if isinstance(error, LookupError) and error.args else error
-        typer.echo(f"Error: {sentence}", err=True)
+        if os.environ.get(TRACEBACK):
+            raise
+        typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(USAGE_ERROR) from None

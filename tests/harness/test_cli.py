@@ -9,10 +9,12 @@ from typing import NoReturn
 import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
+from typer import Exit
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from harness.cli import app
+from harness.cli.options import user_errors
 from losses import contract
 from losses.contrastive import SPEC
 from losses.spec import LossSpec
@@ -187,6 +189,30 @@ def test_a_wrong_word_is_one_sentence_before_any_work(
     runs = ["--runs", str(tmp_path / "runs")] if command == "run" else []
     _refused(_mlrc(command, *(word for pair in options.items() for word in pair), *runs), *parts)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "seen"),
+    [
+        ("", ValueError("a sentence"), Exit),
+        ("", LookupError("a sentence"), Exit),
+        ("1", ValueError("a sentence"), ValueError),
+        ("1", LookupError("a sentence"), LookupError),
+        ("", KeyError("key"), KeyError),
+        ("", IndexError("index"), IndexError),
+    ],
+)
+def test_a_fault_of_ours_keeps_its_traceback_and_a_sentence_can_be_traced(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: str,
+    error: Exception,
+    seen: type[Exception],
+) -> None:
+    monkeypatch.setenv("MLRC_TRACEBACK", asked)
+    with pytest.raises(seen), user_errors():
+        raise error
+    assert capsys.readouterr().err == ("Error: a sentence\n" if seen is Exit else "")
 
 
 def _run(root: Path, runs: Path, *words: str | Path, dataset: str = "glyphs", command: str = "run") -> Result:
