@@ -1,9 +1,11 @@
 """The course of a run as TensorBoard reads it, `tensorboard --logdir RUNS/tensorboard`: folds, trials, repeats.
 
-A fold's curves lie in `DATASET/LOSS DIGEST/trial 3/fold 0`, what is said of a whole study in `DATASET/LOSS DIGEST`.
+A fold's curves lie in `DATASET/LOSS DIGEST/trial 3/fold 0`, what is said of a whole study in `DATASET/LOSS DIGEST`. With
+fixed parameters, of which a sweep has several, a hash of them follows: `DATASET/LOSS DIGEST HASH`.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from harness.drive import StudyState
 from harness.events import Event, Lost, Stopping, Validated
-from harness.plan import FoldJob, rules
+from harness.plan import FoldJob, Study, digest, rules
 from results.record import FoldRecord, RunRecord
 
 FOLDER = "tensorboard"
@@ -23,10 +25,12 @@ class Scalars:
 
     Args:
         runs: folder of the run.
+        studies: of the run.
     """
 
-    def __init__(self, runs: Path) -> None:
+    def __init__(self, runs: Path, studies: Sequence[Study]) -> None:
         self._folder = runs / FOLDER
+        self._fixed = {study.identity for study in studies if study.params}
         self._folds: dict[str, SummaryWriter] = {}
         self._studies: dict[Path, SummaryWriter] = {}
 
@@ -67,15 +71,21 @@ class Scalars:
     def _fold(self, job: FoldJob) -> SummaryWriter:
         if job.key not in self._folds:
             kind = {"search": "trial", "schedule": "stage 1 of repeat"}.get(job.stage, "repeat")
-            folder = self._folder / _path(job) / f"{kind} {job.number}" / f"fold {job.fold}"
+            folder = self._folder / self._path(job) / f"{kind} {job.number}" / f"fold {job.fold}"
             self._folds[job.key] = SummaryWriter(str(folder))
         return self._folds[job.key]
 
     def _study(self, record: FoldRecord | RunRecord) -> SummaryWriter:
-        path = _path(record)
+        path = self._path(record)
         if path not in self._studies:
             self._studies[path] = SummaryWriter(str(self._folder / path))
         return self._studies[path]
+
+    def _path(self, record: FoldJob | FoldRecord | RunRecord) -> Path:
+        rules_digest = rules(record.protocol) if isinstance(record, FoldJob) else record.digest
+        fixed = (rules_digest, record.dataset, record.fingerprint, record.loss) in self._fixed
+        words = [record.loss, rules_digest, *([digest(sorted(record.params.items()))[:8]] if fixed else [])]
+        return Path(record.dataset.replace(":", "-"), " ".join(words))
 
     def _close(self, key: str) -> None:
         if key in self._folds:
@@ -89,11 +99,6 @@ class Scalars:
     ) -> None:
         for writer in (*self._folds.values(), *self._studies.values()):
             writer.close()
-
-
-def _path(record: FoldJob | FoldRecord | RunRecord) -> Path:
-    digest = rules(record.protocol) if isinstance(record, FoldJob) else record.digest
-    return Path(record.dataset.replace(":", "-"), f"{record.loss} {digest}")
 
 
 def _write(writer: SummaryWriter, tag: str, value: float, step: int) -> None:

@@ -67,7 +67,7 @@ def carry_out(
             if effort.tensorboard:
                 with needs("tensorboard", "--tensorboard"):
                     from harness.scalars import Scalars
-                listeners.append(stack.enter_context(Scalars(runs)))
+                listeners.append(stack.enter_context(Scalars(runs, comparison.studies)))
             elsewhere = None
             if effort.ray:
                 with needs("ray", "--ray"):

@@ -32,7 +32,7 @@ def test_the_curves_of_folds_trials_and_repeats_are_those_of_the_ledger(
     tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
     told: list[Event] = []
-    with Scalars(tmp_path) as scalars:
+    with Scalars(tmp_path, [study]) as scalars:
 
         def tell(event: Event) -> None:
             told.append(event)
@@ -59,8 +59,10 @@ def test_the_curves_of_folds_trials_and_repeats_are_those_of_the_ledger(
         assert_allclose(curves[f"test, {setting}/P@1"], scores, rtol=1e-6)
 
 
-def test_a_training_that_goes_on_after_its_process_died_has_one_curve(tmp_path: Path, job: FoldJob) -> None:
-    with Scalars(tmp_path) as scalars:
+def test_a_training_that_goes_on_after_its_process_died_has_one_curve(
+    tmp_path: Path, study: Study, job: FoldJob
+) -> None:
+    with Scalars(tmp_path, [study]) as scalars:
         scalars.told(Validated(job, 0, 10.0, float("nan")))
         scalars.told(Validated(job, 2, 20.0, 0.5))
         scalars.told(Lost(job, "its process died"))
@@ -74,10 +76,10 @@ def test_a_training_that_goes_on_after_its_process_died_has_one_curve(tmp_path: 
 
 
 def test_a_training_without_validation_has_a_loss_alone_and_stages_have_folders_of_their_own(
-    tmp_path: Path, job: FoldJob
+    tmp_path: Path, study: Study, job: FoldJob
 ) -> None:
     on_test = replace(job.protocol, epoch_choice="best_on_test", validation_fraction=0.0, folds=1, trials=0)
-    with Scalars(tmp_path) as scalars:
+    with Scalars(tmp_path, [study]) as scalars:
         scalars.told(Validated(replace(job, stage="schedule"), 1, 10.0, 0.5))
         scalars.told(Validated(replace(job, stage="final"), 1, float("nan"), 0.25))
         scalars.told(Validated(replace(job, stage="final", protocol=on_test), 1, 30.0, 0.125))
@@ -87,6 +89,16 @@ def test_a_training_without_validation_has_a_loss_alone_and_stages_have_folders_
         {"training/loss": [(1, 0.25)]},
         {"validation/MAP@R": [(1, 10.0)], "training/loss": [(1, 0.5)]},
     ]
+
+
+def test_the_points_of_a_sweep_over_a_parameter_have_curves_of_their_own(tmp_path: Path, study: Study) -> None:
+    margins = {0.5: 10.0, 0.25: 20.0}
+    points = [replace(study, params={"pos_margin": 0.0, "neg_margin": margin}) for margin in margins]
+    with Scalars(tmp_path, points) as scalars:
+        for point, score in zip(points, margins.values(), strict=True):
+            scalars.told(Validated(point.jobs("final", 0, point.params or {})[0], 1, score, 0.5))
+    found = [_read(path.parent)["validation/MAP@R"] for path in (tmp_path / FOLDER).rglob("*tfevents*")]
+    assert sorted(found) == [[(1, 10.0)], [(1, 20.0)]]
 
 
 def test_a_missing_package_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
