@@ -91,11 +91,11 @@ def _study(
     recorded: Mapping[Identity, Sequence[FoldRecord]],
     at_work: tuple[Mapping[str, Any], ...],
 ) -> StudyStatus:
-    identity = _identity(planned)
-    fixed = planned["params"]
+    identity = (planned["digest"], planned["dataset"], planned["fingerprint"], planned["loss"])
+    fixed = planned.get("params")
     outcomes = Counter(record.outcome for record in recorded.get(identity, ()) if fixed in (None, dict(record.params)))
     return StudyStatus(
-        label=planned["label"],
+        label=_label(planned),
         dataset=planned["dataset"],
         loss=planned["loss"],
         digest=planned["digest"],
@@ -107,13 +107,15 @@ def _study(
     )
 
 
-def _identity(told: Mapping[str, Any]) -> Identity:
-    return told["digest"], told["dataset"], told["fingerprint"], told["loss"]
-
-
 def _is_of(job: Mapping[str, Any], planned: Mapping[str, Any]) -> bool:
-    return _identity(job) == _identity(planned) and planned["params"] in (None, job["params"])
+    names = ("digest", "dataset", "fingerprint", "loss")
+    same = all(job.get(name, planned[name]) == planned[name] for name in names)  # older drivers wrote less of a job
+    return same and planned.get("params") in (None, job.get("params"))
 
 
 def _labelled(job: Mapping[str, Any], plan: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    return {**job, "label": next(planned["label"] for planned in plan if _is_of(job, planned))}
+    return {**job, "label": next(_label(planned) for planned in plan if _is_of(job, planned))}
+
+
+def _label(planned: Mapping[str, Any]) -> str:
+    return str(planned.get("label", f"{planned['dataset']} {planned['loss']}"))
