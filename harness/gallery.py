@@ -89,6 +89,8 @@ def of_run(
 ) -> list[Gallery]:
     """Give the gallery of the first fold model and that of the concatenation, with the same queries.
 
+    Where a repeat has one model there is one gallery, of that model.
+
     Args:
         run: the repeat; its key seeds the choice among equals.
         folds: test embeddings of its fold models, `(test images, dim)`.
@@ -99,9 +101,14 @@ def of_run(
     labels = images.labels[test]
     asks = np.ones(len(test), dtype=bool) if images.queries is None else images.queries[test]
     answers = np.ones(len(test), dtype=bool) if images.queries is None else ~images.queries[test]
-    models = {"fold 0": concatenate(folds[:1]), "concatenation": concatenate(folds)}
+    concatenation = concatenate(folds)
+    if len(folds) > 1:
+        models = {"fold 0": concatenate(folds[:1]), "concatenation": concatenation}
+    else:
+        models = {"the one model": concatenation}
     precision = {name: _average_precision(model, labels, asks, answers) for name, model in models.items()}
-    chosen = choose(precision["concatenation"], seed=int(run.key, 16))
+    (*_, of_all) = precision.values()
+    chosen = choose(of_all, seed=int(run.key, 16))
     return [
         Gallery(
             dataset=dataset,

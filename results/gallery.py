@@ -42,7 +42,7 @@ class Gallery:
 
     Attributes:
         dataset: with `digest` and `loss`, what it belongs to.
-        model: such as `fold 0 of repeat 0`, or `concatenation of repeat 0`.
+        model: such as `fold 0 of repeat 0`, `concatenation of repeat 0` or `the one model of repeat 0`.
     """
 
     dataset: str

@@ -59,6 +59,16 @@ def test_the_gallery_is_of_one_fold_model_and_of_the_concatenation_with_the_same
     assert all(len(query.neighbours) == NEIGHBOURS for query in joined.queries)
 
 
+def test_a_repeat_with_one_model_has_one_gallery(
+    run: RunRecord, images: ImageSet, folds: list[NDArray[np.float32]]
+) -> None:
+    (only,) = of_run(run, folds[:1], images, dataset="tiny")
+    assert only.model == "the one model of repeat 0"
+    precision = retrieval(concatenate(folds[:1]), images.labels[TEST]).per_query["MAP@R"] * 100
+    best = [query.average_precision for query in only.queries if query.kind == "best"]
+    assert best == pytest.approx(sorted(precision)[: -QUERIES_PER_KIND - 1 : -1])
+
+
 def test_average_precision_and_neighbours_are_those_of_the_metrics(
     run: RunRecord, images: ImageSet, folds: list[NDArray[np.float32]]
 ) -> None:
