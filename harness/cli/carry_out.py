@@ -99,7 +99,7 @@ def carry_out(
         except OSError as error:
             if not is_full(error):
                 raise
-            typer.echo(f"Error: {shortage(comparison, runs, means.workers, models=save_models)}", err=True)
+            typer.echo(f"Error: {shortage(comparison, runs, means.workers, models_kept=save_models)}", err=True)
             raise typer.Exit(DISK_FULL) from None
     if mirror and mirror.failure:
         typer.echo(f"The storage broke ({mirror.failure}); catch up with: mlrc export-optuna --runs {runs}", err=True)

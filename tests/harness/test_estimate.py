@@ -11,8 +11,11 @@ from typer.testing import CliRunner
 from harness import comparison as comparisons
 from harness.cli import app
 from harness.comparison import Comparison, prepare
+from harness.disk import LEDGER_LINE, needed
 from harness.estimate import Estimate, estimate
 from harness.images.dataset import ImageSet
+from harness.plan import repeats
+from harness.trunks.catalogue import find_trunk
 from harness.work import split
 from protocols.protocol import Protocol
 from tests.harness.conftest import SpyPixels
@@ -89,6 +92,14 @@ def test_without_a_search_all_repeats_of_a_study_may_run_at_once(compared: Compa
     few = replace(compared, studies=(*compared.studies[:1], *given))
     without_folds = _vary(few, folds=1, trials=0, repeats=3)
     assert estimate(without_folds, 8, clock=Ticks()).at_once == 3 + 1
+
+
+def test_the_disk_holds_the_features_of_the_untrained_trunk_for_as_long_as_it_is_scored(compared: Comparison) -> None:
+    alone = replace(compared, studies=compared.studies[:1])
+    (study,) = alone.studies
+    embeddings = len(alone.test) * find_trunk(study.protocol.trunk).features * 4
+    trainings = study.protocol.folds * repeats(study)
+    assert needed(alone, 0, models_kept=False) == trainings * (embeddings + LEDGER_LINE)
 
 
 def test_the_disk_grows_with_the_workers_that_keep_checkpoints(compared: Comparison) -> None:
