@@ -1,7 +1,7 @@
 """The course of a run as TensorBoard reads it, `tensorboard --logdir RUNS/tensorboard`: folds, trials, repeats.
 
-A fold's curves lie in `DATASET/LOSS DIGEST/trial 3/fold 0`, what is said of a whole study in `DATASET/LOSS DIGEST`. With
-fixed parameters, of which a sweep has several, a hash of them follows: `DATASET/LOSS DIGEST HASH`.
+A fold's curves lie in `DATASET/LOSS DIGEST/trial 3/fold 0`, what is said of a whole study in `DATASET/LOSS DIGEST`.
+With fixed parameters, of which a sweep has several, a hash of them follows: `DATASET/LOSS DIGEST HASH`.
 """
 
 import math

@@ -1,7 +1,8 @@
 """The job border: one `FoldJob` in, one `FoldOutcome` out, whatever happens in between; the same in every executor.
 
-Test images are read here and nowhere else, after training, and in no job of the search. A protocol that chooses the
-epoch on the test set, and none but it, is given them during the training of its final models, too.
+Of all that scores come from, test images are read here and nowhere else (`harness.gallery` reads them to show some in the
+report), after training, and in no job of the search. A protocol that chooses the epoch on the test set, and none but it,
+is given them during the training of its final models, too.
 """
 
 import json
@@ -54,7 +55,7 @@ class Workplace:
         environment: that its records carry.
         runs: folder of the run, for checkpoints and logs; `None` keeps neither.
         share: of the device that a job has.
-        save_models: whether the outcomes of the final stage carry the weights of the best validation.
+        save_models: whether the outcomes of the final stage carry the weights that were scored.
     """
 
     roots: Mapping[str, tuple[str, Path]]
@@ -87,7 +88,7 @@ class FoldOutcome(NamedTuple):
     Attributes:
         record: its ledger line.
         embeddings: `(test images, dim)`, outside the search.
-        weights: the model of the best validation in safetensors' format, where it was asked for.
+        weights: the model that gave the embeddings in safetensors' format, where it was asked for.
         shortage: of what the machine had too little, if that is why it failed.
     """
 

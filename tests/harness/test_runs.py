@@ -16,7 +16,7 @@ from harness.execute import Execute, in_this_process
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.run_log import LOG, RunLog
-from harness.status import status
+from harness.status import STATUS, status
 from harness.work import FoldOutcome, Workplace
 from results.ledger import LEDGER, Ledger, read
 from results.record import Outcome, RetryRecord
@@ -167,6 +167,18 @@ def test_status_tells_the_points_of_a_sweep_apart(tmp_path: Path, study: Study) 
         ("tiny contrastive embedding_size=8 neg_margin=0.25", 1),
     ]
     assert all(shown.count(label) == count for label, count in (("=16 neg_margin=0.5", 3), ("=0.25", 2)))
+
+
+def test_status_reads_what_an_older_driver_wrote_less_of(tmp_path: Path, study: Study, job: FoldJob) -> None:
+    with Ledger(tmp_path), RunLog(tmp_path, [StudyState(study, (), (), set())]) as log:
+        log.told(Started(job, "worker 0 on cpu", 1))
+        log._write_status()
+        told = json.loads((tmp_path / STATUS).read_text())
+        del told["plan"][0]["label"], told["at_work"][0]["digest"], told["at_work"][0]["fingerprint"]
+        (tmp_path / STATUS).write_text(json.dumps(told))
+        found = status(tmp_path)
+    assert [(counts.label, counts.at_work) for counts in found.studies] == [("tiny contrastive", 1)]
+    assert found.at_work[0]["label"] == "tiny contrastive"
 
 
 def test_status_during_a_training_without_validation_tells_its_epoch_alone(
