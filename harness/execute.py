@@ -1,4 +1,4 @@
-"""Who does the jobs: this process, or several worker processes. Both keep one contract, `Execute`.
+"""Who does the jobs: worker processes here, or a cluster (`harness.ray_cluster`). Both keep one contract, `Execute`.
 
 `execute(jobs)` starts jobs as places become free and yields each outcome as it comes. It iterates `jobs` anew after
 every outcome that the caller has taken in, so `jobs` may be a live view that by then offers more; each starts once.
@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from harness.crew import Crew, Place, next_job
-from harness.events import OnEvent, Started, Validated
+from harness.crew import Crew, Place
+from harness.events import OnEvent
 from harness.plan import FoldJob
 from harness.stopping import Stop
-from harness.train import StoppedError
-from harness.work import FoldOutcome, Workplace, perform
+from harness.work import FoldOutcome, Workplace
 
 Execute = Callable[[Iterable[FoldJob]], Iterator[FoldOutcome]]
 
@@ -49,26 +48,6 @@ class Hands(Protocol):
     def dismiss(self) -> None:
         """End what is at work at once."""
         ...
-
-
-def in_this_process(workplace: Workplace, on_event: OnEvent, stop: Stop | None = None) -> Execute:
-    """Do one job after the other, here."""
-    asked = stop or Stop()
-
-    def execute(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
-        started: set[str] = set()
-        while not asked() and (job := next_job(jobs, started)):
-            on_event(Started(job, workplace.device, 1))
-
-            def told(epoch: int, score: float, loss: float, job: FoldJob = job) -> None:
-                on_event(Validated(job, epoch, score, loss))
-
-            try:
-                yield perform(job, workplace, told, asked)
-            except StoppedError:
-                return
-
-    return execute
 
 
 def in_processes(

@@ -22,7 +22,6 @@ from typer.testing import CliRunner
 
 from harness import canary, conduct
 from harness.cli import app
-from harness.execute import in_this_process
 from harness.images.dataset import DATASETS, ArrayPixels, Dataset, ImageSet
 from harness.plugins import Kind
 from harness.trunks import small_conv
@@ -30,6 +29,7 @@ from protocols.catalogue import PROTOCOLS
 from protocols.datasets.facts import DatasetFacts
 from protocols.protocol import Protocol
 from protocols.quick import QUICK
+from tests.harness.in_this_process import in_this_process
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("**/README.md")])

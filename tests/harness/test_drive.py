@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.drive import Frontier, trial_score
-from harness.execute import Execute, in_this_process
+from harness.execute import Execute
 from harness.final import EmbeddingFiles
 from harness.images.dataset import ImageSet
 from harness.metrics import retrieval
@@ -23,6 +23,7 @@ from results.record import FoldRecord, Outcome, Record, RunRecord
 from results.report import write_report
 from tests.harness.conftest import SpyPixels, any_params
 from tests.harness.driving import driven, states_of
+from tests.harness.in_this_process import in_this_process
 
 
 class KilledError(Exception):

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.plan import Study
 from harness.plugins import LOSSES
 from harness.work import Workplace
 from protocols.protocol import Protocol
 from tests.harness.driving import driven
+from tests.harness.in_this_process import in_this_process
 
 
 def test_every_registered_loss_gets_a_row_or_a_recorded_reason(

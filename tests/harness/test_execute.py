@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.events import Event, Lost, Started, Stopping, Validated
-from harness.execute import in_processes, in_this_process
+from harness.execute import in_processes
 from harness.images.glyphs import DATASET
 from harness.plan import FoldJob, Study
 from harness.stopping import Stop
@@ -19,6 +19,7 @@ from harness.worker import Death, Worker
 from protocols.protocol import PerDataset
 from protocols.quick import QUICK
 from tests.harness.conftest import ENVIRONMENT
+from tests.harness.in_this_process import in_this_process
 
 SMALL = QUICK.vary(
     {"embedding_size": 8, "batch_size": 8, "iterations_per_epoch": 1, "max_epochs": 1, "cut": PerDataset("official")}

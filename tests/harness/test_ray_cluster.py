@@ -19,13 +19,14 @@ from harness.comparison import Comparison, prepare
 from harness.conduct import Means, conduct
 from harness.drive import StudyState
 from harness.events import Event, Lost, Started, Stopping, Validated
-from harness.execute import UnfitError, in_this_process
+from harness.execute import UnfitError
 from harness.ray_cluster import connected, on_cluster
 from harness.stopping import Stop
 from protocols.quick import QUICK
 from results.ledger import Ledger
 from results.record import FoldRecord, RunRecord
 from results.report import write_report
+from tests.harness.in_this_process import in_this_process
 
 SMALL = QUICK.set(
     [

@@ -12,7 +12,7 @@ from harness import reporting
 from harness.cli import app
 from harness.drive import StudyState, trial_score
 from harness.events import Lost, Started, Stopping, Validated
-from harness.execute import Execute, in_this_process
+from harness.execute import Execute
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.run_log import LOG, RunLog
@@ -21,6 +21,7 @@ from harness.work import FoldOutcome, Workplace
 from results.ledger import LEDGER, Ledger, read
 from results.record import Outcome, RetryRecord
 from tests.harness.driving import drive_on, states_of
+from tests.harness.in_this_process import in_this_process
 
 
 def _mlrc(*words: str | Path) -> Result:

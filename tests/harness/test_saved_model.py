@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.saved_model import load
@@ -18,6 +17,7 @@ from harness.work import FoldOutcome, Workplace, split
 from protocols.protocol import PerDataset
 from tests.harness.conftest import any_params
 from tests.harness.driving import driven
+from tests.harness.in_this_process import in_this_process
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from harness.cli import app
 from harness.drive import trial_score
 from harness.events import Event, Lost, Validated
-from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.scalars import FOLDER, Scalars
 from harness.work import Workplace
 from tests.harness.driving import driven
+from tests.harness.in_this_process import in_this_process
 
 Points = list[tuple[int, float]]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness import scorer as scorers
-from harness.execute import Execute, UnfitError, in_this_process
+from harness.execute import Execute, UnfitError
 from harness.final import EmbeddingFiles
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
@@ -17,6 +17,7 @@ from harness.work import FoldOutcome, Workplace, task
 from results.ledger import LEDGER, read
 from tests.harness.conftest import ENVIRONMENT
 from tests.harness.driving import driven
+from tests.harness.in_this_process import in_this_process
 
 
 def _told(runs: Path, study: Study, images: ImageSet, execute: Execute) -> list[str]:

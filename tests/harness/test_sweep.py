@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from harness import batches, comparison, sweep
-from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.sweep import Planned
 from harness.work import Workplace
@@ -20,6 +19,7 @@ from results.ledger import LEDGER, Ledger, read
 from results.record import FoldRecord, RunRecord
 from results.sweep_report import write_sweeps
 from tests.harness.driving import driven
+from tests.harness.in_this_process import in_this_process
 
 Plan = Callable[..., Planned]
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness import work
 from harness.comparison import Comparison, prepare
-from harness.execute import Execute, in_this_process
+from harness.execute import Execute
 from harness.images.dataset import ArrayPixels, ImageSet, open_dataset
 from harness.parameters import given
 from harness.plan import FoldJob, Study
@@ -25,6 +25,7 @@ from results.ledger import LEDGER, Ledger, Records, read
 from results.record import Stage
 from tests.harness.conftest import SpyPixels
 from tests.harness.driving import drive_on, states_of
+from tests.harness.in_this_process import in_this_process
 
 TRADITIONAL = [name for name in PROTOCOLS if name.startswith("traditional")]
 PAPER_LOSS = {

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from harness import work
-from harness.execute import in_this_process
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, cost
 from harness.schedule import recorded
@@ -17,6 +16,7 @@ from harness.work import FoldOutcome, Workplace, split
 from results.evidence import gather
 from results.record import Stage
 from tests.harness.conftest import SpyPixels
+from tests.harness.in_this_process import in_this_process
 from tests.harness.test_traditional import on_tiny, small, study_of, watched
 
 

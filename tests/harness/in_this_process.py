@@ -1,0 +1,31 @@
+"""An executor without worker processes, so that tests can count, break and patch what a job does."""
+
+from collections.abc import Iterable, Iterator
+
+from harness.crew import next_job
+from harness.events import OnEvent, Started, Validated
+from harness.execute import Execute
+from harness.plan import FoldJob
+from harness.stopping import Stop
+from harness.train import StoppedError
+from harness.work import FoldOutcome, Workplace, perform
+
+
+def in_this_process(workplace: Workplace, on_event: OnEvent, stop: Stop | None = None) -> Execute:
+    """Do one job after the other, here."""
+    asked = stop or Stop()
+
+    def execute(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
+        started: set[str] = set()
+        while not asked() and (job := next_job(jobs, started)):
+            on_event(Started(job, workplace.device, 1))
+
+            def told(epoch: int, score: float, loss: float, job: FoldJob = job) -> None:
+                on_event(Validated(job, epoch, score, loss))
+
+            try:
+                yield perform(job, workplace, told, asked)
+            except StoppedError:
+                return
+
+    return execute
