@@ -37,8 +37,9 @@ def shortage(comparison: Comparison, runs: Path, workers: int, *, models_kept: b
     free = shutil.disk_usage(runs).free
     whole = megabytes(needed(comparison, workers, models_kept=models_kept))
     return (
-        f"The disk of {runs} is full: {megabytes(free)} are free, and the whole run takes up to {whole} there. Make room, "
-        "or move the folder and give it with --runs; the same command then goes on, and nothing that is recorded is lost."
+        f"The disk of {runs} is full: {megabytes(free)} are free, and the whole run takes up to {whole} there. "
+        "Make room, or move the folder and give it with --runs; the same command then goes on, and nothing that is "
+        "recorded is lost."
     )
 
 

@@ -1,8 +1,8 @@
 """The job border: one `FoldJob` in, one `FoldOutcome` out, whatever happens in between; the same in every executor.
 
-Of all that scores come from, test images are read here and nowhere else (`harness.gallery` reads them to show some in the
-report), after training, and in no job of the search. A protocol that chooses the epoch on the test set, and none but it,
-is given them during the training of its final models, too.
+For scores, test images are read here and nowhere else, after training, and in no job of the search. A protocol that
+chooses the epoch on the test set, and none but it, is given them during the training of its final models, too. Beside
+this, `harness.gallery` reads them for the report, when all is scored.
 """
 
 import json
