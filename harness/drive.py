@@ -7,8 +7,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Literal
 
-import numpy as np
-
 from harness.execute import Execute
 from harness.final import EmbeddingFiles, write_per_class
 from harness.parameters import space
@@ -18,10 +16,11 @@ from harness.saved_model import ModelFiles
 from harness.schedule import Recorded, recorded
 from harness.score import Task
 from harness.scorer import Scorer
-from harness.search import DIVERGED_SCORE, Trial, best, propose
+from harness.search import Trial, best, propose
 from harness.work import FoldOutcome, checkpoint_path
 from protocols.catalogue import PROTOCOLS
 from protocols.protocol import Protocol
+from results.evidence import trial_score
 from results.ledger import Ledger
 from results.record import UNTRAINED, Environment, FoldRecord, Identity, ProtocolRecord, RunRecord, Stage
 
@@ -157,13 +156,6 @@ class StudyState:
         if recorded is not None:
             return recorded
         return propose(self._space, self.history, seed=self.study.seed, startup=self.study.protocol.startup_trials)
-
-
-def trial_score(folds: Iterable[FoldRecord]) -> float:
-    """Give the mean of the folds' best validation scores, percent; 0 as soon as one of them diverged or failed."""
-    scores = [record.best_score if record.outcome == "done" else None for record in folds]
-    known = [score for score in scores if score is not None]
-    return float(np.mean(known)) if len(known) == len(scores) else DIVERGED_SCORE
 
 
 class Frontier:

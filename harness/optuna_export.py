@@ -16,11 +16,12 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from harness.drive import StudyState, trial_score
+from harness.drive import StudyState
 from harness.events import Event
 from harness.parameters import tried
 from harness.plugins import LOSSES
 from harness.search import silent_optuna
+from results.evidence import trial_score
 from results.ledger import Records
 from results.record import FoldRecord, RunRecord
 

@@ -19,9 +19,6 @@ from threadpoolctl import threadpool_limits
 
 from harness.plan import Params, Value, digest
 
-DIVERGED_SCORE = 0.0
-"""Of a trial in which a fold diverged or failed, as in the Reality Check's search."""
-
 
 class Trial(NamedTuple):
     """A finished trial: its parameters, and the mean over the folds of the best validation score, percent."""

@@ -122,8 +122,9 @@ def _galleries(galleries: Sequence[Gallery]) -> str:
     if not galleries:
         return ""
     told = (
-        "Test queries with the highest, the median and the lowest average precision in the concatenation, and their "
-        "nearest neighbours. Solid frame and ✓: of the query's class; dashed frame and ✗: of another."
+        "Test queries with the highest, the median and the lowest average precision in the concatenation (of one "
+        "model, in itself), and their nearest neighbours. Solid frame and ✓: of the query's class; dashed frame and "
+        "✗: of another."
     )
     by_loss = groupby(galleries, key=lambda gallery: gallery.loss)
     blocks = (

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.drive import Frontier, trial_score
+from harness.drive import Frontier
 from harness.execute import Execute
 from harness.final import EmbeddingFiles
 from harness.images.dataset import ImageSet
@@ -18,6 +18,7 @@ from harness.plan import FoldJob, Study, untrained
 from harness.score import concatenate
 from harness.work import FoldOutcome, Workplace, split, task
 from protocols.protocol import Protocol
+from results.evidence import trial_score
 from results.ledger import LEDGER, Ledger, read
 from results.record import FoldRecord, Outcome, Record, RunRecord
 from results.report import write_report

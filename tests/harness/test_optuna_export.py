@@ -16,7 +16,7 @@ from optuna.storages import BaseStorage
 from typer.testing import CliRunner, Result
 
 from harness.cli import app
-from harness.drive import StudyState, trial_score
+from harness.drive import StudyState
 from harness.optuna_export import Mirror, export, open_storage, study_name
 from harness.parameters import space
 from harness.plan import FoldJob, Study
@@ -25,6 +25,7 @@ from harness.search import sobol_point
 from harness.train import Trained
 from harness.work import Workplace, record_of
 from protocols.protocol import PerDataset
+from results.evidence import trial_score
 from results.ledger import Ledger, Records
 from results.record import FoldRecord, ProtocolRecord
 from tests.harness.conftest import ENVIRONMENT, POSTGRES

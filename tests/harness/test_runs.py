@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from harness import reporting
 from harness.cli import app
-from harness.drive import StudyState, trial_score
+from harness.drive import StudyState
 from harness.events import Lost, Started, Stopping, Validated
 from harness.execute import Execute
 from harness.images.dataset import ImageSet
@@ -18,6 +18,7 @@ from harness.plan import FoldJob, Study
 from harness.run_log import LOG, RunLog
 from harness.status import STATUS, status
 from harness.work import FoldOutcome, Workplace
+from results.evidence import trial_score
 from results.ledger import LEDGER, Ledger, read
 from results.record import Outcome, RetryRecord
 from tests.harness.driving import drive_on, states_of

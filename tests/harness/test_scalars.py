@@ -10,12 +10,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.drive import trial_score
 from harness.events import Event, Lost, Validated
 from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.scalars import FOLDER, Scalars
 from harness.work import Workplace
+from results.evidence import trial_score
 from tests.harness.driving import driven
 from tests.harness.in_this_process import in_this_process
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from harness.search import DIVERGED_SCORE, Trial, best, propose, sobol_point
+from harness.search import Trial, best, propose, sobol_point
+from results.evidence import DIVERGED_SCORE
 
 SPACE: dict[str, BaseDistribution] = {
     "margin": FloatDistribution(-0.2, 2.0),

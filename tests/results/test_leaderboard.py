@@ -145,9 +145,10 @@ def test_one_repeat_of_an_untrained_trunk_is_enough_where_it_is_pretrained() -> 
 
 def test_evidence_does_not_depend_on_the_order_in_which_trainings_ended() -> None:
     records = make(MEANS).records
-    for trainings in (records.folds, records.runs):
-        for key in reversed(list(trainings)):
-            trainings[key] = trainings.pop(key)
+    for key in reversed(list(records.folds)):
+        records.folds[key] = records.folds.pop(key)
+    for key in reversed(list(records.runs)):
+        records.runs[key] = records.runs.pop(key)
     assert gather(records) == gather(make(MEANS).records)
 
 
