@@ -7,7 +7,7 @@ from protocols.suggestion import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
-class Printed:
+class PrintedPlace:
     """Where a paper prints the number of a choice: the beginnings of its rows' title and place in `papers.csv`."""
 
     source: str
@@ -28,7 +28,7 @@ class Choice:
 
     label: str
     assignments: tuple[str, ...]
-    printed: tuple[Printed, ...] = ()
+    printed: tuple[PrintedPlace, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def factor(text: str) -> Factor:
     return _varied(name.strip(), *labels)
 
 
-def _varied(name: str, *labels: str, printed: Mapping[str, tuple[Printed, ...]] | None = None) -> Factor:
+def _varied(name: str, *labels: str, printed: Mapping[str, tuple[PrintedPlace, ...]] | None = None) -> Factor:
     choices = (
         Choice(label=label, assignments=(f"{name}={label}",), printed=(printed or {}).get(label, ()))
         for label in labels
@@ -87,7 +87,9 @@ _OWN_VALUES = "The paper shows this sweep in a figure; the values here are ours.
 def _proxies(*numbers: int) -> Factor:
     """Vary the number of proxies as table 5 (CUB-200-2011) and table 6 (Cars196) of Multi Proxy Anchor do."""
     printed = {
-        str(k): tuple(Printed(source=_MPA, title="MPA", place=f"{table}, K = {k},") for table in ("table5", "table6"))
+        str(k): tuple(
+            PrintedPlace(source=_MPA, title="MPA", place=f"{table}, K = {k},") for table in ("table5", "table6")
+        )
         for k in numbers
     }
     return _varied("proxies_per_class", *map(str, numbers), printed=printed)
@@ -98,7 +100,7 @@ def _enhancement(label: str, *assignments: str) -> Choice:
     return Choice(
         label=label,
         assignments=assignments,
-        printed=(Printed(source=_PROXY_NCA_PP, title=title, place="table7"),),
+        printed=(PrintedPlace(source=_PROXY_NCA_PP, title=title, place="table7"),),
     )
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+CONFIDENCE = 0.95
+"""Of every interval."""
 RESAMPLES = 2000
 """Bootstrap resamples; the ends of a 95 % interval then vary by about a fiftieth of its width."""
 SEED = 20030850
@@ -41,9 +43,9 @@ class Difference:
     error: float
     freedom: float
 
-    def interval(self, confidence: float = 0.95) -> Interval:
-        """Give the interval that covers the true difference in `confidence` of all cases."""
-        half = float(stats.t.ppf((1 + confidence) / 2, self.freedom)) * self.error
+    def interval(self) -> Interval:
+        """Give the 95 % interval."""
+        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom)) * self.error
         return Interval(self.mean - half, self.mean + half)
 
     @property
@@ -63,21 +65,21 @@ class Difference:
         return float(stats.t.sf((margin - abs(self.mean)) / self.error, self.freedom))
 
 
-def half_width(values: Sequence[float], *, confidence: float = 0.95) -> float | None:
+def half_width(values: Sequence[float]) -> float | None:
     """Give the half width of the Student-t interval of the mean, ddof 1; `None` for fewer than two values."""
     if len(values) < 2:
         return None
-    return half_width_of(float(np.std(values, ddof=1) / np.sqrt(len(values))), len(values), confidence=confidence)
+    return half_width_of(float(np.std(values, ddof=1) / np.sqrt(len(values))), len(values))
 
 
-def half_width_of(error: float, n: int, *, confidence: float = 0.95) -> float:
+def half_width_of(error: float, n: int) -> float:
     """Give the half width of the Student-t interval of a mean of `n` values with that standard error."""
-    return float(stats.t.ppf((1 + confidence) / 2, n - 1) * error)
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * error)
 
 
-def error_of(half: float, n: int, *, confidence: float = 0.95) -> float:
+def error_of(half: float, n: int) -> float:
     """Give the standard error of a mean of `n` values back from the half width of its Student-t interval."""
-    return float(half / stats.t.ppf((1 + confidence) / 2, n - 1))
+    return float(half / stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
 
 
 def welch(means: tuple[float, float], errors: tuple[float, float], ns: tuple[int, int]) -> Difference:
@@ -135,22 +137,19 @@ def class_draws(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray
     return means
 
 
-def class_intervals(
-    sums: NDArray[np.float64], counts: NDArray[np.int64], *, confidence: float = 0.95
-) -> list[Interval] | None:
+def class_intervals(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> list[Interval] | None:
     """Give the percentile bootstrap interval of each column over other draws of the test classes, in percent.
 
     Args:
         sums: `(columns, classes)`, averaged over the repeats; see `class_draws`.
         counts: `(classes,)`, queries per class.
-        confidence: of the intervals.
 
     Returns:
         `None` for fewer than two classes.
     """
     if len(counts) < 2:
         return None
-    low, high = np.quantile(class_draws(sums, counts), [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    low, high = np.quantile(class_draws(sums, counts), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     return [Interval(float(ends[0]), float(ends[1])) for ends in zip(low, high, strict=True)]
 
 

@@ -1,5 +1,6 @@
-"""What README and docs say is so: the numbers of the protocols, the links, every command."""
+"""What README and docs say is so: the numbers of the protocols, the findings of the published study, the links."""
 
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from protocols.catalogue import PROTOCOLS
+from results.published import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("**/README.md")])
@@ -40,6 +42,25 @@ def _documented() -> list[tuple[str, str, str]]:
 def test_the_numbers_of_the_protocols_are_those_of_the_code(protocol: str, fields: str, values: str) -> None:
     names = re.findall(r"`(\w+)`", fields)
     assert ", ".join(str(getattr(PROTOCOLS[protocol], name)) for name in names) == values
+
+
+def test_the_published_findings_are_those_of_the_comparisons() -> None:
+    with (PUBLISHED / "rendered" / "comparisons.csv").open(encoding="utf-8", newline="") as file:
+        compared = {
+            (row["dataset"], row["setting"], row["first"], row["second"]): row
+            for row in csv.DictReader(file)
+            if row["metric"] == "MAP@R"
+        }
+    found = [row for header, rows in _tables(PUBLISHED / "README.md") if "P(A > B)" in header for row in rows]
+    assert found
+    for dataset, setting, a, b, difference, interval, wins in found:
+        first, second = sorted((a, b))
+        row = compared[dataset, setting, first, second]
+        sign = 1 if a == first else -1
+        ends = sorted(sign * float(row[end]) for end in ("low", "high"))
+        assert difference == f"{sign * float(row['difference']):+.2f}"
+        assert interval == f"{ends[0]:+.2f} to {ends[1]:+.2f}"
+        assert float(wins) == pytest.approx(float(row["first_wins"]) if sign > 0 else 1 - float(row["first_wins"]))
 
 
 def test_every_protocol_is_documented() -> None:

@@ -1,7 +1,8 @@
 """From resized images to batches: random or central crops, flips, normalisation. Pixels stay uint8 until the end.
 
 On the CPU the images of files are cropped and resized one by one by torch's uint8 kernel; those in memory, and on an
-accelerator all of them, at once by `harness.images.resample`. Either lies within one level of 255 of what PIL gives.
+accelerator all of them, at once by `harness.images.resample`. Either lies within one level of 255 of what PIL gives,
+but for single values at two.
 """
 
 from collections.abc import Sequence

@@ -17,7 +17,7 @@ class DatasetFacts:
         images: number of images; `None` where a folder decides.
         official_trainval_classes: how many of the first classes the official split trains on; `None` if it has none
             that is class-disjoint.
-        official_split: the official split's name in reports.
+        official_split: what its authors call the two sides of the official split.
         archives: name of an archive or annotation file as published, to its MD5.
         addresses: archive to a stable public address, where there is one.
         fingerprint: the fingerprint that the opened set must have; empty where the images are not fixed to the byte.
