@@ -153,4 +153,5 @@ def _score(cell: Cell | None) -> str:
 
 def _value(value: float | None, shown: str, kind: str = "") -> str:
     marked = f' class="{kind}"' if kind else ""
-    return f'<td{marked} data-value="{"" if value is None else value}">{shown}</td>'
+    # to sort by; rounded, since the last digits of sums depend on the number of threads
+    return f'<td{marked} data-value="{"" if value is None else f"{value:.6g}"}">{shown}</td>'

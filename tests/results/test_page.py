@@ -73,6 +73,13 @@ def test_the_page_is_well_formed_and_loads_nothing(html: str) -> None:
     assert "default-src 'none'" in html
 
 
+def test_what_columns_are_sorted_by_has_no_digits_that_depend_on_the_number_of_threads(html: str) -> None:
+    values = re.findall(r'data-value="([^"]+)"', html)
+    assert values
+    assert max(len(re.sub(r"e.*|\D", "", value)) for value in values) <= 10  # leading zeros, and six digits
+    assert all(float(value) == float(f"{float(value):.6g}") for value in values)
+
+
 def test_of_the_galleries_the_first_losss_is_open() -> None:
     (board,) = boards((study := make({"triplet": 60.0, "contrastive": 40.0})).records, study.per_class)
     galleries = [replace(_gallery("glyphs"), loss=loss) for loss in ("contrastive", "contrastive", "triplet")]
