@@ -1,6 +1,7 @@
 """What our losses with proxies share: the proxies themselves, and the order of work that PML expects."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from losses.full_precision import FullPrecision
 
 
-class ProxyLoss(FullPrecision, WeightRegularizerMixin, BaseMetricLossFunction):
+class ProxyLoss(FullPrecision, WeightRegularizerMixin, BaseMetricLossFunction, ABC):
     """A PML loss that learns `proxies`; a loss of ours fills in `compare`. Its proxies need an optimizer.
 
     Args:
@@ -40,6 +41,7 @@ class ProxyLoss(FullPrecision, WeightRegularizerMixin, BaseMetricLossFunction):
         to_proxies: Tensor = self.distance(embeddings, self.proxies)
         return to_proxies
 
+    @abstractmethod
     def compare(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
         """Give PML's loss dictionary without regularisers.
 
@@ -48,7 +50,6 @@ class ProxyLoss(FullPrecision, WeightRegularizerMixin, BaseMetricLossFunction):
             labels: `(batch,)`, int64, 0..num_classes-1.
             weights: `(batch,)`, how often a miner took the image, 1 for the most frequent; all 1 without a miner.
         """
-        raise NotImplementedError
 
     def compute_loss(
         self, embeddings: Tensor, labels: Tensor, indices_tuple: Any, ref_emb: Tensor, ref_labels: Tensor
