@@ -104,6 +104,18 @@ def test_resizing_at_once_is_pils_within_a_level_but_for_single_values_at_two(
             assert np.count_nonzero(difference > 1) <= 1
 
 
+@given(st.integers(0, 10_000), st.integers(1, 30), st.booleans())
+def test_one_pass_of_resizing_is_pils_within_a_level(seed: int, side: int, sideways: bool) -> None:
+    generator = np.random.default_rng(seed)
+    height, width = (side, int(generator.integers(1, 38))) if sideways else (int(generator.integers(1, 31)), side)
+    images = generator.integers(0, 256, (1, height, width, 1), dtype=np.uint8)
+    found = crop_and_resize(
+        torch.from_numpy(images), top=[0], left=[0], height=[height], width=[width], flips=[False], side=side
+    )
+    expected = Image.fromarray(images[0, :, :, 0]).resize((side, side), Image.Resampling.BILINEAR)
+    assert np.abs(found[0, 0].numpy() - np.asarray(expected, dtype=np.float32)).max() <= 1
+
+
 def test_nothing_outside_the_box_is_read() -> None:
     images = torch.randint(0, 256, (1, 20, 20, 3), dtype=torch.uint8)
     box = {"top": [4], "left": [5], "height": [9], "width": [8], "flips": [False], "side": 12}
