@@ -4,27 +4,30 @@ Candidates are a proposal. `harness.neighbours` asks for some more than it needs
 that nothing of the search (backend, device, tiles, threads) shows in a result.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness import tiles
+from harness.sampled import cut, sampled
 from harness.similarity import full_precision
-from harness.tiles import Candidates
+from harness.symmetric import BYTES_PER_CELL, BYTES_PER_PLACE, symmetric
+from harness.tiles import BYTES_PER_CANDIDATE, Candidates
 
 Backend = Literal["torch", "faiss"]
 Floats = NDArray[np.float32]
-T = TypeVar("T")
 
 LEAST_MEMORY = 2**20
 """Bytes below which tiles are too small to be worth the name."""
 
+MANY = 2**14
+"""Images from which on memory is spent on speed, and symmetry used."""
+
 MOST_SIDE = 1024
-"""Rows and columns of a tile beyond which it only leaves the caches."""
+"""Rows and columns of a tile of the symmetric matrix beyond which it only leaves the caches."""
 
 ACCELERATOR_MEMORY = 2**29
 """Bytes that the search takes of an accelerator when no cap is given."""
@@ -55,8 +58,8 @@ class Search:
     memory: int | None = None
     progress: Callable[[int, int], None] | None = None
 
-    def candidates(self, use: Callable[[Candidates], T]) -> Iterator[T]:
-        """Yield what `use` makes of the candidates of consecutive queries, in order; it is called on several threads.
+    def candidates(self, use: Callable[[Candidates], None]) -> None:
+        """Call `use` with the candidates of consecutive queries until all had their turn, on several threads.
 
         Raises:
             ValueError: a backend or device that is not there, or too small a cap.
@@ -66,8 +69,11 @@ class Search:
         if self.backend not in ("torch", "faiss"):
             raise ValueError(f"The backend must be 'torch' or 'faiss', but is {self.backend!r}.")
         if self.backend == "faiss":
-            return self._faiss(use)
-        return self._cores(use) if torch.device(self.device).type == "cpu" else self._accelerator(use)
+            self._faiss(use)
+        elif torch.device(self.device).type == "cpu":
+            self._cores(use)
+        else:
+            self._accelerator(use)
 
     def _report(self, done: int, total: int) -> None:
         if self.progress is not None:
@@ -77,25 +83,24 @@ class Search:
         return self.queries if self.gallery is None else self.gallery
 
     def _default_memory(self) -> int:
-        return max(8 * LEAST_MEMORY, 4 * LEAST_MEMORY * torch.get_num_threads(), self.queries.nbytes // 2)
+        threads = torch.get_num_threads()
+        if len(self.queries) < MANY:
+            return max(LEAST_MEMORY * threads, 2 * self.queries.nbytes // 5, len(self.queries) * self.length)
+        return max(4 * LEAST_MEMORY * threads, self.queries.nbytes // 2)
 
-    def _cores(self, use: Callable[[Candidates], T]) -> Iterator[T]:
+    def _cores(self, use: Callable[[Candidates], None]) -> None:
         threads = torch.get_num_threads()
         memory = self.memory or self._default_memory()
-        left = memory - len(self.queries) * self.length * tiles.BYTES_PER_PLACE
-        side = min(MOST_SIDE, int((max(0, left) / threads / tiles.BYTES_PER_CELL) ** 0.5), -(-len(self.queries) // 2))
+        left = memory - len(self.queries) * self.length * BYTES_PER_PLACE
+        side = min(MOST_SIDE, int((max(0, left) / threads / BYTES_PER_CELL) ** 0.5))
         with full_precision():
-            if self.gallery is None and symmetry_pays(side, self.length):
-                yield from tiles.symmetric(self.queries, self.length, side=side, use=use, progress=self._report)
+            if self.gallery is None and symmetry_pays(len(self.queries), side, self.length):
+                symmetric(self.queries, self.length, side=side, use=use, progress=self._report)
                 return
-            width = min(MOST_SIDE, len(self._within()))
-            per_row = width * tiles.BYTES_PER_CELL + self.length * tiles.BYTES_PER_CANDIDATE
-            sides = max(1, min(MOST_SIDE // 2, memory // threads // per_row)), width
-            yield from tiles.row_by_row(
-                self.queries, self.gallery, self.length, sides=sides, use=use, progress=self._report
-            )
+            within = cut(len(self._within()), self.length, memory=memory // threads)
+            sampled(self.queries, self.gallery, self.length, within=within, use=use, progress=self._report)
 
-    def _accelerator(self, use: Callable[[Candidates], T]) -> Iterator[T]:
+    def _accelerator(self, use: Callable[[Candidates], None]) -> None:
         queries = torch.from_numpy(self.queries).to(self.device)
         within = queries if self.gallery is None else torch.from_numpy(self.gallery).to(self.device)
         step = max(1, min(4096, (self.memory or ACCELERATOR_MEMORY) // (len(within) * 16)))
@@ -108,25 +113,25 @@ class Search:
             if self.gallery is None:
                 similarities.diagonal(start).fill_(-torch.inf)
             best = similarities.topk(self.length, dim=1)
-            yield use(Candidates(start, best.values.cpu().numpy(), best.indices.cpu().numpy()))
+            use(Candidates(start, best.values.cpu().numpy(), best.indices.cpu().numpy()))
             self._report(start + len(mine), len(queries))
 
-    def _faiss(self, use: Callable[[Candidates], T]) -> Iterator[T]:
+    def _faiss(self, use: Callable[[Candidates], None]) -> None:
         length = self.length + (self.gallery is None)
         nearest = _faiss_search(self.device, length)
-        step = max(1, min(4096, (self.memory or self._default_memory()) // (length * tiles.BYTES_PER_CANDIDATE)))
+        step = max(1, min(4096, (self.memory or self._default_memory()) // (length * BYTES_PER_CANDIDATE)))
         for start in range(0, len(self.queries), step):
             mine = self.queries[start : start + step]
             similarities, indices = nearest(mine, self._within(), length)
             if self.gallery is None:
                 similarities, indices = _without_itself(similarities, indices, start)
-            yield use(Candidates(start, similarities, indices))
+            use(Candidates(start, similarities, indices))
             self._report(start + len(mine), len(self.queries))
 
 
-def symmetry_pays(side: int, length: int) -> bool:
-    """Say whether tiles are so large that sorting candidates in twice costs less than half a product saves."""
-    return side >= max(256, 4 * length)
+def symmetry_pays(images: int, side: int, length: int) -> bool:
+    """Say whether sorting candidates in twice costs less than half a product saves: with many images in large tiles."""
+    return images >= MANY and side >= max(256, 4 * length)
 
 
 def _faiss_search(device: str, length: int) -> Callable[[Floats, Floats, int], tuple[Floats, NDArray[np.int64]]]:

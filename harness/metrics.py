@@ -109,8 +109,8 @@ def retrieval(
         backend: what searches, torch or faiss.
         device: a torch device that is there, on which it searches.
         memory: cap in bytes, at least 1 MiB, on what the search takes beyond the embeddings and, where these are not
-            float32 rows of length 1, such a copy of them. By default half as much as the embeddings, but at least
-            8 MiB and 4 MiB per thread.
+            float32 rows of length 1, such a copy of them. By default two fifths of the embeddings, but at least 1 MiB
+            per thread; from 16,384 images on half of them, but at least 4 MiB per thread.
         progress: called with (done, of how many).
 
     Raises:
@@ -134,17 +134,23 @@ def retrieval(
             "check that the labels name classes, not images."
         )
 
-    def measure(ranked: Ranked) -> tuple[dict[str, NDArray[np.float64]], int]:
-        here = evaluated[ranked.queries]
-        positives = ranking.positives[ranked.queries][here]
-        return values(ranked.relevant[here], positives, names), int(ranked.tied[here].sum())
+    per_query = {name: np.empty(np.count_nonzero(evaluated)) for name in names}
+    tied = np.zeros(len(evaluated), bool)
 
-    parts = list(ranking.search(measure, backend=backend, device=device, memory=memory, progress=progress))
+    def measure(ranked: Ranked) -> None:
+        here = evaluated[ranked.queries]
+        start = np.count_nonzero(evaluated[: ranked.queries.start])
+        mine = slice(start, start + np.count_nonzero(here))
+        for name, found in values(ranked.relevant[here], ranking.positives[ranked.queries][here], names).items():
+            per_query[name][mine] = found
+        tied[ranked.queries] = ranked.tied & here
+
+    ranking.search(measure, backend=backend, device=device, memory=memory, progress=progress)
     return Retrieval(
-        per_query={name: np.concatenate([part[name] for part, _ in parts]) for name in names},
+        per_query=per_query,
         labels=of_query[evaluated],
         left_out=int(np.count_nonzero(~evaluated)),
-        tied=sum(tied for _, tied in parts),
+        tied=int(np.count_nonzero(tied)),
     )
 
 

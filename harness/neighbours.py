@@ -10,9 +10,9 @@ relevance are nearer to each other than float32 can tell apart are their exact s
 of candidates might end too early, the query is searched exactly.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,6 @@ from harness.candidates import Backend, Search
 from harness.similarity import Directions, chunks
 from harness.tiles import Candidates
 
-T = TypeVar("T")
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -70,16 +69,16 @@ class Ranking:
 
     def search(
         self,
-        use: Callable[[Ranked], T],
+        use: Callable[[Ranked], None],
         *,
         backend: Backend = "torch",
         device: str = "cpu",
         memory: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> Iterator[T]:
-        """Yield what `use` makes of the ranked neighbours of all queries, in the order of the queries.
+    ) -> None:
+        """Call `use` with the ranked neighbours of consecutive queries until all had their turn, on several threads.
 
-        See `harness.candidates.Search` for the arguments; `use` is called on several threads.
+        See `harness.candidates.Search` for the other arguments.
         """
         others = len(self.within) - (self.gallery is None)
         needed = np.minimum(np.maximum(self.positives, self.depth), others)
@@ -95,7 +94,7 @@ class Ranking:
             memory=memory,
             progress=progress,
         )
-        yield from found.candidates(lambda candidates: use(_settle(self, candidates, needed, ranks)))
+        found.candidates(lambda candidates: use(_settle(self, candidates, needed, ranks)))
 
 
 def _settle(ranking: Ranking, candidates: Candidates, needed: Integers, ranks: int) -> Ranked:
@@ -110,11 +109,17 @@ def _settle(ranking: Ranking, candidates: Candidates, needed: Integers, ranks: i
 
     relevant = ranking.gallery_labels[indices] == ranking.query_labels[here, None]
     tied = np.zeros(len(indices), bool)
-    contested = _contested(similarities, relevant, margin) & (similarities >= last_needed - margin)
-    rows = np.flatnonzero(contested.any(axis=1) & ~may_end_early)
+    # Candidates that are too near to tell apart make runs; only in one of mixed relevance does the order matter.
+    close = similarities[:, :-1] - similarities[:, 1:] <= margin
+    mixed = close & (relevant[:, :-1] != relevant[:, 1:])
+    rows = np.flatnonzero(mixed.any(axis=1) & ~may_end_early)
     if len(rows):
+        begins = np.hstack([np.ones((len(rows), 1), bool), ~close[rows]])
+        run = np.cumsum(begins).reshape(begins.shape)
+        matters = np.zeros(run[-1, -1] + 1, bool)
+        matters[run[:, 1:][mixed[rows]]] = True
+        row, place = np.nonzero(matters[run] & (similarities[rows] >= last_needed[rows] - margin))
         exact = similarities[rows].astype(np.float64)
-        row, place = np.nonzero(contested[rows])
         exact[row, place] = _pairs(ranking, start + rows[row], indices[rows[row], place])
         order = np.lexsort((indices[rows], -exact), axis=1)
         relevant[rows] = np.take_along_axis(relevant[rows], order, axis=1)
@@ -136,17 +141,6 @@ def _searched_exactly(ranking: Ranking, queries: Integers, needed: Integers, len
     for i in np.flatnonzero(~tied & (exact[:, -1] == levels)).tolist():
         tied[i] = _ties_with_others(ranking, int(queries[i]), level=float(levels[i]), relevant=bool(of_level[i]))
     return relevant, tied
-
-
-def _contested(similarities: NDArray[np.float32], relevant: Bools, margin: np.float32) -> Bools:
-    """Find the candidates that have one of the other relevance within the margin; similarities descend."""
-    infinite = np.float32(np.inf)
-    contested = np.zeros(relevant.shape, bool)
-    for mine, other in ((relevant, ~relevant), (~relevant, relevant)):
-        above = np.minimum.accumulate(np.where(other, similarities, infinite), axis=1)
-        below = np.maximum.accumulate(np.where(other, similarities, -infinite)[:, ::-1], axis=1)[:, ::-1]
-        contested |= mine & ((above - similarities <= margin) | (similarities - below <= margin))
-    return contested
 
 
 def _pairs(ranking: Ranking, queries: Integers, others: Integers) -> Floats:
@@ -173,13 +167,13 @@ def _ties_with_others(ranking: Ranking, query: int, *, level: float, relevant: b
 
 
 def _exhaustive(ranking: Ranking, queries: Integers, length: int) -> tuple[Floats, Integers]:
-    """Search some queries exactly: similarities and indices `(queries, length)`, ranked."""
+    """Search some queries exactly, within some 2 MiB: similarities and indices `(queries, length)`, ranked."""
     found, where = [], []
-    for some in np.array_split(queries, -(-len(queries) // 256)):
+    for some in np.array_split(queries, -(-len(queries) // 64)):
         mine = torch.from_numpy(ranking.queries.fixed(some))
         best = np.empty((len(some), 0))
         indices = np.empty((len(some), 0), np.int64)
-        for part in chunks((len(ranking.within), 1), 1024):
+        for part in chunks((len(ranking.within), max(128, ranking.within.rows.shape[1])), 2**17):
             exact = (mine @ torch.from_numpy(ranking.within.fixed(part)).T).numpy()
             if ranking.gallery is None:
                 itself = (some[:, None] == np.arange(part.start, part.stop)).nonzero()

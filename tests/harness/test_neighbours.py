@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness import candidates, tiles
+from harness import candidates, symmetric
 from harness.candidates import Backend, Search
 from harness.metrics import Retrieval, retrieval
+from harness.sampled import Cut, rank_of_floor
 from harness.similarity import chunks, directions, full_precision
-from harness.tiles import Candidates, Lists, from_keys, to_keys
+from harness.symmetric import Lists
+from harness.tiles import Candidates, from_keys, reached, share, to_keys
 from tests.harness.slow_retrieval import on_grid
 
 BACKENDS: tuple[Backend, ...] = ("torch", "faiss")
@@ -64,9 +66,11 @@ def test_backend_memory_and_threads_do_not_change_a_bit(images: int, monkeypatch
         monkeypatch.setattr(candidates, "MOST_SIDE", side)
         assert_same(retrieval(embeddings, labels, memory=2**30, **CUTS), expected)
     monkeypatch.setattr(candidates, "symmetry_pays", lambda *_: False)
-    for side in (7, 64) if images == 50 else (333, 1000):
-        monkeypatch.setattr(candidates, "MOST_SIDE", side)
-        assert_same(retrieval(embeddings, labels, **CUTS), expected)
+    for tiles in (1, 2, 7):
+        for rows in (3, 40):
+            cut = Cut(rows=rows, tiles=tiles, rank=rank_of_floor(15, tiles), kept=60)
+            monkeypatch.setattr(candidates, "cut", lambda *_, memory, cut=cut: cut)
+            assert_same(retrieval(embeddings, labels, **CUTS), expected)
 
 
 def test_a_gallery_equal_to_the_queries_differs_only_in_the_query_itself() -> None:
@@ -180,8 +184,9 @@ def test_keys_sort_by_similarity_and_then_by_lowest_index(pairs: list[tuple[floa
 
 
 def _found(search: Search, how: str) -> Candidates:
-    parts = list(getattr(search, how)(lambda part: part))
-    assert [part.start for part in parts] == sorted(part.start for part in parts)
+    parts: list[Candidates] = []
+    getattr(search, how)(parts.append)
+    parts.sort(key=lambda part: part.start)
     return Candidates(0, np.vstack([part.similarities for part in parts]), np.vstack([part.indices for part in parts]))
 
 
@@ -195,8 +200,8 @@ def test_every_search_finds_the_best_candidates(
     rows = random.standard_normal((300, 6)).astype(np.float32)
     units = directions(rows[np.argsort(rows[:, 0])]).unit()  # later rows suit the last queries better: dense tiles
     search = Search(queries=units, gallery=None if own else units[:299].copy(), length=length, memory=2**20)
-    for symmetric, side in ((True, 64), (False, 64), (True, 1024)):
-        monkeypatch.setattr(candidates, "symmetry_pays", lambda *_, pays=symmetric: pays)
+    for pays, side in ((True, 64), (False, 64), (True, 1024)):
+        monkeypatch.setattr(candidates, "symmetry_pays", lambda *_, pays=pays: pays)
         monkeypatch.setattr(candidates, "MOST_SIDE", side)
         found = _found(search, how)
         similarity = units @ (units if own else units[:299]).T
@@ -214,7 +219,7 @@ def test_a_dense_tile_is_taken_in_a_bounded_number_of_parts() -> None:
     tile = np.random.default_rng(0).standard_normal((200, 100)).astype(np.float32)
     with patch.object(Lists, "_merge", autospec=True, side_effect=Lists._merge) as merge:
         lists.offer(0, tile, 0)
-    assert tiles.DENSE // 2 < merge.call_count <= tiles.DENSE
+    assert symmetric.DENSE // 2 < merge.call_count <= symmetric.DENSE
 
 
 def test_settings_that_shorten_products_are_overruled_and_restored() -> None:
@@ -234,11 +239,55 @@ def test_settings_that_shorten_products_are_overruled_and_restored() -> None:
         torch.set_float32_matmul_precision("highest")
 
 
+@pytest.mark.parametrize("places", [1, 3, 20])
+def test_what_some_places_reach_is_bounded_from_below_and_closely(places: int) -> None:
+    tile = np.random.default_rng(0).standard_normal((50, 400)).astype(np.float32)
+    bound = reached(tile, places)
+    descending = -np.sort(-tile, axis=1)
+    assert (bound <= descending[:, places - 1]).all()
+    assert (bound >= descending[:, 2 * places + 3]).all()
+    assert np.isneginf(reached(tile[:, : places - 1], places)).all()
+
+
 @pytest.mark.usefixtures("torch_threads")
-def test_the_number_of_threads_is_left_as_it_was_also_after_an_error() -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_items_are_shared_among_threads_each_of_which_multiplies_alone(threads: int) -> None:
+    torch.set_num_threads(threads)
+    met = threading.Barrier(threads, timeout=60)
+    seen: list[tuple[int, int, int]] = []
+    told: list[tuple[int, int]] = []
+
+    def work(item: int) -> None:
+        if item < threads:  # all are at work at the same time
+            met.wait()
+        seen.append((item, threading.get_ident(), torch.get_num_threads()))
+
+    share(work, range(50), lambda *done: told.append(done))
+    assert sorted(item for item, _, _ in seen) == list(range(50))
+    assert len({ident for _, ident, _ in seen}) == threads
+    assert {alone for _, _, alone in seen} == {1}
+    assert told == sorted(told)
+    assert told[-1] == (50, 50)
+
+
+@pytest.mark.usefixtures("torch_threads")
+@pytest.mark.parametrize("where", ["this thread", "another"])
+def test_after_an_error_nothing_is_begun_and_the_number_of_threads_is_as_it_was(where: str) -> None:
     torch.set_num_threads(3)
-    with pytest.raises(ZeroDivisionError), tiles.threads() as each:
-        list(each(lambda _: torch.get_num_threads() // 0, range(4)))
+    mine = threading.get_ident()
+    failed = threading.Event()
+    begun: list[int] = []
+
+    def work(item: int) -> None:
+        begun.append(item)
+        if (threading.get_ident() == mine) == (where == "this thread"):
+            failed.set()
+            raise ZeroDivisionError
+        assert failed.wait(60)
+
+    with pytest.raises(ZeroDivisionError):
+        share(work, range(1000), lambda *_: None)
+    assert len(begun) < 20
     assert torch.get_num_threads() == 3
     seen: list[int] = []
     later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))

@@ -1,0 +1,204 @@
+"""The search against a sampled floor: what it may leave out, and how much memory it may take."""
+
+import tracemalloc
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from harness import candidates
+from harness.candidates import Search
+from harness.metrics import retrieval
+from harness.sampled import (
+    BYTES_PER_CELL,
+    BYTES_PER_KEPT,
+    BYTES_PER_PLACE,
+    LEAST_WIDTH,
+    MOST_ROWS,
+    MOST_WIDTH,
+    Cut,
+    Kept,
+    rank_of_floor,
+    sampled,
+)
+from harness.sampled import cut as choose_cut
+from harness.similarity import directions
+from harness.tiles import Candidates
+
+Floats = NDArray[np.float32]
+
+
+def found(queries: Floats, gallery: Floats | None, length: int, within: Cut) -> Candidates:
+    parts: list[Candidates] = []
+    sampled(queries, gallery, length, within=within, use=parts.append, progress=lambda *_: None)
+    parts.sort(key=lambda part: part.start)
+    assert [part.start for part in parts] == list(range(0, len(queries), within.rows))
+    return Candidates(0, np.vstack([part.similarities for part in parts]), np.vstack([part.indices for part in parts]))
+
+
+def cut_into(tiles: int, length: int, *, rows: int = 16, kept: int = 10**6) -> Cut:
+    return Cut(rows=rows, tiles=tiles, rank=rank_of_floor(length, tiles), kept=kept)
+
+
+def classes(images: int, number: int, order: str, *, noise: float = 0.3, dim: int = 16) -> Floats:
+    random = np.random.default_rng(images)
+    label = np.arange(images) % number
+    if order == "sorted":
+        label.sort()
+    rows = random.standard_normal((number, dim))[label] + noise * random.standard_normal((images, dim))
+    return directions(rows.astype(np.float32)).unit()
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    images=st.integers(2, 160),
+    tiles=st.integers(1, 7),
+    rows=st.integers(1, 60),
+    rank=st.integers(1, 30),
+    kept=st.integers(1, 40),
+    own=st.booleans(),
+    share_of_length=st.floats(0, 1),
+    kind=st.sampled_from(["random", "duplicates", "collapsed", "grid"]),
+)
+def test_no_image_that_is_left_out_exceeds_a_query_s_last_candidate(
+    seed: int, images: int, tiles: int, rows: int, rank: int, kept: int, own: bool, share_of_length: float, kind: str
+) -> None:
+    random = np.random.default_rng(seed)
+    embeddings = random.standard_normal((images, 3))
+    if kind == "duplicates":
+        embeddings = embeddings[random.integers(0, max(1, images // 8), images)]
+    elif kind == "collapsed":
+        embeddings[:] = embeddings[0]
+    elif kind == "grid":
+        embeddings = np.rint(embeddings)
+        embeddings[~embeddings.any(axis=1)] = 1
+    units = directions(embeddings.astype(np.float32)).unit()
+    queries = units if own else units[::2].copy()
+    others = images - own
+    length = max(1, round(share_of_length * others))
+    within = Cut(rows=rows, tiles=min(tiles, images), rank=rank, kept=max(kept, length))
+    listed = found(queries, None if own else units, length, within)
+
+    similarity = queries.astype(np.float64) @ units.T.astype(np.float64)
+    if own:
+        np.fill_diagonal(similarity, -np.inf)
+    assert listed.similarities.shape == listed.indices.shape == (len(queries), length)
+    assert (np.diff(listed.similarities, axis=1) <= 0).all()
+    for mine, best, indices in zip(similarity, listed.similarities, listed.indices, strict=True):
+        real = indices[best > best[-1]]  # before any that only fill the list up
+        assert len(set(real.tolist())) == len(real)
+        np.testing.assert_allclose(mine[real], best[: len(real)], atol=1e-6)
+        assert (np.delete(mine, real) <= best[-1] + 1e-6).all()
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 11])
+@pytest.mark.parametrize("order", ["sorted", "unsorted"])
+@pytest.mark.parametrize("kept", [300, 10**6])
+def test_lists_are_full_also_of_classes_in_step_with_the_tiles(number: int, order: str, kept: int) -> None:
+    # With 55 classes in turn and 5 or 11 tiles, each class lies in one tile as a whole.
+    units = classes(2200, 55, order)
+    within = cut_into(number, 50, rows=100, kept=kept)
+    listed = found(units, None, 50, within)
+    similarity = units @ units.T
+    np.fill_diagonal(similarity, -np.inf)
+    np.testing.assert_allclose(listed.similarities, -np.sort(-similarity, axis=1)[:, :50], atol=1e-6)
+    np.testing.assert_allclose(np.take_along_axis(similarity, listed.indices, axis=1), listed.similarities, atol=1e-6)
+
+
+def test_another_sample_is_taken_only_of_the_queries_whose_list_is_short() -> None:
+    units = classes(2145, 55, "unsorted", noise=0.05)
+    seen: list[int] = []
+
+    def take(kept: Kept) -> NDArray[np.int64]:
+        seen.append(kept.queries)
+        return original(kept)
+
+    original = Kept.take
+    with patch.object(Kept, "take", take):
+        found(units, None, 50, cut_into(5, 50, rows=100))
+        assert sorted(seen) == sorted([100, 20] * 21 + [45, 9])  # the classes of the first tile
+        seen.clear()
+        found(classes(2145, 55, "sorted", noise=0.05), None, 50, cut_into(5, 50, rows=100))
+        assert sorted(seen) == [45] + [100] * 21
+
+
+@pytest.mark.parametrize("tiles", [3, 5, 7, 11, 31])
+@pytest.mark.parametrize("length", [5, 20, 72])
+def test_the_rank_of_the_floor_is_seldom_too_high_and_never_far_too_low(tiles: int, length: int) -> None:
+    rank = rank_of_floor(length, tiles)
+    random = np.random.default_rng(tiles)
+    in_sample = random.hypergeometric(length, 6000 - length, 6000 // tiles, size=100_000)
+    assert (in_sample >= rank).mean() < 2e-3
+    assert rank < 4 + 2 * length / tiles + 4 * np.sqrt(length / tiles)
+
+
+@given(st.integers(1, 10**6), st.integers(1, 3000), st.integers(2**16, 2**28))
+@settings(deadline=None)
+def test_blocks_stay_within_the_memory_and_tiles_within_their_widths(gallery: int, length: int, memory: int) -> None:
+    within = choose_cut(gallery, length, memory=memory)
+    width = -(-gallery // within.tiles)
+    assert 1 <= within.rows <= MOST_ROWS
+    assert within.tiles == 1 or all(within.tiles % factor for factor in range(2, within.tiles))
+    assert width <= MOST_WIDTH
+    assert within.tiles == 1 or width >= LEAST_WIDTH
+    assert within.kept == gallery or within.kept >= length
+    per_row = width * BYTES_PER_CELL + within.kept * BYTES_PER_KEPT + length * BYTES_PER_PLACE
+    assert within.rows == 1 or within.rows * per_row <= memory
+
+
+def shape(kind: str) -> tuple[Floats, NDArray[np.int64], dict[str, Any]]:
+    labels = np.arange(4000) % 80
+    if kind == "in step":
+        return classes(4000, 80, "unsorted", noise=0.05, dim=32), labels, {}
+    random = np.random.default_rng(0)
+    units = directions(random.standard_normal((4000, 32)).astype(np.float32)).unit()
+    if kind == "duplicates":
+        return units[random.integers(0, 200, 4000)], labels, {}
+    if kind == "long lists":
+        return units, labels, {"recall_at": (1, 400)}
+    if kind == "gallery":
+        return units[:1500], labels[:1500], {"gallery_embeddings": units[1500:], "gallery_labels": labels[1500:]}
+    return units, labels, {}
+
+
+@pytest.mark.parametrize("kind", ["random", "in step", "duplicates", "long lists", "gallery"])
+@pytest.mark.parametrize(("threads", "cap"), [(1, 1), (1, 4), (2, 2)])
+def test_the_search_stays_within_the_memory_cap(kind: str, threads: int, cap: int) -> None:
+    embeddings, labels, options = shape(kind)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    tracemalloc.start()
+    try:
+        retrieval(embeddings, labels, memory=cap * 2**20, **options)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        torch.set_num_threads(before)
+    results = 100 * len(embeddings) + 40 * len(options.get("gallery_labels", ()))  # the values, lengths and labels
+    exact = threads * 2**21 if kind == "duplicates" else 0  # of which some queries are searched exactly
+    assert peak <= cap * 2**20 + results + exact
+
+
+@pytest.mark.parametrize(
+    ("images", "gallery", "memory", "expected"),
+    [
+        (candidates.MANY, False, None, "symmetric"),
+        (candidates.MANY - 1, False, None, "sampled"),
+        (candidates.MANY, True, None, "sampled"),
+        (candidates.MANY, False, 2**22, "sampled"),
+    ],
+)
+def test_half_the_product_is_saved_for_many_images_with_room_for_their_lists(
+    images: int, gallery: bool, memory: int | None, expected: str
+) -> None:
+    units = np.zeros((images, 8), np.float32)
+    search = Search(queries=units, gallery=units if gallery else None, length=30, memory=memory)
+    with patch.object(candidates, "symmetric") as symmetric, patch.object(candidates, "sampled") as found:
+        search.candidates(lambda _: None)
+    assert (symmetric.call_count, found.call_count) == ((1, 0) if expected == "symmetric" else (0, 1))
