@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.similarity import directions
+from harness.ranking.similarity import directions
 
 ClusterBackend = Literal["scikit-learn", "faiss"]
 ITERATIONS = 20

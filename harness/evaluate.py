@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.candidates import Backend
 from harness.clustering import clustering_scores
 from harness.environment import resolve_device
 from harness.metrics import retrieval
+from harness.ranking.candidates import Backend
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 PACKAGES = ("mlrc", "numpy", "torch")

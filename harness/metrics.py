@@ -1,6 +1,6 @@
 """Retrieval metrics from embeddings: every number of a result table comes from here.
 
-The ranking comes from `harness.neighbours`; this file turns the relevance of the ranked neighbours into numbers.
+The ranking comes from `harness.ranking`; this file turns the relevance of the ranked neighbours into numbers.
 With R the number of positives of a query, rel_i ∈ {0, 1} the relevance at rank i and P(i) the precision at rank i:
 
     P@k     (1/k)·Σ_{i≤k} rel_i
@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.candidates import Backend
-from harness.neighbours import Ranked, Ranking
-from harness.similarity import directions
+from harness.ranking.candidates import Backend
+from harness.ranking.neighbours import Ranked, Ranking
+from harness.ranking.similarity import directions
 
 Embeddings = NDArray[Any] | torch.Tensor
 Labels = NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str]
@@ -96,8 +96,8 @@ def retrieval(
 
     Args:
         embeddings: `(images, dim)`, float16, bfloat16, float32 or float64, finite; normalised here. What similarity is
-            and how ties are ranked: `harness.neighbours`. The result is the same on every device, with every backend,
-            memory cap and number of threads.
+            and how ties are ranked: `harness.ranking.neighbours`. The result is the same on every device, with every
+            backend, memory cap and number of threads.
         labels: `(images,)`, integers or strings.
         gallery_embeddings: `(gallery, dim)`; by default the images are their own gallery and no image is its own
             neighbour.

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from harness.candidates import Backend
 from harness.clustering import clustering_scores
 from harness.metrics import ClassSums, Retrieval, retrieval
+from harness.ranking.candidates import Backend
 
 
 class Options(TypedDict, total=False):

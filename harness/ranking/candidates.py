@@ -1,7 +1,7 @@
 """The search: for every query the gallery's best candidates by float32 similarity, wherever and however it runs.
 
-Candidates are a proposal. `harness.neighbours` asks for some more than it needs and settles their order exactly, so
-that nothing of the search (backend, device, tiles, threads) shows in a result.
+Candidates are a proposal. `harness.ranking.neighbours` asks for some more than it needs and settles their order
+exactly, so that nothing of the search (backend, device, tiles, threads) shows in a result.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.sampled import cut, sampled
-from harness.similarity import full_precision
-from harness.symmetric import BYTES_PER_CELL, BYTES_PER_PLACE, symmetric
-from harness.tiles import BYTES_PER_CANDIDATE, Candidates
+from harness.ranking.sampled import cut, sampled
+from harness.ranking.similarity import full_precision
+from harness.ranking.symmetric import BYTES_PER_CELL, BYTES_PER_PLACE, symmetric
+from harness.ranking.tiles import BYTES_PER_CANDIDATE, Candidates
 
 Backend = Literal["torch", "faiss"]
 Floats = NDArray[np.float32]

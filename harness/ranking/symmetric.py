@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.tiles import LOWEST, Candidates, Tile, from_keys, reached, share, to_keys
+from harness.ranking.tiles import LOWEST, Candidates, Tile, from_keys, reached, share, to_keys
 
 DENSE = 8
 """A tile with a candidate in more than one of so many places is taken in parts, so that memory stays bounded."""

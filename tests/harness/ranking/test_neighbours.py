@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness import candidates, symmetric
-from harness.candidates import Backend, Search
 from harness.metrics import Retrieval, retrieval
-from harness.sampled import Cut, rank_of_floor
-from harness.similarity import chunks, directions, full_precision
-from harness.symmetric import Lists
-from harness.tiles import Candidates, from_keys, reached, share, to_keys
+from harness.ranking import candidates, symmetric
+from harness.ranking.candidates import Backend, Search
+from harness.ranking.sampled import Cut, rank_of_floor
+from harness.ranking.similarity import chunks, directions, full_precision
+from harness.ranking.symmetric import Lists
+from harness.ranking.tiles import Candidates, from_keys, reached, share, to_keys
 from tests.harness.slow_retrieval import on_grid
 
 BACKENDS: tuple[Backend, ...] = ("torch", "faiss")

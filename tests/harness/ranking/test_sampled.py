@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness import candidates
-from harness.candidates import Search
 from harness.metrics import retrieval
-from harness.sampled import (
+from harness.ranking import candidates
+from harness.ranking.candidates import Search
+from harness.ranking.sampled import (
     BYTES_PER_CELL,
     BYTES_PER_KEPT,
     BYTES_PER_PLACE,
@@ -26,9 +26,9 @@ from harness.sampled import (
     rank_of_floor,
     sampled,
 )
-from harness.sampled import cut as choose_cut
-from harness.similarity import directions
-from harness.tiles import Candidates
+from harness.ranking.sampled import cut as choose_cut
+from harness.ranking.similarity import directions
+from harness.ranking.tiles import Candidates
 
 Floats = NDArray[np.float32]
 

@@ -1,8 +1,8 @@
 """Exact nearest neighbours, of which a metric asks one thing: whether the one at rank i is of the query's class.
 
-**Similarity** is the one of `harness.similarity`: cosine, exact on a grid of 2^-26. **Ties** are ranked by the index in
-the gallery, lowest first. **The query itself** is removed by its identity (row i of the gallery is query i), never by
-its rank. A zero vector has no direction: its similarity to every image is 0.
+**Similarity** is the one of `harness.ranking.similarity`: cosine, exact on a grid of 2^-26. **Ties** are ranked by the
+index in the gallery, lowest first. **The query itself** is removed by its identity (row i of the gallery is query i),
+never by its rank. A zero vector has no direction: its similarity to every image is 0.
 
 The ranking is therefore a function of the embeddings alone: the same on every device, with every backend, memory cap
 and number of threads, to the last bit. The search proposes candidates in float32; only where candidates of different
@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.candidates import Backend, Search
-from harness.similarity import Directions, chunks
-from harness.tiles import Candidates
+from harness.ranking.candidates import Backend, Search
+from harness.ranking.similarity import Directions, chunks
+from harness.ranking.tiles import Candidates
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -78,7 +78,7 @@ class Ranking:
     ) -> None:
         """Call `use` with the ranked neighbours of consecutive queries until all had their turn, on several threads.
 
-        See `harness.candidates.Search` for the other arguments.
+        See `harness.ranking.candidates.Search` for the other arguments.
         """
         others = len(self.within) - (self.gallery is None)
         needed = np.minimum(np.maximum(self.positives, self.depth), others)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.tiles import BYTES_PER_CANDIDATE, Candidates, Tile, from_keys, reached, share, to_keys
+from harness.ranking.tiles import BYTES_PER_CANDIDATE, Candidates, Tile, from_keys, reached, share, to_keys
 
 MOST_ROWS = 256
 """Queries of a block: more are no faster, and their numbers within it are bytes."""
