@@ -43,8 +43,11 @@ def datasets() -> Listing:
     """List the datasets with their counts."""
     found, failures = DATASETS.survey()
     facts = [dataset.facts for dataset in found.values()]
-    rows = [(one.name, one.title, str(one.classes or "any"), str(one.images or "any"), one.licence) for one in facts]
-    columns = ("name", "title", "classes", "images", "licence")
+    rows = [
+        (one.name, one.title, str(one.classes or "any"), str(one.images or "any"), one.official_split, one.licence)
+        for one in facts
+    ]
+    columns = ("name", "title", "classes", "images", "official split", "licence")
     return Listing(columns, rows, [asdict(one) for one in facts], list(failures.values()))
 
 

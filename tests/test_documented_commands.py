@@ -7,8 +7,6 @@ ours is named in `ELSEWHERE` with the place that executes it.
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from protocols.datasets.facts import DatasetFacts
 from protocols.protocol import Protocol
 from protocols.quick import QUICK
 from tests.harness.in_this_process import in_this_process
+from tests.pip import install
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("**/README.md")])
@@ -142,8 +141,7 @@ def _install(words: list[str], world: Path, monkeypatch: pytest.MonkeyPatch) -> 
     folder = words[-1]
     if (world / folder).is_dir():
         target = world / "site"
-        options = ["--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--target", str(target)]
-        subprocess.run([sys.executable, "-m", "pip", "install", *options, str(world / folder)], check=True)
+        install(world / folder, target)
         monkeypatch.syspath_prepend(str(target))
 
 

@@ -10,6 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from harness.atomic import is_full
+from harness.stopping import DISK_FULL
+
 USAGE_ERROR = 2
 TRACEBACK = "MLRC_TRACEBACK"
 CONSOLE = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 400)
@@ -96,7 +99,7 @@ def needs(package: str, option: str) -> Iterator[None]:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn what a user can get wrong into one sentence and exit status 2.
+    """Turn what a user can get wrong into one sentence and exit status 2, and a full disk into one and status 74.
 
     A missing key or index is a fault of this program and keeps its traceback. So does everything where the environment
     variable `MLRC_TRACEBACK` is set, to see where a sentence comes from.
@@ -109,4 +112,4 @@ def user_errors() -> Iterator[None]:
         if os.environ.get(TRACEBACK):
             raise
         typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(USAGE_ERROR) from None
+        raise typer.Exit(DISK_FULL if is_full(error) else USAGE_ERROR) from None

@@ -62,11 +62,10 @@ def retry(runs: Runs = Path("runs")) -> None:
 
     with user_errors():
         require(runs)
-        ledger = Ledger(runs)
-    with ledger:
-        failed = statuses.failed(ledger.records)
-        if failed:
-            ledger.append([statuses.retry(ledger.records)])
+        with Ledger(runs) as ledger:
+            failed = statuses.failed(ledger.records)
+            if failed:
+                ledger.append([statuses.retry(ledger.records)])
     for record in failed:
         what = f"{record.dataset} {record.loss}, {record.stage} {record.number}, fold {record.fold}"
         typer.echo(f"{what}: {record.message}")

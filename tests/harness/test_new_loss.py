@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.new_loss import write
+from tests.pip import install
 
 
 def run(folder: Path, site: Path, *arguments: str) -> str:
@@ -28,8 +29,7 @@ def test_the_package_installs_passes_its_tests_and_keeps_the_contract(tmp_path: 
     assert folder == tmp_path / "wobbly_margin"
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert files == {"pyproject.toml", "wobbly_margin.py", "tests/test_wobbly_margin.py"}
-    pip = ["install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--target", str(site)]
-    run(tmp_path, site, "-m", "pip", *pip, str(folder))
+    install(folder, site)
     program = "from harness.plugins import LOSSES; print(LOSSES.find('wobbly_margin').title)"
     assert run(tmp_path, site, "-c", program) == "Wobbly Margin\n"
     assert "18 passed" in run(folder, site, "-m", "pytest", "-q")  # its equation, and the contract's 17 promises

@@ -19,7 +19,7 @@ from harness.schedule import Recorded
 from harness.train import Subset, Trained, train_fold
 from losses.spec import LossSpec
 from protocols.protocol import PerDataset
-from tests.harness.test_train import _Proxies, _proxy_spec, _scripted
+from tests.harness.stand_ins import Proxies, proxy_spec, scripted
 
 CPU = torch.device("cpu")
 TRAIN, VALIDATION = np.arange(36), np.arange(36, 48)
@@ -59,7 +59,7 @@ def _train(job: FoldJob, images: ImageSet, spec: LossSpec | None = None, validat
     learnt, judged = (Subset(images.pixels, images.labels, rows) for rows in (TRAIN, VALIDATION))
     return train_fold(
         job,
-        spec or _proxy_spec([]),
+        spec or proxy_spec([]),
         models.build(job.protocol, seed=job.seed),
         learnt,
         judged if validation else None,
@@ -107,7 +107,7 @@ def test_stage_1_falls_on_its_plateau_and_stage_2_falls_and_ends_as_stage_1_did(
         max_epochs=7,
     )
     # Best in epochs 1 and 6; epochs 2 and 3 are two without a better one.
-    _scripted(monkeypatch, [1, 5, 4, 3, 5, 6, 9, 1])
+    scripted(monkeypatch, [1, 5, 4, 3, 5, 6, 9, 1])
     trained = _train(replace(job, stage="schedule"), tiny_images)
     rates = [step.rates[0] for step in steps[::2]]
     assert rates == pytest.approx([0.2, 0.2, 0.2, 0.02, 0.02, 0.02, 0.02])
@@ -156,7 +156,7 @@ def test_the_first_step_of_rmsprop_by_hand(job: FoldJob, tiny_images: ImageSet, 
     torch.testing.assert_close(steps[0].after["head.weight"], expected)
 
 
-class _Steep(_Proxies):
+class _Steep(Proxies):
     def forward(self, embeddings: Tensor, labels: Tensor, indices: object = None) -> Tensor:
         return 1e4 * super().forward(embeddings, labels, indices)
 
@@ -167,7 +167,7 @@ def test_gradients_of_the_model_are_clipped_and_those_of_the_loss_are_not(
     def build(num_classes: int, embedding_size: int) -> nn.Module:
         return _Steep(num_classes, embedding_size)
 
-    spec = replace(_proxy_spec([]), build=build)
+    spec = replace(proxy_spec([]), build=build)
     _train(_with(job, lr=1e-6, max_epochs=1, clip_gradients=10.0), tiny_images, spec)
     clipped, largest_of_loss = steps[0].gradients, steps[0].gradients["proxies"].abs().max()
     assert largest_of_loss > 10

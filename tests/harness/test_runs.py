@@ -1,9 +1,11 @@
 """What a driver leaves for others, and the commands on it: status, retry."""
 
+import errno
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -17,6 +19,7 @@ from harness.images.dataset import ImageSet
 from harness.plan import FoldJob, Study
 from harness.run_log import LOG, RunLog
 from harness.status import STATUS, status
+from harness.stopping import DISK_FULL
 from harness.work import FoldOutcome, Workplace
 from results.evidence import trial_score
 from results.ledger import LEDGER, Ledger, read
@@ -104,6 +107,21 @@ def test_commands_on_a_run_that_is_not_there_are_refused_and_make_no_folder(tmp_
         assert result.exit_code == 2
         assert "There is no ledger.jsonl in" in result.stderr
         assert not list(tmp_path.iterdir())
+
+
+def test_a_retry_on_a_full_disk_is_told_in_a_sentence(
+    tmp_path: Path, study: Study, tiny_images: ImageSet, failing: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _drive(tmp_path, study, tiny_images, failing)
+    before = (tmp_path / LEDGER).read_bytes()
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with monkeypatch.context() as disk:
+        disk.setattr(Ledger, "append", Mock(side_effect=full))
+        result = _mlrc("retry", "--runs", tmp_path)
+    assert (result.exit_code, result.stdout) == (DISK_FULL, "")
+    assert result.stderr == f"Error: {full}\n"
+    assert (tmp_path / LEDGER).read_bytes() == before
+    assert "2 trainings are planned again" in _mlrc("retry", "--runs", tmp_path).stdout
 
 
 def test_a_retry_is_refused_while_a_driver_is_at_work(tmp_path: Path) -> None:

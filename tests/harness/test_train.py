@@ -1,7 +1,6 @@
 """The training of one fold: which epochs count, when it stops, which parameters learn, that it repeats bit by bit."""
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +19,7 @@ from harness.train import OnValidation, Subset, Trained, embed, train_fold
 from losses.spec import LossSpec
 from protocols.protocol import PerDataset
 from tests.harness.conftest import SpyPixels
+from tests.harness.stand_ins import Proxies, proxy_spec, scripted
 
 CPU = torch.device("cpu")
 TRAIN, VALIDATION = np.arange(36), np.arange(36, 48)
@@ -45,12 +45,6 @@ def _train(
         checkpoint=Checkpoint(None, origin=""),
         stop=lambda: False,
     )
-
-
-def _scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
-    """Make the validations give these scores, the first before training."""
-    given: Iterator[float] = iter(scores)
-    monkeypatch.setattr(training, "_validate", lambda *_: next(given))
 
 
 def _with(job: FoldJob, **changes: object) -> FoldJob:
@@ -79,7 +73,7 @@ def test_the_best_epoch_and_the_stop_follow_protocol_a3(
     history: list[int],
     best: int,
 ) -> None:
-    _scripted(monkeypatch, scores)
+    scripted(monkeypatch, scores)
     trained = _train(_with(job, patience=PerDataset(3), max_epochs=10), tiny_images, silent)
     assert [epoch for epoch, _ in trained.history] == history
     assert (trained.best_epoch, trained.best_score) == (best, scores[best // 2])
@@ -88,7 +82,7 @@ def test_the_best_epoch_and_the_stop_follow_protocol_a3(
 def test_the_last_epoch_is_validated_though_the_interval_misses_it(
     monkeypatch: pytest.MonkeyPatch, job: FoldJob, tiny_images: ImageSet, silent: Silent
 ) -> None:
-    _scripted(monkeypatch, [1, 2, 3])
+    scripted(monkeypatch, [1, 2, 3])
     trained = _train(_with(job, max_epochs=3), tiny_images, silent)
     assert [epoch for epoch, _ in trained.history] == [0, 2, 3]
 
@@ -96,7 +90,7 @@ def test_the_last_epoch_is_validated_though_the_interval_misses_it(
 def test_the_model_is_that_of_the_best_epoch(
     monkeypatch: pytest.MonkeyPatch, job: FoldJob, tiny_images: ImageSet
 ) -> None:
-    _scripted(monkeypatch, [1, 5, 4])
+    scripted(monkeypatch, [1, 5, 4])
     model = models.build(job.protocol, seed=job.seed)
     at = {}
 
@@ -141,35 +135,11 @@ def test_training_reads_no_image_outside_its_fold(job: FoldJob, tiny_images: Ima
     assert set(VALIDATION) <= tiny_images.pixels.read
 
 
-class _Proxies(nn.Module):
-    """A loss with parameters of its own, `(classes, dim)`, and a note of the labels it saw."""
-
-    def __init__(self, num_classes: int, embedding_size: int) -> None:
-        super().__init__()
-        self.proxies = nn.Parameter(torch.ones(num_classes, embedding_size))
-        self.seen: set[int] = set()
-
-    def forward(self, embeddings: Tensor, labels: Tensor, indices: object = None) -> Tensor:
-        self.seen |= set(labels.tolist())
-        return (embeddings - self.proxies[labels]).square().mean()
-
-
-def _proxy_spec(made: list[_Proxies], weight_decay: float | None = None) -> LossSpec:
-    from losses.proxy_anchor import SPEC  # noqa: PLC0415 the space of any loss with parameters serves
-
-    def build(num_classes: int, embedding_size: int) -> nn.Module:
-        made.append(_Proxies(num_classes, embedding_size))
-        return made[-1]
-
-    space = {"loss_lr": SPEC.space["loss_lr"]}
-    return replace(SPEC, space=space, build=build, weight_decay=weight_decay)
-
-
 def test_the_loss_s_own_parameters_learn_at_their_own_rate(job: FoldJob, tiny_images: ImageSet, silent: Silent) -> None:
     moved = {}
     for rate in (1e-6, 1e-2):
-        made: list[_Proxies] = []
-        _train(replace(job, params={"loss_lr": rate}), tiny_images, silent, _proxy_spec(made))
+        made: list[Proxies] = []
+        _train(replace(job, params={"loss_lr": rate}), tiny_images, silent, proxy_spec(made))
         moved[rate] = (made[0].proxies - 1).abs().max().item()
     assert 0 < moved[1e-6] < 1e-3
     assert moved[1e-2] > 1e-2
@@ -178,10 +148,10 @@ def test_the_loss_s_own_parameters_learn_at_their_own_rate(job: FoldJob, tiny_im
 def test_labels_are_numbered_within_the_fold_s_training_classes(
     job: FoldJob, tiny_images: ImageSet, silent: Silent
 ) -> None:
-    made: list[_Proxies] = []
+    made: list[Proxies] = []
     job = replace(job, params={"loss_lr": 1e-3})
     images = replace(tiny_images, labels=tiny_images.labels * 10 + 5)
-    _train(_with(job, iterations_per_epoch=9), images, silent, _proxy_spec(made))
+    _train(_with(job, iterations_per_epoch=9), images, silent, proxy_spec(made))
     assert made[0].proxies.shape == (6, 8)
     assert made[0].seen == set(range(6))
 
@@ -203,7 +173,7 @@ def test_weight_decay_of_the_loss_is_its_spec_s_or_else_the_protocol_s(
         return optimizer(name, groups, **numbers)
 
     monkeypatch.setattr(optimization, "_optimizer", note)
-    _train(replace(job, params={"loss_lr": 1e-3}), tiny_images, silent, _proxy_spec([], own))
+    _train(replace(job, params={"loss_lr": 1e-3}), tiny_images, silent, proxy_spec([], own))
     assert asked == [
         {"lr": 1e-3, "momentum": 0.9, "weight_decay": 1e-4, "eps": 1e-8},
         {"lr": 1e-3, "momentum": 0.9, "weight_decay": expected, "eps": 1e-8},
@@ -218,7 +188,7 @@ class _NotFinite(nn.Module):
 def test_a_loss_that_is_not_finite_is_a_diverged_training_that_says_so(
     job: FoldJob, tiny_images: ImageSet, silent: Silent
 ) -> None:
-    spec = replace(_proxy_spec([]), space={}, build=lambda num_classes, embedding_size: _NotFinite())
+    spec = replace(proxy_spec([]), space={}, build=lambda num_classes, embedding_size: _NotFinite())
     trained = _train(replace(job, params={}), tiny_images, silent, spec)
     assert (trained.outcome, trained.model, trained.best_score) == ("diverged", None, None)
     assert trained.message == "the loss was not finite in epoch 1"
@@ -227,7 +197,7 @@ def test_a_loss_that_is_not_finite_is_a_diverged_training_that_says_so(
 def test_validation_embeddings_that_are_not_finite_are_a_diverged_training(
     monkeypatch: pytest.MonkeyPatch, job: FoldJob, tiny_images: ImageSet, silent: Silent
 ) -> None:
-    _scripted(monkeypatch, [1, float("nan")])
+    scripted(monkeypatch, [1, float("nan")])
     trained = _train(job, tiny_images, silent)
     assert (trained.outcome, trained.model) == ("diverged", None)
     assert trained.message == "the validation embeddings were not finite after epoch 2"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pip import install
+
 PACKAGE = Path(__file__).parent / "prototypical"
 
 
@@ -26,8 +28,7 @@ def in_its_company(site: Path, *arguments: str, folder: Path) -> subprocess.Comp
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the package by pip, without network, into a folder of its own."""
     target = tmp_path_factory.mktemp("site")
-    command = ["pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--target", str(target)]
-    subprocess.run([sys.executable, "-m", *command, str(PACKAGE)], check=True)
+    install(PACKAGE, target)
     return target
 
 
