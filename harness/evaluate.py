@@ -86,7 +86,7 @@ def evaluate(
         backend: torch or faiss; the numbers are the same.
         device: where to search: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         memory: cap on the memory of the search, such as `512M` or `2G`.
-        progress: called with (done, of how many).
+        progress: called with (steps begun, steps), at last when all are done.
 
     Raises:
         FileNotFoundError: a file is missing.

@@ -109,9 +109,10 @@ def retrieval(
         backend: what searches, torch or faiss.
         device: a torch device that is there, on which it searches.
         memory: cap in bytes, at least 1 MiB, on what the search takes beyond the embeddings and, where these are not
-            float32 rows of length 1, such a copy of them. By default two fifths of the embeddings, but at least 1 MiB
-            per thread; from 16,384 images on half of them, but at least 4 MiB per thread.
-        progress: called with (done, of how many).
+            float32 rows of length 1, such a copy of them. By default the larger of two fifths of the queries' bytes and
+            a byte for each neighbour that is looked for, but at least 1 MiB per thread; from 16,384 queries on half of
+            their bytes, but at least 4 MiB per thread.
+        progress: called with (steps begun, steps), at last when all are done.
 
     Raises:
         ValueError: shapes that do not match, values that are not finite, a k below 1, no query with a positive, or a

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.ranking.sampled import cut, sampled
+from harness.ranking.sampled import choose_cut, sampled
 from harness.ranking.similarity import full_precision
 from harness.ranking.symmetric import BYTES_PER_CELL, BYTES_PER_PLACE, symmetric
 from harness.ranking.tiles import BYTES_PER_CANDIDATE, Candidates
@@ -47,7 +47,7 @@ class Search:
         backend: torch, or faiss where it is installed.
         device: a torch device; faiss knows the CPU and CUDA.
         memory: cap in bytes on what the search takes beyond the rows.
-        progress: called with (done, of how many).
+        progress: called with (steps begun, steps), at last when all are done.
     """
 
     queries: Floats
@@ -59,7 +59,7 @@ class Search:
     progress: Callable[[int, int], None] | None = None
 
     def candidates(self, use: Callable[[Candidates], None]) -> None:
-        """Call `use` with the candidates of consecutive queries until all had their turn, on several threads.
+        """Call `use` with the candidates of consecutive queries until all had their turn; on cores by several threads.
 
         Raises:
             ValueError: a backend or device that is not there, or too small a cap.
@@ -97,8 +97,8 @@ class Search:
             if self.gallery is None and symmetry_pays(len(self.queries), side, self.length):
                 symmetric(self.queries, self.length, side=side, use=use, progress=self._report)
                 return
-            within = cut(len(self._within()), self.length, memory=memory // threads)
-            sampled(self.queries, self.gallery, self.length, within=within, use=use, progress=self._report)
+            cut = choose_cut(len(self._within()), self.length, memory=memory // threads)
+            sampled(self.queries, self.gallery, self.length, cut=cut, use=use, progress=self._report)
 
     def _accelerator(self, use: Callable[[Candidates], None]) -> None:
         queries = torch.from_numpy(self.queries).to(self.device)

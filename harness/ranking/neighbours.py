@@ -160,16 +160,21 @@ def _ties(exact: Floats, relevant: Bools, needed: Integers) -> Bools:
 
 def _ties_with_others(ranking: Ranking, query: int, *, level: float, relevant: bool) -> bool:
     """Say whether an image of the other relevance, wherever it is, is as similar as the given level."""
-    others = np.flatnonzero((ranking.gallery_labels == ranking.query_labels[query]) != relevant)
-    if ranking.gallery is None:
-        others = others[others != query]
-    return bool((_pairs(ranking, np.full_like(others, query), others) == level).any())
+    for part in chunks((len(ranking.within), 1)):
+        mine = ranking.gallery_labels[part] == ranking.query_labels[query]
+        others = part.start + np.flatnonzero(mine != relevant)
+        if ranking.gallery is None:
+            others = others[others != query]
+        if (_pairs(ranking, np.full_like(others, query), others) == level).any():
+            return True
+    return False
 
 
 def _exhaustive(ranking: Ranking, queries: Integers, length: int) -> tuple[Floats, Integers]:
     """Search some queries exactly, within some 2 MiB: similarities and indices `(queries, length)`, ranked."""
     found, where = [], []
-    for some in np.array_split(queries, -(-len(queries) // 64)):
+    at_a_time = max(1, 2**21 // (32 * (length + 1024)))
+    for some in np.array_split(queries, -(-len(queries) // at_a_time)):
         mine = torch.from_numpy(ranking.queries.fixed(some))
         best = np.empty((len(some), 0))
         indices = np.empty((len(some), 0), np.int64)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.ranking.tiles import BYTES_PER_CANDIDATE, Candidates, Tile, from_keys, reached, share, to_keys
+from harness.ranking.tiles import BYTES_PER_CANDIDATE, Candidates, Room, from_keys, reached, share, to_keys
 
 MOST_ROWS = 256
 """Queries of a block: more are no faster, and their numbers within it are bytes."""
@@ -27,6 +27,9 @@ LEAST_WIDTH, MOST_WIDTH = 512, 2048
 
 BYTES_PER_CELL = 4 + 1
 """Of a tile: similarity and comparison."""
+
+BYTES_FOR_FLOOR = 4
+"""Of a similarity, while the floor is found."""
 
 BYTES_PER_KEPT = 46
 """Of an image that exceeds the floor, while it is sorted in."""
@@ -44,9 +47,10 @@ class Cut:
     """How the similarity matrix is cut.
 
     Attributes:
-        rows: queries of a block.
+        rows: queries of a block, at most `MOST_ROWS`.
         tiles: tiles that the gallery is dealt out to.
-        rank: the rank in the sample at which a query's floor lies.
+        rank: the rank in the sample at which a query's floor lies; more than a tile holds where all images are looked
+            for, as `rank_of_floor` gives it, and there is no floor.
         kept: images per query that exceed the floor beyond which these are sorted in and the floor rises.
     """
 
@@ -56,7 +60,7 @@ class Cut:
     kept: int
 
 
-def cut(gallery: int, length: int, *, memory: int) -> Cut:
+def choose_cut(gallery: int, length: int, *, memory: int) -> Cut:
     """Choose tiles of which blocks of nearly the most queries stay within the memory; of these the largest.
 
     Args:
@@ -75,8 +79,8 @@ def _cut(gallery: int, length: int, memory: int, tiles: int) -> Cut:
     width = -(-gallery // tiles)
     rank = rank_of_floor(length, tiles)
     kept = min(gallery, 5 * rank * tiles // 4)
-    candidates = max(kept * BYTES_PER_KEPT + length * BYTES_PER_PLACE, length * BYTES_PER_CANDIDATE)
-    per_row = width * BYTES_PER_CELL + candidates
+    sorting, settling = kept * BYTES_PER_KEPT + length * BYTES_PER_PLACE, length * BYTES_PER_CANDIDATE
+    per_row = width * BYTES_PER_CELL + max(width * BYTES_FOR_FLOOR, sorting, settling)
     rows = min(MOST_ROWS, max(1, memory // per_row))
     return Cut(rows=rows - rows % ROWS if rows > ROWS else rows, tiles=tiles, rank=rank, kept=kept)
 
@@ -102,41 +106,41 @@ class Kept:
         itself: `(queries,)`, the image that is the query itself and no candidate; −1 for none.
         images: number of images in the gallery.
         length: candidates to find per query.
-        within: how the similarity matrix is cut.
+        cut: how the similarity matrix is cut.
     """
 
-    def __init__(self, itself: Integers, images: int, length: int, within: Cut) -> None:
+    def __init__(self, itself: Integers, images: int, length: int, cut: Cut) -> None:
         self.queries, self.itself = len(itself), itself.astype(np.int32)
         self.images, self.length = images, length
-        self.within = within
+        self.cut = cut
         self.floor = np.empty(0, np.float32)
         self.best = np.empty((self.queries, 0), np.int64)
         self._clear()
 
     def _clear(self) -> None:
-        self.tiles: list[int] = []
+        self.numbers: list[int] = []
         self.places: list[Integers] = []
         self.similarities: list[Floats] = []
 
-    def offer(self, tile: int, cells: Floats, above: Bools) -> None:
+    def offer(self, number: int, cells: Floats, above: Bools) -> None:
         """Keep what exceeds the floors in a tile; the first one sets them.
 
         Args:
-            tile: its number.
+            number: the tile's.
             cells: `(images, queries)`, similarities.
             above: room for a comparison of them.
         """
         if not len(self.floor):
-            self.floor = reached(cells.T, self.within.rank)
+            self.floor = reached(cells.T, self.cut.rank)
         places = self._exceeding(cells, above)
-        if sum(map(len, self.places)) + len(places) > self.within.kept * self.queries:
+        if sum(map(len, self.places)) + len(places) > self.cut.kept * self.queries:
             if self.places:
                 self._sort_in()
                 self.floor = np.maximum(self.floor, from_keys(self.best[:, 0])[0])
             # So many exceed what two more reach, the query itself being one of them.
             self.floor = np.maximum(self.floor, reached(cells.T, self.length + 2))
             places = self._exceeding(cells, above)
-        self.tiles.append(tile)
+        self.numbers.append(number)
         self.places.append(places)
         self.similarities.append(cells.ravel().take(places))
 
@@ -145,12 +149,12 @@ class Kept:
 
     def _sort_in(self) -> None:
         """Sort what was kept since the last time into the best candidates, `(queries, length)` ascending keys."""
-        indices = np.repeat(np.array(self.tiles, np.int32), [len(places) for places in self.places])
+        indices = np.repeat(np.array(self.numbers, np.int32), [len(places) for places in self.places])
         rows = np.concatenate(self.places, dtype=np.int32, casting="same_kind")
         self.places.clear()
         images = rows // self.queries
         rows -= images * self.queries
-        images *= self.within.tiles
+        images *= self.cut.tiles
         indices += images
         del images
         keys = to_keys(np.concatenate(self.similarities), indices)
@@ -162,6 +166,10 @@ class Kept:
         counts = np.bincount(rows, minlength=self.queries)
         keys = keys[rows.astype(np.uint8).argsort(kind="stable")]  # of such numbers it is one pass of a radix sort
         del rows
+        dense = counts > max(2 * self.cut.kept, self.length)
+        if dense.any():
+            keys = keys[self._worth_keeping(keys, counts, dense)]
+            counts[dense] = self.length
         pool = np.empty((self.queries, max(self.length, int(counts.max()))), np.int64)
         pool[:] = filler[:, None]
         pool[np.arange(pool.shape[1]) < counts[:, None]] = keys
@@ -170,6 +178,16 @@ class Kept:
             pool = np.hstack([self.best, pool])
         pool.sort(axis=1)
         self.best = pool[:, -self.length :].copy()
+
+    def _worth_keeping(self, keys: Integers, counts: Integers, dense: Bools) -> Bools:
+        """Tell of a dense query's keys the best; keys lie in the order of the queries."""
+        worth = np.ones(len(keys), np.bool_)
+        ends = np.cumsum(counts)
+        for query in np.flatnonzero(dense):
+            mine = slice(ends[query] - counts[query], ends[query])
+            excess = counts[query] - self.length
+            worth[mine] = keys[mine] >= np.partition(keys[mine], excess)[excess]
+        return worth
 
     def take(self) -> Integers:
         """Give the best candidates, `(queries, length)`, as ascending keys."""
@@ -190,7 +208,7 @@ def sampled(
     gallery: Floats | None,
     length: int,
     *,
-    within: Cut,
+    cut: Cut,
     use: Callable[[Candidates], None],
     progress: Callable[[int, int], None],
 ) -> None:
@@ -200,35 +218,35 @@ def sampled(
         queries: `(queries, dim)`, unit rows.
         gallery: `(gallery, dim)`, unit rows; fewer than 2^31.
         length: candidates per query.
-        within: how the similarity matrix is cut.
+        cut: how the similarity matrix is cut.
         use: called with the candidates of consecutive queries, on several threads.
         progress: called with (blocks begun, blocks), at last when all are done.
     """
     images = torch.from_numpy(queries if gallery is None else gallery)
-    parts = [images[first :: within.tiles] for first in range(within.tiles)]
-    tile = Tile(within.rows * len(parts[0]))
+    parts = [images[first :: cut.tiles] for first in range(cut.tiles)]
+    products, comparisons = (Room(cut.rows * len(parts[0]), dtype) for dtype in (np.float32, np.bool_))
 
     def kept(some: Floats, itself: Integers, first: int) -> Kept:
-        found = Kept(itself if gallery is None else np.full_like(itself, -1), len(images), length, within)
+        found = Kept(itself if gallery is None else np.full_like(itself, -1), len(images), length, cut)
         # Images times queries: of the two, the product copies the second as a whole into a buffer of each thread.
         mine = torch.from_numpy(some).T
-        for number in range(first, first + within.tiles):
-            part = parts[number % within.tiles]
-            cells, above = tile.room(len(part), len(some))
+        for number in range(first, first + cut.tiles):
+            part = parts[number % cut.tiles]
+            cells = products.shaped(len(part), len(some))
             torch.mm(part, mine, out=torch.from_numpy(cells))
-            found.offer(number % within.tiles, cells, above)
+            found.offer(number % cut.tiles, cells, comparisons.shaped(len(part), len(some)))
         return found
 
     def search(start: int) -> None:
-        some = queries[start : start + within.rows]
+        some = queries[start : start + cut.rows]
         itself = np.arange(start, start + len(some))
         found = kept(some, itself, 0)
         best = found.take()
         short = found.short()
-        if len(short) and within.tiles > 1:
+        if len(short) and cut.tiles > 1:
             again = kept(some[short], itself[short], 1)
             longer = again.floor < found.floor[short]
             best[short[longer]] = again.take()[longer]
         use(Candidates(start, *from_keys(best[:, ::-1])))
 
-    share(search, range(0, len(queries), within.rows), progress)
+    share(search, range(0, len(queries), cut.rows), progress)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.ranking.tiles import LOWEST, Candidates, Tile, from_keys, reached, share, to_keys
+from harness.ranking.tiles import LOWEST, Candidates, Room, from_keys, reached, share, to_keys
 
 DENSE = 8
 """A tile with a candidate in more than one of so many places is taken in parts, so that memory stays bounded."""
@@ -103,10 +103,10 @@ def symmetric(
         length: candidates per image; the image itself is none.
         side: rows and columns of a tile.
         use: called with the candidates of consecutive images, on several threads.
-        progress: called with (tiles done, tiles).
+        progress: called with (tiles and blocks begun, tiles and blocks), at last when all are done.
     """
     lists = Lists(len(units), length)
-    tile = Tile(side * side)
+    room = Room(side * side, np.float32)
     blocks = [slice(start, start + side) for start in range(0, len(units), side)]
     locks = [threading.Lock() for _ in blocks]
     # Along the diagonals: threads at work on neighbours in this order seldom wait for the same lists.
@@ -115,7 +115,7 @@ def symmetric(
     def search(pair: tuple[int, int]) -> None:
         i, j = pair
         queries, images = torch.from_numpy(units[blocks[i]]), torch.from_numpy(units[blocks[j]])
-        cells, _ = tile.room(len(queries), len(images))
+        cells = room.shaped(len(queries), len(images))
         torch.mm(queries, images.T, out=torch.from_numpy(cells))
         if i == j:
             np.fill_diagonal(cells, -np.inf)
@@ -125,5 +125,6 @@ def symmetric(
             with locks[j]:
                 lists.offer(blocks[j].start, cells, blocks[i].start, transposed=True)
 
-    share(search, pairs, progress)
-    share(lambda block: use(lists.take(block)), blocks, lambda *_: None)
+    steps = len(pairs) + len(blocks)
+    share(search, pairs, lambda begun, _: progress(begun, steps))
+    share(lambda block: use(lists.take(block)), blocks, lambda begun, _: progress(len(pairs) + begun, steps))

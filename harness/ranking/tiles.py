@@ -6,14 +6,16 @@ small rows are several times faster than torch's; torch multiplies, as its produ
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from math import prod
 from operator import length_hint
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 LOWEST = np.iinfo(np.int64).min
 """Key of no candidate."""
@@ -22,7 +24,6 @@ BYTES_PER_CANDIDATE = 64
 """Of a row's candidate while the rows of a block are settled and measured."""
 
 T = TypeVar("T")
-Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
@@ -69,25 +70,26 @@ def reached(tile: Floats, places: int) -> Floats:
     return np.partition(tile, width - places, axis=1)[:, width - places].copy()
 
 
-class Tile(threading.local):
+class Room(threading.local):
     """Memory of each thread for one tile.
 
     Args:
         most: places of the largest tile.
+        dtype: of a place.
     """
 
-    def __init__(self, most: int) -> None:
-        self._cells = np.empty(most, np.float32)
-        self._flags = np.empty(most, np.bool_)
+    def __init__(self, most: int, dtype: DTypeLike) -> None:
+        self._places = np.empty(most, dtype)
 
-    def room(self, rows: int, width: int) -> tuple[Floats, Bools]:
-        """Give room for the similarities of a tile and for a comparison of them, `(rows, width)` each."""
-        places = rows * width
-        return self._cells[:places].reshape(rows, width), self._flags[:places].reshape(rows, width)
+    def shaped(self, *shape: int) -> NDArray[Any]:
+        """Give room of some shape; what was written there before is lost."""
+        return self._places[: prod(shape)].reshape(shape)
 
 
 def share(work: Callable[[T], None], items: Sequence[T], progress: Callable[[int, int], None]) -> None:
     """Work on all items with as many threads as torch uses, this one among them, each running torch's operations alone.
+
+    As torch's number of threads is the process's while this lasts, no other search may run in it at the same time.
 
     Args:
         work: called once with each item; after an error no further item is begun, and the error is raised.
@@ -99,18 +101,26 @@ def share(work: Callable[[T], None], items: Sequence[T], progress: Callable[[int
 
     def run(report: Callable[[int, int], None]) -> None:
         torch.set_num_threads(1)
+        for item in left:
+            work(item)
+            report(len(items) - length_hint(left), len(items))
+
+    @contextmanager
+    def none_after_an_error() -> Iterator[None]:
         try:
-            for item in left:
-                work(item)
-                report(len(items) - length_hint(left), len(items))
+            yield
         except BaseException:
             for _ in left:
                 pass
             raise
 
+    def help_out() -> None:
+        with none_after_an_error():
+            run(lambda *_: None)
+
     try:
-        with ThreadPoolExecutor(max(1, threads - 1)) as pool:
-            others = [pool.submit(run, lambda *_: None) for _ in range(threads - 1)]
+        with ThreadPoolExecutor(max(1, threads - 1)) as pool, none_after_an_error():
+            others = [pool.submit(help_out) for _ in range(threads - 1)]
             run(progress)
         for other in others:
             other.result()

@@ -1,7 +1,9 @@
 """The search behind the metrics: nothing of how it runs may show in what it finds."""
 
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest.mock import patch
 
@@ -69,7 +71,7 @@ def test_backend_memory_and_threads_do_not_change_a_bit(images: int, monkeypatch
     for tiles in (1, 2, 7):
         for rows in (3, 40):
             cut = Cut(rows=rows, tiles=tiles, rank=rank_of_floor(15, tiles), kept=60)
-            monkeypatch.setattr(candidates, "cut", lambda *_, memory, cut=cut: cut)
+            monkeypatch.setattr(candidates, "choose_cut", lambda *_, memory, cut=cut: cut)
             assert_same(retrieval(embeddings, labels, **CUTS), expected)
 
 
@@ -294,6 +296,33 @@ def test_after_an_error_nothing_is_begun_and_the_number_of_threads_is_as_it_was(
     later.start()
     later.join()
     assert seen == [3]
+
+
+@pytest.mark.usefixtures("torch_threads")
+def test_where_no_further_thread_can_be_started_nothing_is_begun() -> None:
+    torch.set_num_threads(3)
+    begun: list[int] = []
+    submit = ThreadPoolExecutor.submit
+
+    def second_fails(pool: ThreadPoolExecutor, *work: Any) -> Any:
+        if failing:
+            raise RuntimeError("can't start new thread")
+        failing.append(True)
+        return submit(pool, *work)
+
+    failing: list[bool] = []
+
+    def work(item: int) -> None:
+        begun.append(item)
+        time.sleep(0.01)
+
+    with (
+        patch.object(ThreadPoolExecutor, "submit", second_fails),
+        pytest.raises(RuntimeError, match="can't start new thread"),
+    ):
+        share(work, range(1000), lambda *_: None)
+    assert len(begun) < 50
+    assert torch.get_num_threads() == 3
 
 
 @pytest.mark.gpu

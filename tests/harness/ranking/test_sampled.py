@@ -23,21 +23,21 @@ from harness.ranking.sampled import (
     MOST_WIDTH,
     Cut,
     Kept,
+    choose_cut,
     rank_of_floor,
     sampled,
 )
-from harness.ranking.sampled import cut as choose_cut
 from harness.ranking.similarity import directions
 from harness.ranking.tiles import Candidates
 
 Floats = NDArray[np.float32]
 
 
-def found(queries: Floats, gallery: Floats | None, length: int, within: Cut) -> Candidates:
+def found(queries: Floats, gallery: Floats | None, length: int, cut: Cut) -> Candidates:
     parts: list[Candidates] = []
-    sampled(queries, gallery, length, within=within, use=parts.append, progress=lambda *_: None)
+    sampled(queries, gallery, length, cut=cut, use=parts.append, progress=lambda *_: None)
     parts.sort(key=lambda part: part.start)
-    assert [part.start for part in parts] == list(range(0, len(queries), within.rows))
+    assert [part.start for part in parts] == list(range(0, len(queries), cut.rows))
     return Candidates(0, np.vstack([part.similarities for part in parts]), np.vstack([part.indices for part in parts]))
 
 
@@ -82,8 +82,8 @@ def test_no_image_that_is_left_out_exceeds_a_query_s_last_candidate(
     queries = units if own else units[::2].copy()
     others = images - own
     length = max(1, round(share_of_length * others))
-    within = Cut(rows=rows, tiles=min(tiles, images), rank=rank, kept=max(kept, length))
-    listed = found(queries, None if own else units, length, within)
+    cut = Cut(rows=rows, tiles=min(tiles, images), rank=rank, kept=max(kept, length))
+    listed = found(queries, None if own else units, length, cut)
 
     similarity = queries.astype(np.float64) @ units.T.astype(np.float64)
     if own:
@@ -103,8 +103,8 @@ def test_no_image_that_is_left_out_exceeds_a_query_s_last_candidate(
 def test_lists_are_full_also_of_classes_in_step_with_the_tiles(number: int, order: str, kept: int) -> None:
     # With 55 classes in turn and 5 or 11 tiles, each class lies in one tile as a whole.
     units = classes(2200, 55, order)
-    within = cut_into(number, 50, rows=100, kept=kept)
-    listed = found(units, None, 50, within)
+    cut = cut_into(number, 50, rows=100, kept=kept)
+    listed = found(units, None, 50, cut)
     similarity = units @ units.T
     np.fill_diagonal(similarity, -np.inf)
     np.testing.assert_allclose(listed.similarities, -np.sort(-similarity, axis=1)[:, :50], atol=1e-6)
@@ -141,15 +141,41 @@ def test_the_rank_of_the_floor_is_seldom_too_high_and_never_far_too_low(tiles: i
 @given(st.integers(1, 10**6), st.integers(1, 3000), st.integers(2**16, 2**28))
 @settings(deadline=None)
 def test_blocks_stay_within_the_memory_and_tiles_within_their_widths(gallery: int, length: int, memory: int) -> None:
-    within = choose_cut(gallery, length, memory=memory)
-    width = -(-gallery // within.tiles)
-    assert 1 <= within.rows <= MOST_ROWS
-    assert within.tiles == 1 or all(within.tiles % factor for factor in range(2, within.tiles))
+    cut = choose_cut(gallery, length, memory=memory)
+    width = -(-gallery // cut.tiles)
+    assert 1 <= cut.rows <= MOST_ROWS
+    assert cut.tiles == 1 or all(cut.tiles % factor for factor in range(2, cut.tiles))
     assert width <= MOST_WIDTH
-    assert within.tiles == 1 or width >= LEAST_WIDTH
-    assert within.kept == gallery or within.kept >= length
-    per_row = width * BYTES_PER_CELL + within.kept * BYTES_PER_KEPT + length * BYTES_PER_PLACE
-    assert within.rows == 1 or within.rows * per_row <= memory
+    assert cut.tiles == 1 or width >= LEAST_WIDTH
+    assert cut.kept == gallery or cut.kept >= length
+    per_row = width * BYTES_PER_CELL + cut.kept * BYTES_PER_KEPT + length * BYTES_PER_PLACE
+    assert cut.rows == 1 or cut.rows * per_row <= memory
+
+
+def test_one_dense_query_does_not_take_room_for_all() -> None:
+    random = np.random.default_rng(0)
+    gallery = random.standard_normal((60_000, 4)).astype(np.float32)
+    gallery[:, 0] = np.abs(gallery[:, 0]) * 0.1 + 0.05
+    cap = 8 * 2**20
+    gallery[:: choose_cut(60_000, 20, memory=cap).tiles, 0] *= -1  # the sample lies on the other side
+    queries = random.standard_normal((256, 4)).astype(np.float32)
+    queries[:, 0] = 0
+    queries[7] = [1, 0, 0, 0]  # almost all images exceed its floor
+    queries, gallery = directions(queries).unit(), directions(gallery).unit()
+    parts: list[Candidates] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    tracemalloc.start()
+    try:
+        Search(queries=queries, gallery=gallery, length=20, memory=cap).candidates(parts.append)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        torch.set_num_threads(before)
+    assert peak <= cap
+    similarities = np.vstack([part.similarities for part in sorted(parts, key=lambda part: part.start)])
+    expected = -np.sort(-(queries @ gallery.T), axis=1)[:, :20]
+    np.testing.assert_allclose(similarities, expected, atol=1e-6)
 
 
 def shape(kind: str) -> tuple[Floats, NDArray[np.int64], dict[str, Any]]:
@@ -160,6 +186,8 @@ def shape(kind: str) -> tuple[Floats, NDArray[np.int64], dict[str, Any]]:
     units = directions(random.standard_normal((4000, 32)).astype(np.float32)).unit()
     if kind == "duplicates":
         return units[random.integers(0, 200, 4000)], labels, {}
+    if kind == "short lists":
+        return units[:1000], np.arange(1000) % 500, {}
     if kind == "long lists":
         return units, labels, {"recall_at": (1, 400)}
     if kind == "gallery":
@@ -167,7 +195,7 @@ def shape(kind: str) -> tuple[Floats, NDArray[np.int64], dict[str, Any]]:
     return units, labels, {}
 
 
-@pytest.mark.parametrize("kind", ["random", "in step", "duplicates", "long lists", "gallery"])
+@pytest.mark.parametrize("kind", ["random", "in step", "duplicates", "short lists", "long lists", "gallery"])
 @pytest.mark.parametrize(("threads", "cap"), [(1, 1), (1, 4), (2, 2)])
 def test_the_search_stays_within_the_memory_cap(kind: str, threads: int, cap: int) -> None:
     embeddings, labels, options = shape(kind)
