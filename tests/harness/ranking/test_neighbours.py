@@ -130,6 +130,32 @@ def test_an_exact_search_takes_the_better_images_of_every_chunk() -> None:
     assert found.per_query["P@2"] == [0.5]
 
 
+def test_a_tie_with_an_image_far_down_a_long_gallery_is_counted() -> None:
+    gallery = np.tile(np.array([1, 1], np.float32), (2**14 + 100, 1))
+    gallery[50] = [1, -1]  # where the last but 49th would be found, were its place counted from the wrong start
+    labels = np.ones(len(gallery), int)
+    labels[2**14 + 50] = 0
+    found = retrieval(gallery[:1], [0], gallery_embeddings=gallery, gallery_labels=labels)
+    assert found.tied == 1
+    gallery[2**14 + 50] = [1, -1]
+    assert retrieval(gallery[:1], [0], gallery_embeddings=gallery, gallery_labels=labels).tied == 0
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_progress_rises_to_the_end_while_candidates_are_used(pays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "symmetry_pays", lambda *_: pays)
+    monkeypatch.setattr(candidates, "MOST_SIDE", 64)
+    seen: list[tuple[int, int]] = []
+    used: list[int] = []
+    units = directions(np.random.default_rng(0).standard_normal((600, 8)).astype(np.float32)).unit()
+    search = Search(queries=units, gallery=None, length=5, memory=2**20, progress=lambda *done: seen.append(done))
+    search.candidates(lambda some: used.append(len(seen)))
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1]
+    assert max(used) < len(seen)
+    assert all(begun < of for begun, of in seen[: min(used)])
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 700))
 @settings(max_examples=60, deadline=None)
 def test_a_float32_product_is_within_the_tolerance_of_the_exact_similarity(seed: int, dim: int) -> None:

@@ -21,6 +21,7 @@ from harness.ranking.sampled import (
     LEAST_WIDTH,
     MOST_ROWS,
     MOST_WIDTH,
+    ROWS,
     Cut,
     Kept,
     choose_cut,
@@ -144,6 +145,7 @@ def test_blocks_stay_within_the_memory_and_tiles_within_their_widths(gallery: in
     cut = choose_cut(gallery, length, memory=memory)
     width = -(-gallery // cut.tiles)
     assert 1 <= cut.rows <= MOST_ROWS
+    assert cut.rows < ROWS or cut.rows % ROWS == 0
     assert cut.tiles == 1 or all(cut.tiles % factor for factor in range(2, cut.tiles))
     assert width <= MOST_WIDTH
     assert cut.tiles == 1 or width >= LEAST_WIDTH
@@ -217,8 +219,8 @@ def test_the_search_stays_within_the_memory_cap(kind: str, threads: int, cap: in
     ("images", "gallery", "memory", "expected"),
     [
         (candidates.MANY, False, None, "symmetric"),
-        (candidates.MANY - 1, False, None, "sampled"),
-        (candidates.MANY, True, None, "sampled"),
+        (candidates.MANY - 1, False, 2**28, "sampled"),
+        (candidates.MANY, True, 2**28, "sampled"),
         (candidates.MANY, False, 2**22, "sampled"),
     ],
 )
