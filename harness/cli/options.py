@@ -111,5 +111,9 @@ def user_errors() -> Iterator[None]:
     except (LookupError, ValueError, OSError, ImportError, TypeError) as error:
         if os.environ.get(TRACEBACK):
             raise
+        if is_full(error):
+            sentence = f"The disk must have room to write, but is full ({error}); make room and give the same command."
+            typer.echo(f"Error: {sentence}", err=True)
+            raise typer.Exit(DISK_FULL) from None
         typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(DISK_FULL if is_full(error) else USAGE_ERROR) from None
+        raise typer.Exit(USAGE_ERROR) from None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from harness.ranking.sampled import choose_cut, sampled
 from harness.ranking.similarity import full_precision
-from harness.ranking.symmetric import BYTES_PER_CELL, BYTES_PER_PLACE, symmetric
+from harness.ranking.symmetric import largest_side, symmetric
 from harness.ranking.tiles import BYTES_PER_CANDIDATE, Candidates
 
 Backend = Literal["torch", "faiss"]
@@ -25,9 +25,6 @@ LEAST_MEMORY = 2**20
 
 MANY = 2**14
 """Images from which on memory is spent on speed, and symmetry used."""
-
-MOST_SIDE = 1024
-"""Rows and columns of a tile of the symmetric matrix beyond which it only leaves the caches."""
 
 ACCELERATOR_MEMORY = 2**29
 """Bytes that the search takes of an accelerator when no cap is given."""
@@ -91,8 +88,7 @@ class Search:
     def _cores(self, use: Callable[[Candidates], None]) -> None:
         threads = torch.get_num_threads()
         memory = self.memory or self._default_memory()
-        left = memory - len(self.queries) * self.length * BYTES_PER_PLACE
-        side = min(MOST_SIDE, int((max(0, left) / threads / BYTES_PER_CELL) ** 0.5))
+        side = largest_side(len(self.queries), self.length, memory=memory, threads=threads)
         with full_precision():
             if self.gallery is None and symmetry_pays(len(self.queries), side, self.length):
                 symmetric(self.queries, self.length, side=side, use=use, progress=self._report)

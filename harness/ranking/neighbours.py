@@ -22,6 +22,15 @@ from harness.ranking.candidates import Backend, Search
 from harness.ranking.similarity import Directions, chunks
 from harness.ranking.tiles import Candidates
 
+EXACT_COMPONENTS = 2**17
+"""Of images that are widened to float64 at a time in an exact search."""
+
+EXACT_MEMORY = 2**21
+"""Bytes that an exact search takes besides its result, about."""
+
+EXACT_BYTES = 40
+"""Of a place among similarities and candidates while the best are chosen."""
+
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -171,14 +180,15 @@ def _ties_with_others(ranking: Ranking, query: int, *, level: float, relevant: b
 
 
 def _exhaustive(ranking: Ranking, queries: Integers, length: int) -> tuple[Floats, Integers]:
-    """Search some queries exactly, within some 2 MiB: similarities and indices `(queries, length)`, ranked."""
+    """Search some queries exactly, within `EXACT_MEMORY`: similarities and indices `(queries, length)`, ranked."""
     found, where = [], []
-    at_a_time = max(1, 2**21 // (32 * (length + 1024)))
+    parts = chunks((len(ranking.within), max(128, ranking.within.rows.shape[1])), EXACT_COMPONENTS)
+    at_a_time = max(1, EXACT_MEMORY // (EXACT_BYTES * (length + parts[0].stop)))
     for some in np.array_split(queries, -(-len(queries) // at_a_time)):
         mine = torch.from_numpy(ranking.queries.fixed(some))
         best = np.empty((len(some), 0))
         indices = np.empty((len(some), 0), np.int64)
-        for part in chunks((len(ranking.within), max(128, ranking.within.rows.shape[1])), 2**17):
+        for part in parts:
             exact = (mine @ torch.from_numpy(ranking.within.fixed(part)).T).numpy()
             if ranking.gallery is None:
                 itself = (some[:, None] == np.arange(part.start, part.stop)).nonzero()

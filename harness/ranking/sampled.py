@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from harness.ranking.tiles import BYTES_PER_CANDIDATE, Candidates, Room, from_keys, reached, share, to_keys
 
 MOST_ROWS = 256
-"""Queries of a block: more are no faster, and their numbers within it are bytes."""
+"""Queries of a block beyond which it is no faster."""
 
 ROWS = 16
 """A block's queries are a multiple of so many where they can be: the numbers of a register; others multiply slowly."""
@@ -47,7 +47,7 @@ class Cut:
     """How the similarity matrix is cut.
 
     Attributes:
-        rows: queries of a block, at most `MOST_ROWS`.
+        rows: queries of a block.
         tiles: tiles that the gallery is dealt out to.
         rank: the rank in the sample at which a query's floor lies; more than a tile holds where all images are looked
             for, as `rank_of_floor` gives it, and there is no floor.
@@ -78,7 +78,7 @@ def choose_cut(gallery: int, length: int, *, memory: int) -> Cut:
 def _cut(gallery: int, length: int, memory: int, tiles: int) -> Cut:
     width = -(-gallery // tiles)
     rank = rank_of_floor(length, tiles)
-    kept = min(gallery, 5 * rank * tiles // 4)
+    kept = min(gallery, 5 * rank * tiles // 4)  # tiles vary, and `reached` lets a tenth more exceed the floor
     sorting, settling = kept * BYTES_PER_KEPT + length * BYTES_PER_PLACE, length * BYTES_PER_CANDIDATE
     per_row = width * BYTES_PER_CELL + max(width * BYTES_FOR_FLOOR, sorting, settling)
     rows = min(MOST_ROWS, max(1, memory // per_row))
@@ -164,7 +164,8 @@ class Kept:
         keys[itself] = filler[rows[itself]]
         del indices
         counts = np.bincount(rows, minlength=self.queries)
-        keys = keys[rows.astype(np.uint8).argsort(kind="stable")]  # of such numbers it is one pass of a radix sort
+        # Of numbers as short as these the stable sort is a radix sort.
+        keys = keys[rows.astype(np.min_scalar_type(self.queries - 1)).argsort(kind="stable")]
         del rows
         dense = counts > max(2 * self.cut.kept, self.length)
         if dense.any():

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from harness.ranking.tiles import LOWEST, Candidates, Room, from_keys, reached, share, to_keys
 
+MOST_SIDE = 1024
+"""Rows and columns of a tile beyond which it only leaves the caches."""
+
 DENSE = 8
 """A tile with a candidate in more than one of so many places is taken in parts, so that memory stays bounded."""
 
@@ -21,6 +24,12 @@ BYTES_PER_PLACE = 8
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
+
+
+def largest_side(images: int, length: int, *, memory: int, threads: int) -> int:
+    """Give the most rows and columns of a tile of each thread that fit, with the lists, into some bytes; 0 if none."""
+    left = max(0, memory - images * length * BYTES_PER_PLACE)
+    return min(MOST_SIDE, int((left / threads / BYTES_PER_CELL) ** 0.5))
 
 
 class Lists:

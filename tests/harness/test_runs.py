@@ -119,7 +119,9 @@ def test_a_retry_on_a_full_disk_is_told_in_a_sentence(
         disk.setattr(Ledger, "append", Mock(side_effect=full))
         result = _mlrc("retry", "--runs", tmp_path)
     assert (result.exit_code, result.stdout) == (DISK_FULL, "")
-    assert result.stderr == f"Error: {full}\n"
+    assert result.stderr == (
+        f"Error: The disk must have room to write, but is full ({full}); make room and give the same command.\n"
+    )
     assert (tmp_path / LEDGER).read_bytes() == before
     assert "2 trainings are planned again" in _mlrc("retry", "--runs", tmp_path).stdout
 

@@ -1,9 +1,5 @@
 """The search behind the metrics: nothing of how it runs may show in what it finds."""
 
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest.mock import patch
 
@@ -20,18 +16,11 @@ from harness.ranking.candidates import Backend, Search
 from harness.ranking.sampled import Cut, rank_of_floor
 from harness.ranking.similarity import chunks, directions, full_precision
 from harness.ranking.symmetric import Lists
-from harness.ranking.tiles import Candidates, from_keys, reached, share, to_keys
+from harness.ranking.tiles import Candidates
 from tests.harness.slow_retrieval import on_grid
 
 BACKENDS: tuple[Backend, ...] = ("torch", "faiss")
 CUTS: dict[str, Any] = {"ndcg_at": (10,), "recall_at": (1, 4), "precision_at": (5,)}
-
-
-@pytest.fixture
-def torch_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def hard(images: int, dim: int = 8) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -65,7 +54,7 @@ def test_backend_memory_and_threads_do_not_change_a_bit(images: int, monkeypatch
         assert_same(retrieval(embeddings, labels, **CUTS), expected)
     monkeypatch.setattr(candidates, "symmetry_pays", lambda *_: True)
     for side in (7, 64) if images == 50 else (333, 1000):
-        monkeypatch.setattr(candidates, "MOST_SIDE", side)
+        monkeypatch.setattr(symmetric, "MOST_SIDE", side)
         assert_same(retrieval(embeddings, labels, memory=2**30, **CUTS), expected)
     monkeypatch.setattr(candidates, "symmetry_pays", lambda *_: False)
     for tiles in (1, 2, 7):
@@ -144,7 +133,7 @@ def test_a_tie_with_an_image_far_down_a_long_gallery_is_counted() -> None:
 @pytest.mark.parametrize("pays", [True, False])
 def test_progress_rises_to_the_end_while_candidates_are_used(pays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "symmetry_pays", lambda *_: pays)
-    monkeypatch.setattr(candidates, "MOST_SIDE", 64)
+    monkeypatch.setattr(symmetric, "MOST_SIDE", 64)
     seen: list[tuple[int, int]] = []
     used: list[int] = []
     units = directions(np.random.default_rng(0).standard_normal((600, 8)).astype(np.float32)).unit()
@@ -198,19 +187,6 @@ def test_rows_longer_than_a_chunk_are_taken_one_by_one() -> None:
     assert chunks((3, 5), 4) == [slice(0, 1), slice(1, 2), slice(2, 3)]
 
 
-@given(st.lists(st.tuples(st.floats(-1, 1, width=32), st.integers(0, 2**32 - 2)), min_size=1, unique=True))
-def test_keys_sort_by_similarity_and_then_by_lowest_index(pairs: list[tuple[float, int]]) -> None:
-    similarities = np.array([similarity for similarity, _ in pairs], np.float32)
-    indices = np.array([index for _, index in pairs])
-    similarities += np.float32(0)  # of the two zeros, the one
-    keys = to_keys(similarities, indices)
-    order = np.lexsort((indices, -similarities))
-    np.testing.assert_array_equal(np.argsort(-keys), order)
-    back = from_keys(keys)
-    np.testing.assert_array_equal(back[0], similarities)
-    np.testing.assert_array_equal(back[1], indices)
-
-
 def _found(search: Search, how: str) -> Candidates:
     parts: list[Candidates] = []
     getattr(search, how)(parts.append)
@@ -230,7 +206,7 @@ def test_every_search_finds_the_best_candidates(
     search = Search(queries=units, gallery=None if own else units[:299].copy(), length=length, memory=2**20)
     for pays, side in ((True, 64), (False, 64), (True, 1024)):
         monkeypatch.setattr(candidates, "symmetry_pays", lambda *_, pays=pays: pays)
-        monkeypatch.setattr(candidates, "MOST_SIDE", side)
+        monkeypatch.setattr(symmetric, "MOST_SIDE", side)
         found = _found(search, how)
         similarity = units @ (units if own else units[:299]).T
         if own:
@@ -265,90 +241,6 @@ def test_settings_that_shorten_products_are_overruled_and_restored() -> None:
         assert [matmul.fp32_precision for matmul in matmuls] == before != ["ieee", "ieee"]
     finally:
         torch.set_float32_matmul_precision("highest")
-
-
-@pytest.mark.parametrize("places", [1, 3, 20])
-def test_what_some_places_reach_is_bounded_from_below_and_closely(places: int) -> None:
-    tile = np.random.default_rng(0).standard_normal((50, 400)).astype(np.float32)
-    bound = reached(tile, places)
-    descending = -np.sort(-tile, axis=1)
-    assert (bound <= descending[:, places - 1]).all()
-    assert (bound >= descending[:, 2 * places + 3]).all()
-    assert np.isneginf(reached(tile[:, : places - 1], places)).all()
-
-
-@pytest.mark.usefixtures("torch_threads")
-@pytest.mark.parametrize("threads", [1, 3])
-def test_items_are_shared_among_threads_each_of_which_multiplies_alone(threads: int) -> None:
-    torch.set_num_threads(threads)
-    met = threading.Barrier(threads, timeout=60)
-    seen: list[tuple[int, int, int]] = []
-    told: list[tuple[int, int]] = []
-
-    def work(item: int) -> None:
-        if item < threads:  # all are at work at the same time
-            met.wait()
-        seen.append((item, threading.get_ident(), torch.get_num_threads()))
-
-    share(work, range(50), lambda *done: told.append(done))
-    assert sorted(item for item, _, _ in seen) == list(range(50))
-    assert len({ident for _, ident, _ in seen}) == threads
-    assert {alone for _, _, alone in seen} == {1}
-    assert told == sorted(told)
-    assert told[-1] == (50, 50)
-
-
-@pytest.mark.usefixtures("torch_threads")
-@pytest.mark.parametrize("where", ["this thread", "another"])
-def test_after_an_error_nothing_is_begun_and_the_number_of_threads_is_as_it_was(where: str) -> None:
-    torch.set_num_threads(3)
-    mine = threading.get_ident()
-    failed = threading.Event()
-    begun: list[int] = []
-
-    def work(item: int) -> None:
-        begun.append(item)
-        if (threading.get_ident() == mine) == (where == "this thread"):
-            failed.set()
-            raise ZeroDivisionError
-        assert failed.wait(60)
-
-    with pytest.raises(ZeroDivisionError):
-        share(work, range(1000), lambda *_: None)
-    assert len(begun) < 20
-    assert torch.get_num_threads() == 3
-    seen: list[int] = []
-    later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
-    later.start()
-    later.join()
-    assert seen == [3]
-
-
-@pytest.mark.usefixtures("torch_threads")
-def test_where_no_further_thread_can_be_started_nothing_is_begun() -> None:
-    torch.set_num_threads(3)
-    begun: list[int] = []
-    submit = ThreadPoolExecutor.submit
-
-    def second_fails(pool: ThreadPoolExecutor, *work: Any) -> Any:
-        if failing:
-            raise RuntimeError("can't start new thread")
-        failing.append(True)
-        return submit(pool, *work)
-
-    failing: list[bool] = []
-
-    def work(item: int) -> None:
-        begun.append(item)
-        time.sleep(0.01)
-
-    with (
-        patch.object(ThreadPoolExecutor, "submit", second_fails),
-        pytest.raises(RuntimeError, match="can't start new thread"),
-    ):
-        share(work, range(1000), lambda *_: None)
-    assert len(begun) < 50
-    assert torch.get_num_threads() == 3
 
 
 @pytest.mark.gpu

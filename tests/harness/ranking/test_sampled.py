@@ -1,6 +1,8 @@
 """The search against a sampled floor: what it may leave out, and how much memory it may take."""
 
 import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -150,10 +152,24 @@ def test_blocks_stay_within_the_memory_and_tiles_within_their_widths(gallery: in
     assert width <= MOST_WIDTH
     assert cut.tiles == 1 or width >= LEAST_WIDTH
     assert cut.kept == gallery or cut.kept >= length
+    assert length < gallery - 1 or cut.rank > width  # all are looked for: no floor leaves one out
     per_row = width * BYTES_PER_CELL + cut.kept * BYTES_PER_KEPT + length * BYTES_PER_PLACE
     assert cut.rows == 1 or cut.rows * per_row <= memory
 
 
+@contextmanager
+def traced() -> Iterator[Callable[[], int]]:
+    """Trace what numpy and Python allocate; what is given tells, after the block, the most bytes at a time."""
+    tracemalloc.start()
+    most = 0
+    try:
+        yield lambda: most
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("torch_threads")
 def test_one_dense_query_does_not_take_room_for_all() -> None:
     random = np.random.default_rng(0)
     gallery = random.standard_normal((60_000, 4)).astype(np.float32)
@@ -165,16 +181,10 @@ def test_one_dense_query_does_not_take_room_for_all() -> None:
     queries[7] = [1, 0, 0, 0]  # almost all images exceed its floor
     queries, gallery = directions(queries).unit(), directions(gallery).unit()
     parts: list[Candidates] = []
-    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    tracemalloc.start()
-    try:
+    with traced() as peak:
         Search(queries=queries, gallery=gallery, length=20, memory=cap).candidates(parts.append)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-        torch.set_num_threads(before)
-    assert peak <= cap
+    assert peak() <= cap
     similarities = np.vstack([part.similarities for part in sorted(parts, key=lambda part: part.start)])
     expected = -np.sort(-(queries @ gallery.T), axis=1)[:, :20]
     np.testing.assert_allclose(similarities, expected, atol=1e-6)
@@ -197,22 +207,17 @@ def shape(kind: str) -> tuple[Floats, NDArray[np.int64], dict[str, Any]]:
     return units, labels, {}
 
 
+@pytest.mark.usefixtures("torch_threads")
 @pytest.mark.parametrize("kind", ["random", "in step", "duplicates", "short lists", "long lists", "gallery"])
 @pytest.mark.parametrize(("threads", "cap"), [(1, 1), (1, 4), (2, 2)])
 def test_the_search_stays_within_the_memory_cap(kind: str, threads: int, cap: int) -> None:
     embeddings, labels, options = shape(kind)
-    before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    tracemalloc.start()
-    try:
+    with traced() as peak:
         retrieval(embeddings, labels, memory=cap * 2**20, **options)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-        torch.set_num_threads(before)
     results = 100 * len(embeddings) + 40 * len(options.get("gallery_labels", ()))  # the values, lengths and labels
     exact = threads * 2**21 if kind == "duplicates" else 0  # of which some queries are searched exactly
-    assert peak <= cap * 2**20 + results + exact
+    assert peak() <= cap * 2**20 + results + exact
 
 
 @pytest.mark.parametrize(
