@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, NamedTuple, TypeVar
 
-from losses.spec import LossSpec
-from protocols.suggestion import did_you_mean
+from mlrc.losses.spec import LossSpec
+from mlrc.protocols.suggestion import did_you_mean
 
 T = TypeVar("T")
 

@@ -18,9 +18,9 @@ from pytorch_metric_learning.reducers import DivisorReducer
 from pytorch_metric_learning.utils import common_functions as c_f
 from torch import Tensor, nn
 
-from losses.class_means import log1p_exp, log_class_means
-from losses.full_precision import FullPrecision
-from losses.spec import LossSpec
+from mlrc.losses.parts.class_means import log1p_exp, log_class_means
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec
 
 
 class ClasswiseMultiSimilarityLoss(FullPrecision, BaseMetricLossFunction):

@@ -13,8 +13,8 @@ from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import DynamicSoftMarginLoss
 from torch import Tensor, nn
 
-from losses.full_precision import FullPrecision
-from losses.spec import LossSpec
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec
 
 
 class DynamicSoftMargin(FullPrecision, DynamicSoftMarginLoss):

@@ -16,8 +16,8 @@ from pytorch_metric_learning.losses import HistogramLoss
 from pytorch_metric_learning.utils import common_functions as c_f
 from torch import Tensor, nn
 
-from losses.full_precision import FullPrecision
-from losses.spec import LossSpec
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec
 
 
 class Histogram(FullPrecision, HistogramLoss):

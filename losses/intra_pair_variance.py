@@ -3,18 +3,18 @@
     L = tuplet margin + weight ( mean over positive pairs of [(1 - eps) E+ - cos_ij]_+^2
                                + mean over negative pairs of [cos_ij - (1 + eps) E-]_+^2 )
 
-E+ and E- are the mean cosines of the batch's positive and negative pairs; the first term is `losses.tuplet_margin`.
-B. Yu, D. Tao: Deep Metric Learning with Tuplet Margin Loss, ICCV 2019.
+E+ and E- are the mean cosines of the batch's positive and negative pairs; the first term is
+`mlrc.losses.tuplet_margin`. B. Yu, D. Tao: Deep Metric Learning with Tuplet Margin Loss, ICCV 2019.
 """
 
 from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import IntraPairVarianceLoss, MultipleLosses
 from torch import nn
 
-from losses.full_precision import FullPrecision
-from losses.spec import LossSpec
-from losses.tuplet_margin import SPEC as TUPLET_MARGIN
-from losses.tuplet_margin import TupletMargin
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec
+from mlrc.losses.tuplet_margin import SPEC as TUPLET_MARGIN
+from mlrc.losses.tuplet_margin import TupletMargin
 
 
 class IntraPairVariance(FullPrecision, IntraPairVarianceLoss):

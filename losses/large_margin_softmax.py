@@ -13,8 +13,8 @@ from optuna.distributions import IntDistribution
 from pytorch_metric_learning.losses import LargeMarginSoftmaxLoss
 from torch import nn
 
-from losses.full_precision import FullPrecision
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class LargeMarginSoftmax(FullPrecision, LargeMarginSoftmaxLoss):

@@ -1,15 +1,15 @@
 """Margin loss with a learned boundary for every class.
 
-The loss of `losses.margin` with beta of the anchor's class.
+The loss of `mlrc.losses.margin` with beta of the anchor's class.
 C.-Y. Wu, R. Manmatha, A. J. Smola, P. Krähenbühl: Sampling Matters in Deep Embedding Learning, ICCV 2017, without its
 sampling and with nu = 0, as in the Reality Check.
 """
 
 from torch import nn
 
-from losses.margin import SPEC as MARGIN
-from losses.margin import Margin
-from losses.spec import LOSS_LR, LossSpec
+from mlrc.losses.margin import SPEC as MARGIN
+from mlrc.losses.margin import Margin
+from mlrc.losses.spec import LOSS_LR, LossSpec
 
 
 def _build(num_classes: int, embedding_size: int, *, margin: float, beta: float) -> nn.Module:

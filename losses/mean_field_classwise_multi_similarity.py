@@ -7,8 +7,8 @@
       + lambda_MF/|C|    sum over c' != c in C of   ((1/beta) log(1 + e^{beta (delta - d(m_c, m_c'))}))^2
 
 d = 1 - cos, delta = 1 - base; C are all classes, C_B those in the batch; the last term is
-`losses.mean_field_constraint`. Mean Field Theory in Deep Metric Learning, arXiv 2306.15368, equation (10). In the
-second sum a pair of classes has a term only if one of them is in the batch, so that it is computed as
+`mlrc.losses.parts.mean_field_constraint`. Mean Field Theory in Deep Metric Learning, arXiv 2306.15368, equation (10).
+In the second sum a pair of classes has a term only if one of them is in the batch, so that it is computed as
 
     1/(beta |C_B|) { sum over c in C_B, c' not in C_B of log(1 + N_cc')
                    + sum over c < c' in C_B           of log(1 + N_cc' + N_c'c) },
@@ -25,11 +25,11 @@ from pytorch_metric_learning.reducers import DivisorReducer
 from pytorch_metric_learning.utils import common_functions as c_f
 from torch import Tensor, nn
 
-from losses.class_means import log1p_exp, log_class_means
-from losses.classwise_multi_similarity import per_class
-from losses.mean_field_constraint import MeanFieldConstraint
-from losses.proxy_loss import ProxyLoss
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.classwise_multi_similarity import per_class
+from mlrc.losses.parts.class_means import log1p_exp, log_class_means
+from mlrc.losses.parts.mean_field_constraint import MeanFieldConstraint
+from mlrc.losses.parts.proxy_loss import ProxyLoss
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class MeanFieldClasswiseMultiSimilarityLoss(ProxyLoss):

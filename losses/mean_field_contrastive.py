@@ -3,7 +3,7 @@
     L = 1/|B| sum over i of { [d(e_i, m_y) - m_P]_+  +  sum over c != y of [m_N - d(e_i, m_c)]_+ }
       + lambda_MF/|C| sum over c, c' != c of ([m_N - d(m_c, m_c')]_+)^2
 
-d = 1 - cos; B is the batch, C all classes, present or not; the last term is `losses.mean_field_constraint`.
+d = 1 - cos; B is the batch, C all classes, present or not; the last term is `mlrc.losses.parts.mean_field_constraint`.
 Mean Field Theory in Deep Metric Learning, arXiv 2306.15368, equation (8).
 """
 
@@ -14,9 +14,9 @@ from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.utils import common_functions as c_f
 from torch import Tensor, nn
 
-from losses.mean_field_constraint import MeanFieldConstraint
-from losses.proxy_loss import ProxyLoss, per_image
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.parts.mean_field_constraint import MeanFieldConstraint
+from mlrc.losses.parts.proxy_loss import ProxyLoss, per_image
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class MeanFieldContrastiveLoss(ProxyLoss):

@@ -5,9 +5,9 @@
       + 1/|C|  sum over c in C  of log(1 + sum over x in X_c- of e^{ alpha (S(x, c) + margin)}) + tau R    (7)
 
 x and w_ck are L2-normalised; C are all classes, C+ those in the batch, X_c+ the batch's images of class c and X_c- the
-others; R is `losses.proxy_spread`. arXiv 2110.03997. Its equation (3) is undefined for one proxy per class, which the
-paper evaluates: R is 0 there. It states neither alpha (32 is Proxy-Anchor's) nor the proxies' initialisation: here
-Proxy-Anchor's, so that one proxy per class and tau 0 is that loss exactly.
+others; R is `mlrc.losses.parts.proxy_spread`. arXiv 2110.03997. Its equation (3) is undefined for one proxy per class,
+which the paper evaluates: R is 0 there. It states neither alpha (32 is Proxy-Anchor's) nor the proxies' initialisation:
+here Proxy-Anchor's, so that one proxy per class and tau 0 is that loss exactly.
 """
 
 from typing import Any
@@ -19,9 +19,9 @@ from pytorch_metric_learning.utils import common_functions as c_f
 from pytorch_metric_learning.utils import loss_and_miner_utils as lmu
 from torch import Tensor, inf, nn, where
 
-from losses.proxy_loss import ProxyLoss
-from losses.proxy_spread import ProxySpreadRegularizer
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.parts.proxy_loss import ProxyLoss
+from mlrc.losses.parts.proxy_spread import ProxySpreadRegularizer
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class MultiProxyAnchorLoss(ProxyLoss):

@@ -1,17 +1,17 @@
 """Multi-similarity loss on the pairs that the multi-similarity miner finds hard.
 
-The loss is that of `losses.multi_similarity`. For an anchor the miner keeps a negative that is more similar than the
-least similar positive minus epsilon, and a positive that is less similar than the most similar negative plus epsilon.
-X. Wang, X. Han, W. Huang, D. Dong, M. R. Scott: Multi-Similarity Loss with General Pair Weighting for Deep Metric
-Learning, CVPR 2019, equations (11), (12) and (15).
+The loss is that of `mlrc.losses.multi_similarity`. For an anchor the miner keeps a negative that is more similar than
+the least similar positive minus epsilon, and a positive that is less similar than the most similar negative plus
+epsilon. X. Wang, X. Han, W. Huang, D. Dong, M. R. Scott: Multi-Similarity Loss with General Pair Weighting for Deep
+Metric Learning, CVPR 2019, equations (11), (12) and (15).
 """
 
 from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.miners import MultiSimilarityMiner
 
-from losses.full_precision import FullPrecision
-from losses.multi_similarity import MultiSimilarity
-from losses.spec import LossSpec, MinedLoss
+from mlrc.losses.multi_similarity import MultiSimilarity
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec, MinedLoss
 
 
 class HardPairs(FullPrecision, MultiSimilarityMiner):

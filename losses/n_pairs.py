@@ -20,9 +20,9 @@ from pytorch_metric_learning.utils import common_functions as c_f
 from pytorch_metric_learning.utils import loss_and_miner_utils as lmu
 from torch import Tensor, inf, nn
 
-from losses.class_means import log1p_exp, log_class_means
-from losses.full_precision import FullPrecision
-from losses.spec import LossSpec
+from mlrc.losses.parts.class_means import log1p_exp, log_class_means
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec
 
 
 class NPairs(FullPrecision, NPairsLoss):

@@ -4,15 +4,15 @@
 
 d is the squared Euclidean distance of L2-normalised embeddings; i runs over images with positives p.
 J. Goldberger, G. E. Hinton, S. Roweis, R. Salakhutdinov: Neighbourhood Components Analysis, NIPS 2004. In log space, as
-`losses.proxy_nca`: PML 2.9 gives NaN for a batch without positive pairs.
+`mlrc.losses.proxy_nca`: PML 2.9 gives NaN for a batch without positive pairs.
 """
 
 from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import NCALoss
 from torch import nn
 
-from losses.proxy_nca import LogSpaceNCA
-from losses.spec import LossSpec
+from mlrc.losses.proxy_nca import LogSpaceNCA
+from mlrc.losses.spec import LossSpec
 
 
 class NCA(LogSpaceNCA, NCALoss):

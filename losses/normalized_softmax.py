@@ -10,8 +10,8 @@ from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import NormalizedSoftmaxLoss
 from torch import nn
 
-from losses.full_precision import FullPrecision
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class NormalizedSoftmax(FullPrecision, NormalizedSoftmaxLoss):

@@ -16,8 +16,8 @@ from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import NTXentLoss
 from torch import Tensor, inf, nn
 
-from losses.full_precision import FullPrecision
-from losses.spec import LossSpec
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec
 
 FLOOR = math.log(1e-20)
 

@@ -9,8 +9,8 @@ CVPR 2019, equation (11), as the loss with that gradient.
 from pytorch_metric_learning.losses import P2SGradLoss
 from torch import nn
 
-from losses.full_precision import FullPrecision
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class P2SGrad(FullPrecision, P2SGradLoss):

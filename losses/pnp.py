@@ -12,8 +12,8 @@ from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import PNPLoss
 from torch import nn
 
-from losses.full_precision import FullPrecision
-from losses.spec import LossSpec
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec
 
 
 class PNP(FullPrecision, PNPLoss):

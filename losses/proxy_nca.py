@@ -3,9 +3,9 @@
     L = mean over i of -log softmax_a(-s d(x_i, p_a))_{y_i}
 
 d is the squared Euclidean distance of L2-normalised vectors. This is PML's `ProxyNCALoss`, then and now; the paper
-leaves the target out of the denominator (`losses.proxy_nca_classic`). As there, an image whose probability underflows
-to 0 is dropped from the mean. It is computed in log space: PML's gradient is NaN where a probability nearly underflows
-and its value where all do, which gives 0 here.
+leaves the target out of the denominator (`mlrc.losses.proxy_nca_classic`). As there, an image whose probability
+underflows to 0 is dropped from the mean. It is computed in log space: PML's gradient is NaN where a probability nearly
+underflows and its value where all do, which gives 0 here.
 Y. Movshovitz-Attias, A. Toshev, T. K. Leung, S. Ioffe, S. Singh: No Fuss Distance Metric Learning using Proxies,
 ICCV 2017.
 """
@@ -17,8 +17,8 @@ from pytorch_metric_learning.losses import ProxyNCALoss
 from pytorch_metric_learning.utils import loss_and_miner_utils as lmu
 from torch import Tensor, inf, nn
 
-from losses.full_precision import FullPrecision
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class LogSpaceNCA(FullPrecision):

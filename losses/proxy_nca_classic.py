@@ -5,7 +5,7 @@
 d is the squared Euclidean distance of L2-normalised vectors; the value can be negative.
 Y. Movshovitz-Attias, A. Toshev, T. K. Leung, S. Ioffe, S. Singh: No Fuss Distance Metric Learning using Proxies,
 ICCV 2017, where s = 1; equation (3) of arXiv 2004.01113. PML's `ProxyNCALoss`, which sums over all proxies, is
-`losses.proxy_nca`.
+`mlrc.losses.proxy_nca`.
 """
 
 from typing import Any
@@ -14,8 +14,8 @@ from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.distances import LpDistance
 from torch import Tensor, inf, nn
 
-from losses.proxy_loss import ProxyLoss, per_image
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.parts.proxy_loss import ProxyLoss, per_image
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class ProxyNCAClassicLoss(ProxyLoss):

@@ -15,8 +15,8 @@ from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.utils import common_functions as c_f
 from torch import Tensor, nn
 
-from losses.proxy_loss import ProxyLoss, per_image
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.parts.proxy_loss import ProxyLoss, per_image
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class ProxyNCAPlusPlusLoss(ProxyLoss):

@@ -15,8 +15,8 @@ from pytorch_metric_learning.losses import SignalToNoiseRatioContrastiveLoss
 from pytorch_metric_learning.regularizers import ZeroMeanRegularizer
 from torch import Tensor, nn
 
-from losses.full_precision import FullPrecision
-from losses.spec import LossSpec
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec
 
 
 class SignalToNoiseContrastive(FullPrecision, SignalToNoiseRatioContrastiveLoss):

@@ -3,8 +3,8 @@
     L = mean over i of -log[ e^{la (S_y - margin)} / (e^{la (S_y - margin)} + sum over c != y of e^{la S_c}) ]
       + reg_weight R,      S_c = sum over k of softmax_k(cos(x, w_ck) / gamma) cos(x, w_ck)
 
-R is `losses.proxy_spread` with 1e-5 under its root. Q. Qian, L. Shang, B. Sun, J. Hu, H. Li, R. Jin: SoftTriple Loss,
-ICCV 2019. As the Reality Check ran it: `gamma` is the paper's, a temperature, and PML, then and
+R is `mlrc.losses.parts.proxy_spread` with 1e-5 under its root. Q. Qian, L. Shang, B. Sun, J. Hu, H. Li, R. Jin:
+SoftTriple Loss, ICCV 2019. As the Reality Check ran it: `gamma` is the paper's, a temperature, and PML, then and
 now, keeps its inverse; the published 19 to 59 weigh the centres nearly alike. `reg_weight` was an argument of its own
 then; PML 2.9 takes a regulariser, and its own compares all centres with all. The study recorded no number of centres:
 this takes the paper's 10, and its 2 for more than 1,000 classes.
@@ -14,9 +14,9 @@ from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import SoftTripleLoss
 from torch import nn
 
-from losses.full_precision import FullPrecision
-from losses.proxy_spread import ProxySpreadRegularizer
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.parts.proxy_spread import ProxySpreadRegularizer
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class SoftTriple(FullPrecision, SoftTripleLoss):

@@ -10,8 +10,8 @@ from optuna.distributions import IntDistribution
 from pytorch_metric_learning.losses import SphereFaceLoss
 from torch import nn
 
-from losses.large_margin_softmax import LargeMarginSoftmax
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.large_margin_softmax import LargeMarginSoftmax
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class SphereFace(LargeMarginSoftmax, SphereFaceLoss):

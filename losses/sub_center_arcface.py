@@ -1,6 +1,6 @@
 """Sub-centre ArcFace: ArcFace with several weights per class, of which the nearest to the image counts.
 
-The loss of `losses.arcface` with cos(theta_c) = max over k of cos(x, w_ck), k = 1..3.
+The loss of `mlrc.losses.arcface` with cos(theta_c) = max over k of cos(x, w_ck), k = 1..3.
 J. Deng, J. Guo, T. Liu, M. Gong, S. Zafeiriou: Sub-center ArcFace: Boosting Face Recognition by Large-scale Noisy Web
 Faces, ECCV 2020.
 """
@@ -9,8 +9,8 @@ from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import SubCenterArcFaceLoss
 from torch import nn
 
-from losses.arcface import ArcFace
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.arcface import ArcFace
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class SubCenterArcFace(ArcFace, SubCenterArcFaceLoss):

@@ -3,7 +3,7 @@
     L = MS + weight ( mean over positive pairs with cos_ij <= margin_plus  of (margin_plus - cos_ij)
                     + mean over negative pairs with cos_ij >= margin_minus of (cos_ij - margin_minus) )
 
-The margin regularises a loss of one's choice: here `losses.multi_similarity`.
+The margin regularises a loss of one's choice: here `mlrc.losses.multi_similarity`.
 Q. Zhang, L. Xu, Q. Tang, J. Fang, Y. N. Wu, J. Tighe, Y. Xing: Threshold-Consistent Margin Loss for Open-World Deep
 Metric Learning, ICLR 2024, arXiv 2307.04047.
 """
@@ -12,10 +12,10 @@ from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import MultipleLosses, ThresholdConsistentMarginLoss
 from torch import nn
 
-from losses.full_precision import FullPrecision
-from losses.multi_similarity import SPEC as MULTI_SIMILARITY
-from losses.multi_similarity import MultiSimilarity
-from losses.spec import LossSpec
+from mlrc.losses.multi_similarity import SPEC as MULTI_SIMILARITY
+from mlrc.losses.multi_similarity import MultiSimilarity
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec
 
 
 class ThresholdConsistentMargin(FullPrecision, ThresholdConsistentMarginLoss):

@@ -1,6 +1,6 @@
 """Triplet loss on the hardest triplet of every image: its farthest positive and its nearest negative.
 
-The loss of `losses.triplet` over one triplet per image.
+The loss of `mlrc.losses.triplet` over one triplet per image.
 A. Hermans, L. Beyer, B. Leibe: In Defense of the Triplet Loss for Person Re-Identification, arXiv 1703.07737,
 equation (5).
 """
@@ -8,9 +8,9 @@ equation (5).
 from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.miners import BatchHardMiner
 
-from losses.full_precision import FullPrecision
-from losses.spec import LossSpec, MinedLoss
-from losses.triplet import Triplet
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec, MinedLoss
+from mlrc.losses.triplet import Triplet
 
 
 class HardestTriplets(FullPrecision, BatchHardMiner):

@@ -1,6 +1,6 @@
 """Triplet loss on semi-hard triplets: the negative is farther than the positive, but by less than the margin.
 
-The loss of `losses.triplet` over the triplets with d(a, p) < d(a, n) < d(a, p) + margin.
+The loss of `mlrc.losses.triplet` over the triplets with d(a, p) < d(a, n) < d(a, p) + margin.
 F. Schroff, D. Kalenichenko, J. Philbin: FaceNet: A Unified Embedding for Face Recognition and Clustering, CVPR 2015,
 equations (1) and (4).
 """
@@ -8,9 +8,9 @@ equations (1) and (4).
 from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.miners import TripletMarginMiner
 
-from losses.full_precision import FullPrecision
-from losses.spec import LossSpec, MinedLoss
-from losses.triplet import Triplet
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec, MinedLoss
+from mlrc.losses.triplet import Triplet
 
 
 class SemiHardTriplets(FullPrecision, TripletMarginMiner):

@@ -12,9 +12,9 @@ from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.losses import TupletMarginLoss
 from torch import Tensor, nn
 
-from losses.arcface import short_of_one
-from losses.full_precision import FullPrecision
-from losses.spec import LossSpec
+from mlrc.losses.arcface import short_of_one
+from mlrc.losses.parts.full_precision import FullPrecision
+from mlrc.losses.spec import LossSpec
 
 
 class TupletMargin(FullPrecision, TupletMarginLoss):

@@ -1,13 +1,13 @@
 """Which protocols there are, by name."""
 
-from protocols.protocol import Protocol
-from protocols.quick import QUICK
-from protocols.reality_check import REALITY_CHECK
-from protocols.reality_check_small import REALITY_CHECK_SMALL, REALITY_CHECK_SMALL_HANDWRITING
-from protocols.suggestion import did_you_mean
-from protocols.traditional_mean_field import TRADITIONAL_MEAN_FIELD
-from protocols.traditional_mpa import TRADITIONAL_MPA
-from protocols.traditional_proxy_nca_pp import TRADITIONAL_PROXY_NCA_PP
+from mlrc.protocols.protocol import Protocol
+from mlrc.protocols.quick import QUICK
+from mlrc.protocols.reality_check import REALITY_CHECK
+from mlrc.protocols.reality_check_small import REALITY_CHECK_SMALL, REALITY_CHECK_SMALL_HANDWRITING
+from mlrc.protocols.suggestion import did_you_mean
+from mlrc.protocols.traditional_mean_field import TRADITIONAL_MEAN_FIELD
+from mlrc.protocols.traditional_mpa import TRADITIONAL_MPA
+from mlrc.protocols.traditional_proxy_nca_pp import TRADITIONAL_PROXY_NCA_PP
 
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol

@@ -7,8 +7,8 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from math import inf, isfinite
 from typing import Any, ClassVar
 
-from protocols.field_values import PerDataset, as_json, each, in_order, numbers, of, parse, short
-from protocols.suggestion import did_you_mean
+from mlrc.protocols.field_values import PerDataset, as_json, each, in_order, numbers, of, parse, short
+from mlrc.protocols.suggestion import did_you_mean
 
 __all__ = ["PerDataset", "Protocol", "digest_of", "of"]
 
@@ -25,7 +25,7 @@ class Protocol:
         trunk: name of the trunk, see `mlrc list trunks`.
         weights: sha256 of the trunk's weights file; empty for a trunk trained from scratch.
         frozen_batch_norm: keep the trunk's running statistics as they are; its weights and biases still train.
-        pooling: from feature maps to one vector, see `harness.model`.
+        pooling: from feature maps to one vector, see `mlrc.harness.training.model`.
         layer_norm: normalise the pooled features by LayerNorm without affine, as ProxyNCA++ does.
         embedding_size: output of the one linear layer after pooling.
         channels: `grey`, `RGB` or `BGR`, with `maximum` (white), `mean` and `std` in the same units.
@@ -34,7 +34,8 @@ class Protocol:
         crop_scale: share of the area a random crop takes, low and high; `crop_ratio`: its width / height, likewise.
         flip: probability of a horizontal flip in training.
         batch_size: images per iteration.
-        sampling: `class_balanced` draws m images of each class, see `harness.batches`; `random` any images.
+        sampling: `class_balanced` draws m images of each class, see `mlrc.harness.training.batches`; `random` any
+            images.
         images_per_class_pairs: m for losses whose batch kind is "pairs"; `images_per_class_classes` for "classes".
         optimizer: of trunk and head, with `lr`, `momentum` (of Adam and AdamW the first beta), `weight_decay`.
         loss_optimizer: of the loss's own parameters, with `loss_momentum`, `loss_weight_decay`.
@@ -60,7 +61,7 @@ class Protocol:
         epoch_choice: which epoch's model is tested: `best_on_validation`, `last`, or `best_on_test`, as many papers do,
             though it makes the test score no estimate of anything.
         trials: of the search of each loss on each dataset; the first `startup_trials` are quasi-random.
-            With 0 there is no search, and the parameters of each loss are given, see `harness.parameters`.
+            With 0 there is no search, and the parameters of each loss are given, see `mlrc.harness.plan.parameters`.
         sampler: of the later trials.
         selection_metric: on validation classes; selects epochs and trials.
         repeats: of the final stage, each on fresh seeds.

@@ -7,8 +7,8 @@ small grey images, with a learning rate that suits it, few trials, few repeats. 
 
 from dataclasses import replace
 
-from protocols.protocol import PerDataset
-from protocols.reality_check import REALITY_CHECK
+from mlrc.protocols.protocol import PerDataset
+from mlrc.protocols.reality_check import REALITY_CHECK
 
 QUICK = replace(
     REALITY_CHECK,

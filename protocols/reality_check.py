@@ -4,7 +4,7 @@ The numbers are those of the authors' harness (powerful-benchmarker, branch metr
 published reports. What has no counterpart here is named beside the number that stands for it.
 """
 
-from protocols.protocol import PerDataset, Protocol
+from mlrc.protocols.protocol import PerDataset, Protocol
 
 REALITY_CHECK = Protocol(
     name="reality_check",

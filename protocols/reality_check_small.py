@@ -13,9 +13,9 @@ Handwriting has the trunk from scratch and the images of `quick`, which suit it.
 
 from dataclasses import replace
 
-from protocols.protocol import PerDataset
-from protocols.quick import QUICK
-from protocols.reality_check import REALITY_CHECK
+from mlrc.protocols.protocol import PerDataset
+from mlrc.protocols.quick import QUICK
+from mlrc.protocols.reality_check import REALITY_CHECK
 
 REALITY_CHECK_SMALL = replace(
     REALITY_CHECK,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from protocols.suggestion import did_you_mean
+from mlrc.protocols.suggestion import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ code:
 With ResNet-50 it takes batches of 120, a warm-up of 5 epochs, and on CUB and Cars half of the steps below.
 """
 
-from protocols.protocol import PerDataset, Protocol
+from mlrc.protocols.protocol import PerDataset, Protocol
 
 _ONLINE_SHOPS = ("inshop", "sop")
 

@@ -5,7 +5,7 @@ marked so. What differs: training crops are cut from images that were resized fi
 the model of the last epoch counts, where papers of this kind report their best test epoch (`epoch_choice`).
 """
 
-from protocols.protocol import PerDataset, Protocol
+from mlrc.protocols.protocol import PerDataset, Protocol
 
 TRADITIONAL_MPA = Protocol(
     name="traditional_mpa",

@@ -10,7 +10,7 @@ Numbers are of the paper's Table 1 and its authors' code (euwern/proxynca_pp), w
 - In-Shop has its two stages, too, as the paper says; the code's example trains it in one.
 """
 
-from protocols.protocol import PerDataset, Protocol
+from mlrc.protocols.protocol import PerDataset, Protocol
 
 _ONLINE_SHOPS = ("inshop", "sop")
 _WARM_UP = 5

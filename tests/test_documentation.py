@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.catalogue import PROTOCOLS
-from results.published import PUBLISHED
+from mlrc.protocols.catalogue import PROTOCOLS
+from mlrc.results.publishing.published import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("**/README.md")])

@@ -18,15 +18,16 @@ import typer
 from torchvision.models import squeezenet1_1
 from typer.testing import CliRunner
 
-from harness import canary, conduct
-from harness.cli import app
-from harness.images.dataset import DATASETS, ArrayPixels, Dataset, ImageSet
-from harness.plugins import Kind
-from harness.trunks import small_conv
-from protocols.catalogue import PROTOCOLS
-from protocols.datasets.facts import DatasetFacts
-from protocols.protocol import Protocol
-from protocols.quick import QUICK
+from mlrc.harness.cli import app
+from mlrc.harness.guard import canary
+from mlrc.harness.images.dataset import DATASETS, ArrayPixels, Dataset, ImageSet
+from mlrc.harness.plugins import Kind
+from mlrc.harness.study import conduct
+from mlrc.harness.trunks import small_conv
+from mlrc.protocols.catalogue import PROTOCOLS
+from mlrc.protocols.datasets.facts import DatasetFacts
+from mlrc.protocols.protocol import Protocol
+from mlrc.protocols.quick import QUICK
 from tests.harness.in_this_process import in_this_process
 from tests.pip import install
 
@@ -34,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("**/README.md")])
 ELSEWHERE = {
     "make": "continuous integration runs it",
-    "ray": "a program of Ray, see tests/harness/test_ray_cluster.py",
+    "ray": "a program of Ray, see tests/harness/engine/test_ray_cluster.py",
     "sbatch": "a program of Slurm",
     "srun": "a program of Slurm",
     "kubectl": "a program of Kubernetes",

@@ -1,6 +1,7 @@
 """What CI runs names a fault in a loss, a search space, a metric, the split, an optimizer's setting and a protocol.
 
-Tables and evidence edited by hand: tests/results/test_published.py; trained scores: tests/harness/test_canary.py.
+Tables and evidence edited by hand: tests/results/publishing/test_published.py; trained scores:
+tests/harness/guard/test_canary.py.
 """
 
 import json
@@ -16,13 +17,15 @@ from pytorch_metric_learning.losses import TripletMarginLoss
 from torch import nn, optim
 from typer.testing import CliRunner
 
-from harness import goldens, metrics, optimization
-from harness.canary import PARAMS
-from harness.cli import app
-from losses import circle
-from protocols import splits
-from protocols.catalogue import PROTOCOLS
-from protocols.quick import QUICK
+from mlrc.harness.cli import app
+from mlrc.harness.guard import goldens
+from mlrc.harness.guard.canary import PARAMS
+from mlrc.harness.metrics import retrieval as metrics
+from mlrc.harness.training import optimization
+from mlrc.losses import circle
+from mlrc.protocols import splits
+from mlrc.protocols.catalogue import PROTOCOLS
+from mlrc.protocols.quick import QUICK
 
 
 def _break_a_loss(patch: pytest.MonkeyPatch) -> None:

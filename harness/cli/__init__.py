@@ -5,7 +5,7 @@ Heavy packages are imported inside the commands that need them, so that `mlrc --
 
 import typer
 
-from harness.cli import compare, drift, look, measure, publish, report, runs, sweep
+from mlrc.harness.cli import compare, drift, look, measure, publish, report, runs, sweep
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from harness.cli.option_groups import Effort, Subject
-from harness.cli.options import USAGE_ERROR, needs, user_errors
-from protocols import catalogue
-from protocols.protocol import Protocol
+from mlrc.harness.cli.option_groups import Effort, Subject
+from mlrc.harness.cli.options import USAGE_ERROR, needs, user_errors
+from mlrc.protocols import catalogue
+from mlrc.protocols.protocol import Protocol
 
 if TYPE_CHECKING:
-    from harness.comparison import Comparison
-    from harness.drive import Until
+    from mlrc.harness.study.comparison import Comparison
+    from mlrc.harness.study.drive import Until
 
 
 def choose_protocol(name: str, subject: Subject) -> tuple[Protocol, Path | None]:
     """Give the protocol that the options mean, and the file of its trunk's weights if one was given.
 
-    Raises what `protocols.catalogue.find`, `harness.trunks` and `Protocol.set` raise.
+    Raises what `mlrc.protocols.catalogue.find`, `mlrc.harness.trunks` and `Protocol.set` raise.
     """
     chosen = catalogue.find(name)
-    from harness.trunks.catalogue import find_trunk, with_trunk
-    from harness.trunks.weights import find_weights
+    from mlrc.harness.trunks.catalogue import find_trunk, with_trunk
+    from mlrc.harness.trunks.weights import find_weights
 
     trunk = subject.trunk or chosen.trunk
     file = find_weights(find_trunk(trunk), subject.weights) if subject.weights else None
@@ -52,13 +52,13 @@ def carry_out(
         storage: where the searches are mirrored.
         save_models: keep the models of the final stage.
     """
-    from harness.atomic import is_full
-    from harness.conduct import Listener, Means, conduct, number_of_workers
-    from harness.disk import shortage
-    from harness.execute import UnfitError
-    from harness.optuna_export import Mirror, open_storage
-    from harness.stopping import DISK_FULL, INTERRUPTED, Stop, seconds
-    from results.ledger import Ledger
+    from mlrc.harness.engine.execute import UnfitError
+    from mlrc.harness.machine.atomic import is_full
+    from mlrc.harness.machine.stopping import DISK_FULL, INTERRUPTED, Stop, seconds
+    from mlrc.harness.study.conduct import Listener, Means, conduct, number_of_workers
+    from mlrc.harness.study.disk import shortage
+    from mlrc.harness.watch.optuna_export import Mirror, open_storage
+    from mlrc.results.records.ledger import Ledger
 
     with ExitStack() as stack:
         with user_errors():
@@ -66,12 +66,12 @@ def carry_out(
             listeners: list[Listener] = [mirror] if mirror else []
             if effort.tensorboard:
                 with needs("tensorboard", "--tensorboard"):
-                    from harness.scalars import Scalars
+                    from mlrc.harness.watch.scalars import Scalars
                 listeners.append(stack.enter_context(Scalars(runs, comparison.studies)))
             elsewhere = None
             if effort.ray:
                 with needs("ray", "--ray"):
-                    from harness.ray_cluster import connected, on_cluster
+                    from mlrc.harness.engine.ray_cluster import connected, on_cluster
                 elsewhere = partial(
                     on_cluster,
                     stack.enter_context(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from harness.cli.carry_out import carry_out, choose_protocol
-from harness.cli.option_groups import Effort, Subject, spelled_out
-from harness.cli.options import (
+from mlrc.harness.cli.carry_out import carry_out, choose_protocol
+from mlrc.harness.cli.option_groups import Effort, Subject, spelled_out
+from mlrc.harness.cli.options import (
     CONSOLE,
     Device,
     Losses,
@@ -23,10 +23,10 @@ from harness.cli.options import (
     Workers,
     user_errors,
 )
-from harness.cli.report import write
+from mlrc.harness.cli.report import write
 
 if TYPE_CHECKING:
-    from harness.comparison import Comparison
+    from mlrc.harness.study.comparison import Comparison
 
 app = typer.Typer()
 
@@ -47,8 +47,8 @@ def plan(
 
     Example: mlrc plan --dataset glyphs --losses contrastive,proxy_anchor --protocol quick
     """
-    from harness.conduct import number_of_workers
-    from harness.estimate import estimate
+    from mlrc.harness.study.conduct import number_of_workers
+    from mlrc.harness.study.estimate import estimate
 
     comparison = _prepare(subject, losses, protocol, params, device)
     with user_errors():
@@ -124,7 +124,7 @@ def final(
 
     Example: mlrc final --dataset glyphs --losses contrastive --protocol quick
     """
-    from harness.comparison import require_searched
+    from mlrc.harness.study.comparison import require_searched
 
     if published:
         subject = replace(subject, changes=[*(subject.changes or []), "trials=0"])
@@ -141,7 +141,7 @@ def _prepare(
     """Prepare a comparison, and check what the runs folder holds of it."""
     with user_errors():
         chosen, file = choose_protocol(protocol, subject)
-        from harness.comparison import prepare, require_same_space
+        from mlrc.harness.study.comparison import prepare, require_same_space
 
         prepared = prepare(
             dataset=subject.dataset,

@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from harness.cli.options import CONSOLE, Device, Root, Runs, Workers, user_errors
-from harness.cli.publish import Published
-from results import drift as drifts
-from results import verdict as verdicts
-from results.pairs import MARGIN
-from results.published import PUBLISHED
-from results.references import ACCEPTED, REFERENCES, add_reason, open_side
-from results.verdict import Verdicts
+from mlrc.harness.cli.options import CONSOLE, Device, Root, Runs, Workers, user_errors
+from mlrc.harness.cli.publish import Published
+from mlrc.results.publishing import drift as drifts
+from mlrc.results.publishing import verdict as verdicts
+from mlrc.results.publishing.published import PUBLISHED
+from mlrc.results.publishing.references import ACCEPTED, REFERENCES, add_reason, open_side
+from mlrc.results.publishing.verdict import Verdicts
+from mlrc.results.statistics.pairs import MARGIN
 
 app = typer.Typer()
 
@@ -57,8 +57,8 @@ def goldens(
 
     Example: mlrc goldens --junit goldens.xml
     """
-    from harness import environment
-    from harness import goldens as golden
+    from mlrc.harness.guard import goldens as golden
+    from mlrc.harness.machine import environment
 
     folder = published / REFERENCES / "goldens"
     with user_errors():
@@ -82,9 +82,9 @@ def canary(
 
     Example: mlrc canary --runs runs/canary --workers 2
     """
-    from harness.canary import canary as prepare_canary
-    from harness.cli.carry_out import carry_out
-    from harness.cli.option_groups import Effort
+    from mlrc.harness.cli.carry_out import carry_out
+    from mlrc.harness.cli.option_groups import Effort
+    from mlrc.harness.guard.canary import canary as prepare_canary
 
     with user_errors():
         comparison = prepare_canary(root, device=device)

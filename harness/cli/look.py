@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from harness.cli.options import CONSOLE, user_errors
+from mlrc.harness.cli.options import CONSOLE, user_errors
 
 BROKEN = 1
 
@@ -25,7 +25,7 @@ def list_(
 
     Example: mlrc list losses
     """
-    from harness import listing
+    from mlrc.harness.cli import listing
 
     with user_errors():
         found = listing.of(what)
@@ -48,8 +48,8 @@ def check(
 
     Example: mlrc check contrastive multi_proxy_anchor
     """
-    from harness.plugins import LOSSES
-    from losses import contract
+    from mlrc.harness.plugins import LOSSES
+    from mlrc.losses.contract import promises as contract
 
     with user_errors():
         specs = [LOSSES.find(name) for name in names]
@@ -75,7 +75,7 @@ def new_loss(
 
     Example: mlrc new-loss my_loss
     """
-    from harness.new_loss import write
+    from mlrc.harness.cli.new_loss import write
 
     with user_errors():
         folder = write(name, out)

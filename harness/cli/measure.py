@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from harness.cli.options import CONSOLE, Device, ProtocolName, Root, user_errors
-from protocols import catalogue
+from mlrc.harness.cli.options import CONSOLE, Device, ProtocolName, Root, user_errors
+from mlrc.protocols import catalogue
 
 app = typer.Typer()
 
@@ -28,8 +28,8 @@ def prepare(
 
     Example: mlrc prepare glyphs --root data
     """
-    from harness.images.prepare import prepare as prepare_images
-    from harness.progress import steps
+    from mlrc.harness.images.prepare import prepare as prepare_images
+    from mlrc.harness.watch.progress import steps
 
     with user_errors(), steps() as on_progress:
         found = prepare_images(
@@ -71,8 +71,8 @@ def evaluate(
 
     Example: mlrc evaluate --embeddings E.npy --labels L.npy --k 1,2,4,8
     """
-    from harness.evaluate import evaluate as evaluate_files
-    from harness.progress import steps
+    from mlrc.harness.metrics.evaluate import evaluate as evaluate_files
+    from mlrc.harness.watch.progress import steps
 
     with user_errors(), steps() as on_progress:
         found = evaluate_files(
@@ -104,7 +104,7 @@ def doctor() -> None:
 
     Example: mlrc doctor
     """
-    from harness.doctor import examine
+    from mlrc.harness.guard.doctor import examine
 
     found = examine()
     table = Table(box=None, pad_edge=False, show_header=False)

@@ -7,7 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from harness.cli.options import (
+from mlrc.harness.cli.options import (
     Changes,
     Dataset,
     Device,

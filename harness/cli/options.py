@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from harness.atomic import is_full
-from harness.stopping import DISK_FULL
+from mlrc.harness.machine.atomic import is_full
+from mlrc.harness.machine.stopping import DISK_FULL
 
 USAGE_ERROR = 2
 TRACEBACK = "MLRC_TRACEBACK"

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import user_errors
-from protocols.protocol import digest_of
-from results import published as leaderboards
-from results import references
+from mlrc.harness.cli.options import user_errors
+from mlrc.protocols.protocol import digest_of
+from mlrc.results.publishing import published as leaderboards
+from mlrc.results.publishing import references
 
 app = typer.Typer()
 leaderboard = typer.Typer(invoke_without_command=True)
@@ -77,6 +77,6 @@ def accept(
 
 
 def _importances() -> Callable[..., Mapping[tuple[str, str], Mapping[str, Mapping[str, float]]]]:
-    from harness.importance import importances
+    from mlrc.harness.report.importance import importances
 
     return importances

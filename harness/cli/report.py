@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from harness.cli.options import CONSOLE, Device, Out, Runs, user_errors
-from results.pairs import MARGIN
+from mlrc.harness.cli.options import CONSOLE, Device, Out, Runs, user_errors
+from mlrc.results.statistics.pairs import MARGIN
 
 app = typer.Typer()
 
@@ -41,10 +41,10 @@ def write(
 ) -> None:
     """Write the report of a runs folder and print its table."""
     with user_errors():
-        from harness.environment import resolve_devices
-        from harness.progress import steps
-        from harness.reporting import write_full_report
-        from results.ledger import require
+        from mlrc.harness.machine.environment import resolve_devices
+        from mlrc.harness.report.reporting import write_full_report
+        from mlrc.harness.watch.progress import steps
+        from mlrc.results.records.ledger import require
 
         require(runs)
         with steps() as on_progress:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from harness.cli.options import CONSOLE, Runs, user_errors
+from mlrc.harness.cli.options import CONSOLE, Runs, user_errors
 
 app = typer.Typer()
 
@@ -21,7 +21,7 @@ def status(
 
     Example: mlrc status --runs runs
     """
-    from harness.status import status as find
+    from mlrc.harness.watch.status import status as find
 
     with user_errors():
         found = find(runs)
@@ -57,8 +57,8 @@ def retry(runs: Runs = Path("runs")) -> None:
 
     Example: mlrc retry --runs runs
     """
-    from harness import status as statuses
-    from results.ledger import Ledger, require
+    from mlrc.harness.watch import status as statuses
+    from mlrc.results.records.ledger import Ledger, require
 
     with user_errors():
         require(runs)
@@ -83,8 +83,8 @@ def export_optuna(
 
     Example: mlrc export-optuna --runs runs --storage sqlite:///searches.db
     """
-    from harness.optuna_export import export, open_storage
-    from results.ledger import read, require
+    from mlrc.harness.watch.optuna_export import export, open_storage
+    from mlrc.results.records.ledger import read, require
 
     with user_errors():
         path = require(runs)

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from harness.cli.carry_out import carry_out, choose_protocol
-from harness.cli.option_groups import Effort, Subject, spelled_out
-from harness.cli.options import CONSOLE, Out, Params, Runs, user_errors
-from protocols import sweeps
-from results.papers import read_papers
-from results.published import PUBLISHED
+from mlrc.harness.cli.carry_out import carry_out, choose_protocol
+from mlrc.harness.cli.option_groups import Effort, Subject, spelled_out
+from mlrc.harness.cli.options import CONSOLE, Out, Params, Runs, user_errors
+from mlrc.protocols import sweeps
+from mlrc.results.boards.papers import read_papers
+from mlrc.results.publishing.published import PUBLISHED
 
 app = typer.Typer()
 
@@ -47,8 +47,8 @@ def sweep(
     with user_errors():
         asked = _asked(name, loss, protocol, vary or [])
         chosen, file = choose_protocol(asked.protocol, subject)
-        from harness.sweep import plan
-        from results.ledger import Ledger
+        from mlrc.harness.study.sweep import plan
+        from mlrc.results.records.ledger import Ledger
 
         planned = plan(
             asked,
@@ -89,7 +89,7 @@ def _asked(name: str, loss: str, protocol: str, vary: list[str]) -> sweeps.Sweep
 
 
 def _write(runs: Path, out: Path) -> None:
-    from results.sweep_report import write_sweeps
+    from mlrc.results.rendering.sweep_report import write_sweeps
 
     printed = PUBLISHED / "papers.csv"
     with user_errors():

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.protocol import Protocol
+from mlrc.protocols.protocol import Protocol
 
 ATTEMPTS = 10
 """How often a random crop is drawn before it falls back to a central one, as in torchvision."""

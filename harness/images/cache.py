@@ -20,9 +20,9 @@ import PIL
 from numpy.typing import NDArray
 from PIL import features
 
-from harness.images.dataset import ImageSet, Pixels
-from harness.images.files import FilePixels
-from harness.images.resize import resize, resized, resized_size
+from mlrc.harness.images.dataset import ImageSet, Pixels
+from mlrc.harness.images.files import FilePixels
+from mlrc.harness.images.resize import resize, resized, resized_size
 
 OnProgress = Callable[[str, int, int], None]
 """Told (what is done, how much of it, of how much)."""

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from harness.images.dataset import Dataset, ImageSet
-from harness.images.files import ImageList, class_folders, missing, open_list, sub_folders
-from protocols.datasets.cars196 import FACTS
-from protocols.datasets.facts import DatasetFacts
+from mlrc.harness.images.dataset import Dataset, ImageSet
+from mlrc.harness.images.files import ImageList, class_folders, missing, open_list, sub_folders
+from mlrc.protocols.datasets.cars196 import FACTS
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 
 def list_cars196(root: Path) -> ImageList:

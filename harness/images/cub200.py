@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.images.dataset import Dataset, ImageSet
-from harness.images.files import ImageList, class_folders, missing, open_list, read_rows, sub_folders, whole_number
-from protocols.datasets.cub200 import FACTS
-from protocols.datasets.facts import DatasetFacts
+from mlrc.harness.images.dataset import Dataset, ImageSet
+from mlrc.harness.images.files import ImageList, class_folders, missing, open_list, read_rows, sub_folders, whole_number
+from mlrc.protocols.datasets.cub200 import FACTS
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 _CLASS = re.compile(r"\d{3}\.")
 

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import plugins
-from protocols.datasets.facts import DatasetFacts
+from mlrc.harness import plugins
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 
 class Pixels(Protocol):

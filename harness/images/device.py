@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.images.augmentation import Boxes
-from harness.images.cache import CachedPixels
-from harness.images.dataset import ArrayPixels, Pixels
+from mlrc.harness.images.augmentation import Boxes
+from mlrc.harness.images.cache import CachedPixels
+from mlrc.harness.images.dataset import ArrayPixels, Pixels
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.images.dataset import ImageSet
-from protocols.datasets.facts import DatasetFacts
+from mlrc.harness.images.dataset import ImageSet
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 

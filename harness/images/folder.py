@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.images.dataset import Dataset, ImageSet
-from harness.images.files import ImageList, class_folders, open_list, sub_folders
-from protocols.datasets.folder import FACTS
+from mlrc.harness.images.dataset import Dataset, ImageSet
+from mlrc.harness.images.files import ImageList, class_folders, open_list, sub_folders
+from mlrc.protocols.datasets.folder import FACTS
 
 MANIFEST = "manifest.csv"
 _LABEL_COLUMNS = ("label", "class")

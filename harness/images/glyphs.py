@@ -11,9 +11,9 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.images.dataset import ArrayPixels, Dataset, ImageSet, fingerprint
-from harness.images.outlines import Face, Outline, centred, fill
-from protocols.datasets.glyphs import CHARACTERS, FACES, FACTS
+from mlrc.harness.images.dataset import ArrayPixels, Dataset, ImageSet, fingerprint
+from mlrc.harness.images.outlines import Face, Outline, centred, fill
+from mlrc.protocols.datasets.glyphs import CHARACTERS, FACES, FACTS
 
 SIDE = 32
 _EXTENT = 22.0  # pixels of the larger side before distortion, so that the distorted letter stays inside

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.images.dataset import Dataset, ImageSet
-from harness.images.files import ImageList, missing, open_list, read_rows
-from protocols.datasets.facts import DatasetFacts
-from protocols.datasets.inshop import FACTS
+from mlrc.harness.images.dataset import Dataset, ImageSet
+from mlrc.harness.images.files import ImageList, missing, open_list, read_rows
+from mlrc.protocols.datasets.facts import DatasetFacts
+from mlrc.protocols.datasets.inshop import FACTS
 
 LIST = "list_eval_partition.txt"
 _STATUS = ("train", "query", "gallery")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.images.dataset import ArrayPixels, Dataset, ImageSet, fingerprint
-from protocols.datasets.omniglot import DRAWINGS, FACTS, FILES, SIDE
+from mlrc.harness.images.dataset import ArrayPixels, Dataset, ImageSet, fingerprint
+from mlrc.protocols.datasets.omniglot import DRAWINGS, FACTS, FILES, SIDE
 
 
 def open_omniglot(root: Path) -> ImageSet:

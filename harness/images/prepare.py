@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.images.archives import OnProgress, download, is_archive, unpack, verify
-from harness.images.cache import Cache
-from harness.images.dataset import DATASETS, ImageSet, open_dataset
-from harness.images.files import FilePixels
-from protocols.datasets.facts import DatasetFacts
+from mlrc.harness.images.archives import OnProgress, download, is_archive, unpack, verify
+from mlrc.harness.images.cache import Cache
+from mlrc.harness.images.dataset import DATASETS, ImageSet, open_dataset
+from mlrc.harness.images.files import FilePixels
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 
 @dataclass(frozen=True, kw_only=True)

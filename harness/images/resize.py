@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.images.dataset import ArrayPixels, Pixels
+from mlrc.harness.images.dataset import ArrayPixels, Pixels
 
 
 class ResizedPixels:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.images.dataset import Dataset, ImageSet
-from harness.images.files import ImageList, missing, open_list, read_rows, whole_number
-from protocols.datasets.facts import DatasetFacts
-from protocols.datasets.sop import FACTS
+from mlrc.harness.images.dataset import Dataset, ImageSet
+from mlrc.harness.images.files import ImageList, missing, open_list, read_rows, whole_number
+from mlrc.protocols.datasets.facts import DatasetFacts
+from mlrc.protocols.datasets.sop import FACTS
 
 LISTS = ("Ebay_train.txt", "Ebay_test.txt")
 

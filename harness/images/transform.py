@@ -1,8 +1,8 @@
 """From resized images to batches: random or central crops, flips, normalisation. Pixels stay uint8 until the end.
 
 On the CPU the images of files are cropped and resized one by one by torch's uint8 kernel; those in memory, and on an
-accelerator all of them, at once by `harness.images.resample`. Either lies within one level of 255 of what PIL gives,
-but for single values at two.
+accelerator all of them, at once by `mlrc.harness.images.resample`. Either lies within one level of 255 of what PIL
+gives, but for single values at two.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from harness.images.augmentation import Augmentation, Boxes, augmentation, central_boxes
-from harness.images.dataset import ArrayPixels, Pixels
-from harness.images.device import ResidentPixels
-from harness.images.resample import crop_and_resize
-from protocols.protocol import Protocol
+from mlrc.harness.images.augmentation import Augmentation, Boxes, augmentation, central_boxes
+from mlrc.harness.images.dataset import ArrayPixels, Pixels
+from mlrc.harness.images.device import ResidentPixels
+from mlrc.harness.images.resample import crop_and_resize
+from mlrc.protocols.protocol import Protocol
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey, ITU-R 601-2, as PIL's mode L has them."""

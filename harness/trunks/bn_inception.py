@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
-from harness.trunks.trunk import InputConvention, Trunk
+from mlrc.harness.trunks.trunk import InputConvention, Trunk
 
 
 class _Block(NamedTuple):

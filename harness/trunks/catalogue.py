@@ -4,10 +4,10 @@ from pathlib import Path
 
 from torch import nn
 
-from harness.trunks import timm_models
-from harness.trunks.trunk import TRUNKS, Trunk
-from harness.trunks.weights import load_weights, sha256_of
-from protocols.protocol import Protocol
+from mlrc.harness.trunks import timm_models
+from mlrc.harness.trunks.trunk import TRUNKS, Trunk
+from mlrc.harness.trunks.weights import load_weights, sha256_of
+from mlrc.protocols.protocol import Protocol
 
 
 def find_trunk(name: str) -> Trunk:

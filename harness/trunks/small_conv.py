@@ -5,7 +5,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from harness.trunks.trunk import InputConvention, Trunk
+from mlrc.harness.trunks.trunk import InputConvention, Trunk
 
 WIDTHS = (16, 32, 64, 128)
 

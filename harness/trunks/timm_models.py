@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.trunks.trunk import InputConvention, Trunk
+from mlrc.harness.trunks.trunk import InputConvention, Trunk
 
 PREFIX = "timm:"
 

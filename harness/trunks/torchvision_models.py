@@ -7,7 +7,7 @@ from functools import partial
 from torch import nn
 from torchvision import models
 
-from harness.trunks.trunk import IMAGENET, InputConvention, Trunk
+from mlrc.harness.trunks.trunk import IMAGENET, InputConvention, Trunk
 
 
 def _build(name: str, kept: Callable[[str], bool], options: Mapping[str, bool], channels: int) -> nn.Module:

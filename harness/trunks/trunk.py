@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import nn
 
-from harness import plugins
+from mlrc.harness import plugins
 
 Channels = Literal["grey", "RGB", "BGR"]
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.hub import download_url_to_file, get_dir
 
-from harness.trunks.trunk import Trunk
+from mlrc.harness.trunks.trunk import Trunk
 
 # what torch's unpickler raises on foreign bytes, besides what it means to raise
 _FOREIGN = (LookupError, TypeError, AttributeError, ValueError, struct.error)

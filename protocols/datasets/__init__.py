@@ -1,1 +1,1 @@
-"""The datasets' facts: counts, split, source, licence; one file per dataset. Readers are in `harness.images`."""
+"""The datasets' facts: counts, split, source, licence; one file per dataset. Readers are in `mlrc.harness.images`."""

@@ -1,6 +1,6 @@
 """Facts of Cars196: car models, of which the Reality Check ignores the official train/test flag (it shares classes)."""
 
-from protocols.datasets.facts import DatasetFacts
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 FACTS = DatasetFacts(
     name="cars196",

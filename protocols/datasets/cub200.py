@@ -1,6 +1,6 @@
 """Facts of CUB-200-2011: birds, the smallest of the Reality Check's three datasets."""
 
-from protocols.datasets.facts import DatasetFacts
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 FACTS = DatasetFacts(
     name="cub200",

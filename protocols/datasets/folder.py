@@ -1,6 +1,6 @@
 """Facts of anyone's own images: nothing is known before the folder is read."""
 
-from protocols.datasets.facts import DatasetFacts
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 FACTS = DatasetFacts(
     name="folder",

@@ -1,6 +1,6 @@
 """Facts of glyphs, the embedded default: printed letters as classes, so that the whole path runs without a download."""
 
-from protocols.datasets.facts import DatasetFacts
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 FACES = (
     *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique"),

@@ -1,6 +1,6 @@
 """Facts of In-Shop Clothes Retrieval, where test queries search a gallery of other photos of the same items."""
 
-from protocols.datasets.facts import DatasetFacts
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 FACTS = DatasetFacts(
     name="inshop",

@@ -1,6 +1,6 @@
 """Facts of Omniglot: handwritten characters of 50 alphabets, small enough for a laptop and far from ImageNet."""
 
-from protocols.datasets.facts import DatasetFacts
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 FILES = {
     "images_background.npz": 964,

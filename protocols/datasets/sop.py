@@ -1,6 +1,6 @@
 """Facts of Stanford Online Products; the Reality Check cuts it one class before the official split."""
 
-from protocols.datasets.facts import DatasetFacts
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 FACTS = DatasetFacts(
     name="sop",

@@ -31,23 +31,23 @@ from statistics import median
 import numpy as np
 import torch
 
-from harness import model as models
-from harness.batches import drawn
-from harness.checkpoint import Checkpoint
-from harness.crew import next_job
-from harness.drive import StudyState, drive
-from harness.images.cache import cached
-from harness.images.glyphs import DATASET
-from harness.images.transform import training_batch
-from harness.plan import FoldJob, Study
-from harness.plugins import LOSSES
-from harness.score import Task
-from harness.train import StoppedError, Subset, Trained, stream, train_fold
-from harness.work import FoldOutcome, Workplace, record_of, split
-from protocols.protocol import Protocol, of
-from protocols.quick import QUICK
-from results.ledger import Ledger
-from results.record import Environment, FoldRecord, RunRecord
+from mlrc.harness.engine.crew import next_job
+from mlrc.harness.engine.perform import FoldOutcome, Workplace, record_of, split
+from mlrc.harness.images.cache import cached
+from mlrc.harness.images.glyphs import DATASET
+from mlrc.harness.images.transform import training_batch
+from mlrc.harness.metrics.scores import Task
+from mlrc.harness.plan.job import FoldJob, Study
+from mlrc.harness.plugins import LOSSES
+from mlrc.harness.study.drive import StudyState, drive
+from mlrc.harness.training import model as models
+from mlrc.harness.training.batches import drawn
+from mlrc.harness.training.checkpoint import Checkpoint
+from mlrc.harness.training.fold import StoppedError, Subset, Trained, stream, train_fold
+from mlrc.protocols.protocol import Protocol, of
+from mlrc.protocols.quick import QUICK
+from mlrc.results.records.ledger import Ledger
+from mlrc.results.records.record import Environment, FoldRecord, RunRecord
 
 CPU = torch.device("cpu")
 WARM_UP = 5
@@ -134,7 +134,7 @@ def workers(root: Path) -> bool:
             places = ["--root", str(root), "--runs", runs, "--workers", str(number), "--device", "cpu"]
             words = ["run", "--dataset", "glyphs", "--losses", losses, "--protocol", "quick", *changes, *places]
             started = time.perf_counter()
-            subprocess.run([sys.executable, "-m", "harness.cli", *words], check=True, capture_output=True)
+            subprocess.run([sys.executable, "-m", "mlrc.harness.cli", *words], check=True, capture_output=True)
             seconds[number] = time.perf_counter() - started
     ratio = seconds[1] / seconds[2]
     _say(f"workers   1 worker {seconds[1]:.1f} s, 2 workers {seconds[2]:.1f} s, {ratio:.2f} times as fast")

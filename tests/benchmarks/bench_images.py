@@ -26,14 +26,14 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
-from harness.images.cache import cached
-from harness.images.dataset import ImageSet, Pixels, open_dataset
-from harness.images.device import ahead, on_device
-from harness.images.resize import resized
-from harness.images.transform import evaluation_batch, training_batch
-from harness.trunks.catalogue import find_trunk
-from protocols.protocol import of
-from protocols.reality_check import REALITY_CHECK
+from mlrc.harness.images.cache import cached
+from mlrc.harness.images.dataset import ImageSet, Pixels, open_dataset
+from mlrc.harness.images.device import ahead, on_device
+from mlrc.harness.images.resize import resized
+from mlrc.harness.images.transform import evaluation_batch, training_batch
+from mlrc.harness.trunks.catalogue import find_trunk
+from mlrc.protocols.protocol import of
+from mlrc.protocols.reality_check import REALITY_CHECK
 
 BATCH = of(REALITY_CHECK.batch_size, "cub200")
 PHOTOS = 8 * BATCH

@@ -17,8 +17,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from results.ledger import LEDGER, read
-from results.report import read_boards, tables, write_report
+from mlrc.results.records.ledger import LEDGER, read
+from mlrc.results.rendering.report import read_boards, tables, write_report
 from tests.results.studies import Made, make
 
 LOSSES, TRIALS, REPEATS, FOLDS = 15, 50, 10, 4

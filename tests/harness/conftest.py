@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from harness import work
-from harness.images.dataset import ImageSet
-from harness.plan import FoldJob, Study, Value
-from harness.plugins import LOSSES
-from harness.search import sobol_point
-from harness.train import OnValidation
-from harness.work import Workplace
-from protocols.datasets.facts import DatasetFacts
-from protocols.protocol import PerDataset, Protocol
-from protocols.quick import QUICK
-from results.record import Environment
+from mlrc.harness.engine import perform as work
+from mlrc.harness.engine.perform import Workplace
+from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.plan.job import FoldJob, Study, Value
+from mlrc.harness.plan.search import sobol_point
+from mlrc.harness.plugins import LOSSES
+from mlrc.harness.training.fold import OnValidation
+from mlrc.protocols.datasets.facts import DatasetFacts
+from mlrc.protocols.protocol import PerDataset, Protocol
+from mlrc.protocols.quick import QUICK
+from mlrc.results.records.record import Environment
 
 POSTGRES = shutil.which("initdb") or next(
     iter(sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))), None

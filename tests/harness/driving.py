@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from harness.drive import StudyState, Until, drive
-from harness.execute import Execute
-from harness.final import EmbeddingFiles
-from harness.images.dataset import ImageSet
-from harness.plan import Study
-from harness.work import split, task
-from results.ledger import LEDGER, Ledger, Records, read
-from results.record import FoldRecord, RunRecord
+from mlrc.harness.engine.execute import Execute
+from mlrc.harness.engine.perform import split, task
+from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.plan.job import Study
+from mlrc.harness.study.drive import StudyState, Until, drive
+from mlrc.harness.study.final import EmbeddingFiles
+from mlrc.results.records.ledger import LEDGER, Ledger, Records, read
+from mlrc.results.records.record import FoldRecord, RunRecord
 from tests.harness.conftest import ENVIRONMENT
 
 OnRecord = Callable[[StudyState, FoldRecord | RunRecord], None]

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from harness.crew import next_job
-from harness.events import OnEvent, Started, Validated
-from harness.execute import Execute
-from harness.plan import FoldJob
-from harness.stopping import Stop
-from harness.train import StoppedError
-from harness.work import FoldOutcome, Workplace, perform
+from mlrc.harness.engine.crew import next_job
+from mlrc.harness.engine.events import OnEvent, Started, Validated
+from mlrc.harness.engine.execute import Execute
+from mlrc.harness.engine.perform import FoldOutcome, Workplace, perform
+from mlrc.harness.machine.stopping import Stop
+from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.training.fold import StoppedError
 
 
 def in_this_process(workplace: Workplace, on_event: OnEvent, stop: Stop | None = None) -> Execute:

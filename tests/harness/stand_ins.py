@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness import train as training
-from losses.proxy_anchor import SPEC
-from losses.spec import LossSpec
+from mlrc.harness.training import fold as training
+from mlrc.losses.proxy_anchor import SPEC
+from mlrc.losses.spec import LossSpec
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:

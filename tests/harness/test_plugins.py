@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.plugins import LOSSES
+from mlrc.harness.plugins import LOSSES
 
 SPEC = """\
-from losses.spec import LossSpec
+from mlrc.losses.spec import LossSpec
 from torch import nn
 SPEC = LossSpec(name="{name}", title="Odd", source="nowhere", space={{}}, build=lambda *_: nn.Identity(), batch="pairs")
 """

@@ -7,8 +7,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from losses import rehearsal
-from losses.spec import LOSS_LR, LossSpec
+from mlrc.losses.contract import rehearsal
+from mlrc.losses.spec import LOSS_LR, LossSpec
 
 
 class Problem(NamedTuple):

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from losses import large_margin_softmax, rehearsal, sphereface, sub_center_arcface
-from losses.manifold import SPEC as MANIFOLD
-from losses.manifold import Manifold
-from losses.p2s_grad import P2SGrad
-from losses.spec import LOSS_LR, LossSpec
+from mlrc.losses import large_margin_softmax, sphereface, sub_center_arcface
+from mlrc.losses.contract import rehearsal
+from mlrc.losses.manifold import SPEC as MANIFOLD
+from mlrc.losses.manifold import Manifold
+from mlrc.losses.p2s_grad import P2SGrad
+from mlrc.losses.spec import LOSS_LR, LossSpec
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,

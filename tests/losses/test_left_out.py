@@ -6,10 +6,10 @@ import pytest
 from pytorch_metric_learning import losses as pml
 from torch import nn
 
-from harness.plugins import LOSSES
-from losses import rehearsal
-from losses.left_out import LEFT_OUT
-from losses.space import centre
+from mlrc.harness.plugins import LOSSES
+from mlrc.losses.contract import rehearsal
+from mlrc.losses.contract.space import centre
+from mlrc.losses.left_out import LEFT_OUT
 
 CLASSES = {name: one for name, one in vars(pml).items() if inspect.isclass(one)}
 

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from losses import (
+from mlrc.losses import (
     classwise_multi_similarity,
     mean_field_classwise_multi_similarity,
-    mean_field_constraint,
     mean_field_contrastive,
 )
-from losses.classwise_multi_similarity import ClasswiseMultiSimilarityLoss
-from losses.mean_field_classwise_multi_similarity import MeanFieldClasswiseMultiSimilarityLoss
-from losses.mean_field_constraint import MeanFieldConstraint
+from mlrc.losses.classwise_multi_similarity import ClasswiseMultiSimilarityLoss
+from mlrc.losses.mean_field_classwise_multi_similarity import MeanFieldClasswiseMultiSimilarityLoss
+from mlrc.losses.parts import mean_field_constraint
+from mlrc.losses.parts.mean_field_constraint import MeanFieldConstraint
 from tests.losses.loss_oracle import Problem, assert_equals_its_equation, built, cosine, problems, total
 
 alphas = st.floats(0.01, 20)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pytorch_metric_learning.losses import ProxyAnchorLoss
 from torch import Tensor
 
-from losses.multi_proxy_anchor import SPEC, MultiProxyAnchorLoss
-from losses.proxy_spread import ProxySpreadRegularizer
+from mlrc.losses.multi_proxy_anchor import SPEC, MultiProxyAnchorLoss
+from mlrc.losses.parts.proxy_spread import ProxySpreadRegularizer
 from tests.losses.loss_oracle import Problem, assert_equals_its_equation, built, cosine, problems, total
 
 

@@ -8,26 +8,26 @@ from hypothesis import strategies as st
 from pytorch_metric_learning.losses import AngularLoss, TupletMarginLoss
 from torch import Tensor, nn
 
-from losses import (
+from mlrc.losses import (
     angular,
     circle,
     dynamic_soft_margin,
     generalized_lifted_structure,
     lifted_structure,
-    rehearsal,
     supcon,
 )
-from losses import tuplet_margin as tuplet_margin_module
-from losses.angular import Angular
-from losses.dynamic_soft_margin import DynamicSoftMargin
-from losses.intra_pair_variance import SPEC as INTRA_PAIR_VARIANCE
-from losses.multi_similarity import MultiSimilarity
-from losses.n_pairs import SPEC as N_PAIRS
-from losses.spec import MinedLoss
-from losses.threshold_consistent_margin import SPEC as THRESHOLD_CONSISTENT_MARGIN
-from losses.triplet_batch_hard import SPEC as TRIPLET_BATCH_HARD
-from losses.triplet_semi_hard import SPEC as TRIPLET_SEMI_HARD
-from losses.tuplet_margin import TupletMargin
+from mlrc.losses import tuplet_margin as tuplet_margin_module
+from mlrc.losses.angular import Angular
+from mlrc.losses.contract import rehearsal
+from mlrc.losses.dynamic_soft_margin import DynamicSoftMargin
+from mlrc.losses.intra_pair_variance import SPEC as INTRA_PAIR_VARIANCE
+from mlrc.losses.multi_similarity import MultiSimilarity
+from mlrc.losses.n_pairs import SPEC as N_PAIRS
+from mlrc.losses.spec import MinedLoss
+from mlrc.losses.threshold_consistent_margin import SPEC as THRESHOLD_CONSISTENT_MARGIN
+from mlrc.losses.triplet_batch_hard import SPEC as TRIPLET_BATCH_HARD
+from mlrc.losses.triplet_semi_hard import SPEC as TRIPLET_SEMI_HARD
+from mlrc.losses.tuplet_margin import TupletMargin
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from pytorch_metric_learning.losses import NCALoss, ProxyNCALoss
 from torch import Tensor
 
-from losses import proxy_nca_classic, proxy_nca_pp
-from losses.nca import NCA
-from losses.proxy_nca import ProxyNCA
-from losses.proxy_nca_classic import ProxyNCAClassicLoss
-from losses.proxy_nca_pp import ProxyNCAPlusPlusLoss
+from mlrc.losses import proxy_nca_classic, proxy_nca_pp
+from mlrc.losses.nca import NCA
+from mlrc.losses.proxy_nca import ProxyNCA
+from mlrc.losses.proxy_nca_classic import ProxyNCAClassicLoss
+from mlrc.losses.proxy_nca_pp import ProxyNCAPlusPlusLoss
 from tests.losses.loss_oracle import Problem, assert_equals_its_equation, built, problems, total, unit
 
 

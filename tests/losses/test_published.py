@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from harness.plugins import LOSSES
-from losses.spec import LOSS_LR, LOSS_LR_RANGE
+from mlrc.harness.plugins import LOSSES
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE
 
 DATASETS = ("cub200", "cars196", "sop")
 

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from pytorch_metric_learning.losses import SmoothAPLoss
 from torch import Tensor
 
-from losses import histogram, nca, rehearsal, smooth_ap
-from losses.pnp import SPEC as PNP
-from losses.ranked_list import SPEC as RANKED_LIST
-from losses.smooth_ap import SmoothAP
+from mlrc.losses import histogram, nca, smooth_ap
+from mlrc.losses.contract import rehearsal
+from mlrc.losses.pnp import SPEC as PNP
+from mlrc.losses.ranked_list import SPEC as RANKED_LIST
+from mlrc.losses.smooth_ap import SmoothAP
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,

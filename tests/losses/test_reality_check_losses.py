@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from losses import (
+from mlrc.losses import (
     arcface,
     contrastive,
     cosface,
@@ -19,12 +19,12 @@ from losses import (
     multi_similarity,
     normalized_softmax,
     ntxent,
-    rehearsal,
     snr_contrastive,
     soft_triple,
     triplet,
 )
-from losses.spec import LossSpec
+from mlrc.losses.contract import rehearsal
+from mlrc.losses.spec import LossSpec
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,

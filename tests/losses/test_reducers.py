@@ -6,12 +6,12 @@ from pytorch_metric_learning import reducers
 from pytorch_metric_learning.regularizers import LpRegularizer, RegularFaceRegularizer
 from torch import Tensor, nn
 
-from losses.classwise_multi_similarity import ClasswiseMultiSimilarityLoss
-from losses.mean_field_classwise_multi_similarity import MeanFieldClasswiseMultiSimilarityLoss
-from losses.mean_field_contrastive import MeanFieldContrastiveLoss
-from losses.multi_proxy_anchor import MultiProxyAnchorLoss
-from losses.proxy_nca_classic import ProxyNCAClassicLoss
-from losses.proxy_nca_pp import ProxyNCAPlusPlusLoss
+from mlrc.losses.classwise_multi_similarity import ClasswiseMultiSimilarityLoss
+from mlrc.losses.mean_field_classwise_multi_similarity import MeanFieldClasswiseMultiSimilarityLoss
+from mlrc.losses.mean_field_contrastive import MeanFieldContrastiveLoss
+from mlrc.losses.multi_proxy_anchor import MultiProxyAnchorLoss
+from mlrc.losses.proxy_nca_classic import ProxyNCAClassicLoss
+from mlrc.losses.proxy_nca_pp import ProxyNCAPlusPlusLoss
 
 CLASSES, SIZE = 40, 6
 LABELS = torch.tensor([3, 3, 3, 17, 17, 39])

@@ -7,8 +7,8 @@ import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import nn
 
-from harness.plugins import LOSSES
-from losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.harness.plugins import LOSSES
+from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 def spec_of(**named: object) -> LossSpec:

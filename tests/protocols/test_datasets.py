@@ -5,15 +5,15 @@ import pkgutil
 
 import pytest
 
-from protocols import datasets
-from protocols.datasets.facts import DatasetFacts
+from mlrc.protocols import datasets
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 MODULES = [module.name for module in pkgutil.iter_modules(datasets.__path__) if module.name != "facts"]
 
 
 @pytest.fixture(params=MODULES)
 def facts(request: pytest.FixtureRequest) -> DatasetFacts:
-    found = importlib.import_module(f"protocols.datasets.{request.param}").FACTS
+    found = importlib.import_module(f"mlrc.protocols.datasets.{request.param}").FACTS
     assert isinstance(found, DatasetFacts)
     assert found.name == request.param
     return found

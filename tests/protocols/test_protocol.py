@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.catalogue import PROTOCOLS, find
-from protocols.protocol import PerDataset, Protocol, digest_of, of
-from protocols.quick import QUICK
-from protocols.reality_check import REALITY_CHECK
+from mlrc.protocols.catalogue import PROTOCOLS, find
+from mlrc.protocols.protocol import PerDataset, Protocol, digest_of, of
+from mlrc.protocols.quick import QUICK
+from mlrc.protocols.reality_check import REALITY_CHECK
 
 OTHER: dict[str, Any] = {
     "name": "other",

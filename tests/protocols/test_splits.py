@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.splits import Fold, class_folds, fold_images, images_of, trainval_classes
+from mlrc.protocols.splits import Fold, class_folds, fold_images, images_of, trainval_classes
 
 
 def _four_folds(num_trainval: int) -> tuple[Fold, ...]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from protocols.catalogue import PROTOCOLS
-from protocols.sweeps import SWEEPS, factor, find
+from mlrc.protocols.catalogue import PROTOCOLS
+from mlrc.protocols.sweeps import SWEEPS, factor, find
 
 
 def test_a_factor_is_read_with_its_values_in_their_order() -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from protocols.protocol import PerDataset, Protocol, of
-from protocols.traditional_mean_field import TRADITIONAL_MEAN_FIELD as MEAN_FIELD
-from protocols.traditional_mpa import TRADITIONAL_MPA as MPA
-from protocols.traditional_proxy_nca_pp import TRADITIONAL_PROXY_NCA_PP as PROXY_NCA_PP
+from mlrc.protocols.protocol import PerDataset, Protocol, of
+from mlrc.protocols.traditional_mean_field import TRADITIONAL_MEAN_FIELD as MEAN_FIELD
+from mlrc.protocols.traditional_mpa import TRADITIONAL_MPA as MPA
+from mlrc.protocols.traditional_proxy_nca_pp import TRADITIONAL_PROXY_NCA_PP as PROXY_NCA_PP
 
 TRADITIONAL = (MPA, MEAN_FIELD, PROXY_NCA_PP)
 DATASETS = ("cub200", "cars196", "sop", "inshop")

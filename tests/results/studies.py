@@ -10,9 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.protocol import digest_of
-from results.ledger import LEDGER, Records
-from results.record import UNTRAINED, Environment, FoldRecord, Outcome, ProtocolRecord, Record, RunRecord, to_line
+from mlrc.protocols.protocol import digest_of
+from mlrc.results.records.ledger import LEDGER, Records
+from mlrc.results.records.record import (
+    UNTRAINED,
+    Environment,
+    FoldRecord,
+    Outcome,
+    ProtocolRecord,
+    Record,
+    RunRecord,
+    to_line,
+)
 
 ENVIRONMENT = Environment(
     commit="0123456789ab", versions={"torch": "2.9.0", "python": "3.11.7"}, device="cpu", host="here"

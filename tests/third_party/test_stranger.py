@@ -34,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_is_found_beside_ours(site: Path, tmp_path: Path) -> None:
     program = (
-        "from harness.plugins import LOSSES\n"
+        "from mlrc.harness.plugins import LOSSES\n"
         "assert {'prototypical', 'proxy_anchor'} <= set(LOSSES.names())\n"
         "print(LOSSES.find('prototypical').title)\n"
     )

@@ -11,9 +11,9 @@ from PIL import Image
 from scipy.stats import ks_2samp
 from torchvision import transforms
 
-from harness.images.augmentation import augmentation, central_boxes, random_boxes
-from harness.images.resample import crop_and_resize
-from protocols.reality_check import REALITY_CHECK
+from mlrc.harness.images.augmentation import augmentation, central_boxes, random_boxes
+from mlrc.harness.images.resample import crop_and_resize
+from mlrc.protocols.reality_check import REALITY_CHECK
 
 
 def test_the_draws_are_what_they_were() -> None:

@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
-from harness.images import cache as caches
-from harness.images.cache import Cache, cached
-from harness.images.dataset import ArrayPixels, ImageSet
-from harness.images.folder import open_folder
-from harness.images.resize import resize, resized
+from mlrc.harness.images import cache as caches
+from mlrc.harness.images.cache import Cache, cached
+from mlrc.harness.images.dataset import ArrayPixels, ImageSet
+from mlrc.harness.images.folder import open_folder
+from mlrc.harness.images.resize import resize, resized
 
 MakeImage = Callable[..., None]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.images import folder
-from harness.images.dataset import ImageSet, open_dataset
+from mlrc.harness.images import folder
+from mlrc.harness.images.dataset import ImageSet, open_dataset
 
 MakeImage = Callable[..., None]
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from harness.images import glyphs
-from harness.images.dataset import DATASETS, ArrayPixels
-from harness.images.outlines import Face, Outline, fill
-from protocols.datasets.glyphs import CHARACTERS, FACES, FACTS
+from mlrc.harness.images import glyphs
+from mlrc.harness.images.dataset import DATASETS, ArrayPixels
+from mlrc.harness.images.outlines import Face, Outline, fill
+from mlrc.protocols.datasets.glyphs import CHARACTERS, FACES, FACTS
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from harness.images import cars196, cub200, inshop, sop
-from harness.images.dataset import DATASETS, ImageSet, open_dataset
-from protocols.datasets.facts import DatasetFacts
+from mlrc.harness.images import cars196, cub200, inshop, sop
+from mlrc.harness.images.dataset import DATASETS, ImageSet, open_dataset
+from mlrc.protocols.datasets.facts import DatasetFacts
 
 MakeImage = Callable[..., None]
 

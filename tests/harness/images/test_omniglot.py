@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.images import omniglot
-from harness.images.dataset import DATASETS, ArrayPixels, ImageSet
-from protocols.datasets import omniglot as facts
+from mlrc.harness.images import omniglot
+from mlrc.harness.images.dataset import DATASETS, ArrayPixels, ImageSet
+from mlrc.protocols.datasets import omniglot as facts
 
 
 @pytest.fixture

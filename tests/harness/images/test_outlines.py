@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.images.outlines import Face, centred, fill, flatten
+from mlrc.harness.images.outlines import Face, centred, fill, flatten
 
 SQUARE = np.array([[-4.0, -4.0], [4.0, -4.0], [4.0, 4.0], [-4.0, 4.0]])
 

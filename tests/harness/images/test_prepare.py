@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from harness.images import archives, cub200
-from harness.images.archives import unpack, verify
-from harness.images.dataset import DATASETS, Dataset
-from harness.images.prepare import Prepared, prepare
+from mlrc.harness.images import archives, cub200
+from mlrc.harness.images.archives import unpack, verify
+from mlrc.harness.images.dataset import DATASETS, Dataset
+from mlrc.harness.images.prepare import Prepared, prepare
 
 MakeImage = Callable[..., None]
 NOTHING: dict[str, Any] = {"side": 16, "threads": 1, "may_download": False, "on_progress": lambda *_: None}

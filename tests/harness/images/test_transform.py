@@ -12,16 +12,16 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
-from harness.images.augmentation import Boxes, augmentation
-from harness.images.cache import cached
-from harness.images.dataset import ArrayPixels, ImageSet
-from harness.images.device import ResidentPixels, ahead, on_device
-from harness.images.folder import open_folder
-from harness.images.resize import resized
-from harness.images.transform import evaluation_batch, normalise, training_batch
-from protocols.protocol import Protocol
-from protocols.quick import QUICK
-from protocols.reality_check import REALITY_CHECK
+from mlrc.harness.images.augmentation import Boxes, augmentation
+from mlrc.harness.images.cache import cached
+from mlrc.harness.images.dataset import ArrayPixels, ImageSet
+from mlrc.harness.images.device import ResidentPixels, ahead, on_device
+from mlrc.harness.images.folder import open_folder
+from mlrc.harness.images.resize import resized
+from mlrc.harness.images.transform import evaluation_batch, normalise, training_batch
+from mlrc.protocols.protocol import Protocol
+from mlrc.protocols.quick import QUICK
+from mlrc.protocols.reality_check import REALITY_CHECK
 
 MakeImage = Callable[..., None]
 INDICES = np.array([3, 0, 5, 1, 1, 4, 2, 7])

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
 
-from harness.trunks.bn_inception import TRUNK
-from harness.trunks.weights import load_weights, sha256_of
+from mlrc.harness.trunks.bn_inception import TRUNK
+from mlrc.harness.trunks.weights import load_weights, sha256_of
 
 # over the lines "key,shape" of the published state dict, in its order, without the classifier's two
 PUBLISHED = "c7bc5650bef3fb54fc09fda1972cdb4ee61936bea7596883ca7efd580f1a03e6"

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from harness import model
-from harness.images.cache import cached
-from harness.images.dataset import open_dataset
-from harness.metrics import retrieval
-from harness.train import Subset, embed
-from harness.trunks.catalogue import with_trunk
-from protocols.quick import QUICK
+from mlrc.harness.images.cache import cached
+from mlrc.harness.images.dataset import open_dataset
+from mlrc.harness.metrics.retrieval import retrieval
+from mlrc.harness.training import model
+from mlrc.harness.training.fold import Subset, embed
+from mlrc.harness.trunks.catalogue import with_trunk
+from mlrc.protocols.quick import QUICK
 
 
 @pytest.mark.slow

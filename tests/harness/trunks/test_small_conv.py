@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from harness.trunks.trunk import TRUNKS
+from mlrc.harness.trunks.trunk import TRUNKS
 
 
 @pytest.mark.parametrize("channels", [1, 3])

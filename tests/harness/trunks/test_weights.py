@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
-from harness.trunks import timm_models, weights
-from harness.trunks.catalogue import build_trunk, find_trunk, with_trunk
-from harness.trunks.trunk import TRUNKS
-from harness.trunks.weights import find_weights, load_weights, read_state_dict, sha256_of
-from protocols.quick import QUICK
+from mlrc.harness.trunks import timm_models, weights
+from mlrc.harness.trunks.catalogue import build_trunk, find_trunk, with_trunk
+from mlrc.harness.trunks.trunk import TRUNKS
+from mlrc.harness.trunks.weights import find_weights, load_weights, read_state_dict, sha256_of
+from mlrc.protocols.quick import QUICK
 
 
 @pytest.fixture

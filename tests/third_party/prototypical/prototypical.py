@@ -11,7 +11,7 @@ from optuna.distributions import FloatDistribution
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
-from losses.spec import LossSpec
+from mlrc.losses.spec import LossSpec
 
 
 class PrototypicalLoss(nn.Module):

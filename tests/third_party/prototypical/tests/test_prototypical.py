@@ -7,8 +7,8 @@ import torch
 from prototypical import SPEC, PrototypicalLoss
 from torch.nn.functional import normalize
 
-from losses import contract
-from losses.spec import LossSpec
+from mlrc.losses.contract import promises as contract
+from mlrc.losses.spec import LossSpec
 
 
 def test_it_is_its_equation() -> None:

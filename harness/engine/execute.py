@@ -1,0 +1,96 @@
+"""Who does the jobs: worker processes here, or a cluster (`ray_cluster`). Both keep one contract, `Execute`.
+
+`execute(jobs)` starts jobs as places become free and yields each outcome as it comes. It iterates `jobs` anew after
+every outcome that the caller has taken in, so `jobs` may be a live view that by then offers more; each starts once.
+Once `stop` says so no job is started, those at work leave a checkpoint, and the iteration ends.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from mlrc.harness.engine.crew import Crew, Place
+from mlrc.harness.engine.events import OnEvent
+from mlrc.harness.engine.perform import FoldOutcome, Workplace
+from mlrc.harness.machine.stopping import Stop
+from mlrc.harness.plan.job import FoldJob
+
+Execute = Callable[[Iterable[FoldJob]], Iterator[FoldOutcome]]
+
+POLL_SECONDS = 0.5
+"""How long a wish to stop may go unnoticed while no worker has anything to tell."""
+
+
+class UnfitError(Exception):
+    """A machine lacks what the jobs need; a person has to see to it, and the same command goes on then."""
+
+
+class Hands(Protocol):
+    """Several jobs at work at once."""
+
+    @property
+    def busy(self) -> int:
+        """How many are at work."""
+        ...
+
+    def employ(self, jobs: Iterable[FoldJob], /) -> None:
+        """Give every free place a job, as far as there are jobs."""
+        ...
+
+    def hear(self, timeout: float, /) -> Iterator[FoldOutcome]:
+        """Wait until there is something to tell, or for `timeout` seconds, and give the outcomes among it."""
+        ...
+
+    def stop(self, reason: str, /) -> None:
+        """Have the jobs at work leave a checkpoint and end."""
+        ...
+
+    def dismiss(self) -> None:
+        """End what is at work at once."""
+        ...
+
+
+def in_processes(
+    workplace: Workplace,
+    workers: int,
+    on_event: OnEvent,
+    *,
+    devices: Sequence[str] = (),
+    stop: Stop | None = None,
+) -> Execute:
+    """Do jobs in `workers` processes, spread evenly over the devices (that of the workplace, if none is named).
+
+    A worker that dies takes only its own job with it. That job is begun again, or goes on from its checkpoint, alone
+    on its device, as does one that ran out of memory; after a bounded number of attempts a record says that it failed.
+    """
+    asked = stop or Stop()
+    names = tuple(devices) or (workplace.device,)
+    sharing = -(-workers // len(names))
+    places = [
+        Place(number, replace(workplace, device=names[number % len(names)], share=share(names[0], sharing)))
+        for number in range(workers)
+    ]
+
+    return lambda jobs: work_off(jobs, Crew(places, on_event), asked)
+
+
+def work_off(jobs: Iterable[FoldJob], hands: Hands, stop: Stop) -> Iterator[FoldOutcome]:
+    """Let hands do jobs until none is left or `stop` says so, and yield each outcome as it comes."""
+    stopping = False
+    try:
+        while True:
+            if stop() and not stopping:
+                stopping = True
+                hands.stop(stop.reason)
+            if not stopping:
+                hands.employ(jobs)
+            if not hands.busy:
+                return
+            yield from hands.hear(POLL_SECONDS)
+    finally:
+        hands.dismiss()
+
+
+def share(device: str, sharing: int) -> float:
+    """Give the share of a device that one of `sharing` jobs on it has; each has a processor core of its own."""
+    return 1.0 if device == "cpu" else 1.0 / sharing

@@ -1,0 +1,110 @@
+"""A job on a node of a Ray cluster: what it must find there, what it tells the driver, when it stops."""
+
+import math
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ray
+import torch
+
+from mlrc.harness.engine.execute import UnfitError
+from mlrc.harness.engine.perform import FoldOutcome, Workplace, perform
+from mlrc.harness.engine.worker import Told
+from mlrc.harness.machine import environment
+from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.training.fold import StoppedError
+from mlrc.results.records.ledger import LEDGER
+
+SECONDS_BETWEEN_QUESTIONS = 1.0
+"""At least, between two times that a training asks the driver's mailbox whether to stop."""
+
+
+class Begun(NamedTuple):
+    """A job is at work; first message of each attempt."""
+
+    place: str
+
+
+class Mailbox:
+    """An actor beside the driver: keeps what the jobs tell until it is fetched, and tells them when to stop."""
+
+    def __init__(self) -> None:
+        self._messages: list[tuple[str, Begun | Told]] = []
+        self._stopping = False
+
+    def put(self, key: str, message: Begun | Told) -> None:
+        """Take a message of the job `key`."""
+        self._messages.append((key, message))
+
+    def stopping(self) -> bool:
+        """Say whether the jobs are asked to stop."""
+        return self._stopping
+
+    def fetch(self, stopping: bool) -> list[tuple[str, Begun | Told]]:
+        """Give the messages since the last time, and take in whether to stop."""
+        self._stopping = stopping
+        messages, self._messages = self._messages, []
+        return messages
+
+
+def do(job: FoldJob, workplace: Workplace, mailbox: Any) -> FoldOutcome | None:
+    """Do one job on a node; `None` if it was asked to stop and has left what it could.
+
+    Raises:
+        UnfitError: the node lacks what the driver has.
+    """
+    require_fit(workplace)
+    if not (workplace.runs and (workplace.runs / LEDGER).exists()):
+        workplace = replace(workplace, runs=None)
+    node = ray.get_runtime_context().get_node_id()
+    last = mailbox.put.remote(job.key, Begun(f"{socket.gethostname()}, Ray's node {node[:8]}"))
+    asked_at = -math.inf
+
+    def told(epoch: int, score: float, loss: float) -> None:
+        nonlocal last
+        last = mailbox.put.remote(job.key, Told(epoch, score, loss))
+
+    def stop() -> bool:
+        nonlocal asked_at
+        if time.monotonic() - asked_at < SECONDS_BETWEEN_QUESTIONS:
+            return False
+        asked_at = time.monotonic()
+        return bool(ray.get(mailbox.stopping.remote()))
+
+    try:
+        return perform(job, workplace.found_here(), told, stop)
+    except StoppedError:
+        return None
+    finally:
+        ray.get(last)  # so that nobody hears of it after its outcome
+
+
+def require_fit(workplace: Workplace) -> None:
+    """Compare this node with what the driver has.
+
+    Raises:
+        UnfitError: the node lacks the dataset, the weights, a package or the commit.
+    """
+    host = socket.gethostname()
+    paths = [root if ":" not in name else Path(name.split(":", 1)[1]) for name, root in workplace.roots.values()]
+    for path in (*paths, *([workplace.weights] if workplace.weights else [])):
+        if not path.exists():
+            raise UnfitError(
+                f"Every node of the Ray cluster must find the dataset and the weights under the driver's paths, but "
+                f"{host} has no {path}; use a shared folder, or copy it to the same place."
+            )
+    here, driver = environment.current(torch.device("cpu")), workplace.environment
+    for package, version in driver.versions.items():
+        if here.versions.get(package) != version:
+            raise UnfitError(
+                f"Every node of the Ray cluster must have the driver's packages, but {host} has {package} "
+                f"{here.versions.get(package)} for {version}; install the same one there."
+            )
+    if environment.differ(here.commit, driver.commit):
+        raise UnfitError(
+            f"Every node of the Ray cluster must have the driver's code, as its commit is what records carry, but "
+            f"{host} has commit {here.commit} for {driver.commit}; check out the same one there."
+        )

@@ -1,0 +1,31 @@
+"""The canary: a short training of two losses on glyphs with given parameters, to notice that training drifted.
+
+Contrastive stands for the losses over pairs, Proxy-Anchor for those with weights of their own, the untrained trunk for
+images, trunk and metrics. On the machine that made the reference an unchanged program gives the same numbers to the
+last digit; elsewhere, or after a change in rounding, it gives other numbers of the same distribution.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from mlrc.harness.study.comparison import Comparison, prepare
+from mlrc.losses.spec import LOSS_LR, Value
+from mlrc.protocols.quick import QUICK
+
+PROTOCOL = QUICK.vary({"max_epochs": 4, "repeats": 6})
+PARAMS: dict[str, dict[str, Value]] = {
+    "contrastive": {"pos_margin": 0.0, "neg_margin": 0.5},
+    "proxy_anchor": {LOSS_LR: 1e-2, "margin": 0.1, "alpha": 32.0},
+}
+
+
+def canary(root: Path, *, device: str = "cpu") -> Comparison:
+    """Give the canary's comparison, which has no search, ready to run.
+
+    Args:
+        root: folder for the glyphs, which are made there.
+        device: to train on; the reference is of the CPU.
+    """
+    prepared = prepare(dataset="glyphs", losses=list(PARAMS), protocol=PROTOCOL, root=root, device=device)
+    studies = tuple(replace(study, params=PARAMS.get(study.loss, study.params)) for study in prepared.studies)
+    return replace(prepared, studies=studies)

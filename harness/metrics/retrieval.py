@@ -1,0 +1,252 @@
+"""Retrieval metrics from embeddings: every number of a result table comes from here.
+
+The ranking comes from `mlrc.harness.metrics.ranking`; this file turns the relevance of the ranked neighbours into
+numbers. With R the number of positives of a query, rel_i ∈ {0, 1} the relevance at rank i and P(i) the precision at
+rank i:
+
+    P@k     (1/k)·Σ_{i≤k} rel_i
+    RP      (1/R)·Σ_{i≤R} rel_i
+    MAP@R   (1/R)·Σ_{i≤R} P(i)·rel_i                          (Musgrave et al. 2020, arXiv 2003.08505)
+    MAP@k   (1/k)·Σ_{i≤k} P(i)·rel_i                          (the divisor is k, whatever R is)
+    R@k     1 if one of the first k is relevant, else 0       (the hit rate of metric learning, no recall)
+    nDCG@k  Σ_{i≤k} rel_i/log2(i+1) over the same sum of min(k, R) ones   (arXiv 2110.03997, equations 10 and 11)
+
+Ranks beyond the gallery count as not relevant. A query without a positive has no value and is left out.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mlrc.harness.metrics.ranking.candidates import Backend
+from mlrc.harness.metrics.ranking.neighbours import Ranked, Ranking
+from mlrc.harness.metrics.ranking.similarity import directions
+
+Embeddings = NDArray[Any] | torch.Tensor
+Labels = NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSums:
+    """Per-class sums of the per-query values: what a bootstrap over test classes resamples.
+
+    Attributes:
+        classes: `(classes,)`, the labels that have an evaluated query, ascending.
+        counts: `(classes,)`, evaluated queries per class.
+        sums: metric → `(classes,)`, sum of the fractions over the queries of each class.
+    """
+
+    classes: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    sums: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieval:
+    """The metrics of one set of embeddings, query by query.
+
+    Attributes:
+        per_query: metric → `(evaluated queries,)`, fractions from 0 to 1, in the order of the queries.
+        labels: `(evaluated queries,)`, their labels; string labels are numbered in sorted order.
+        left_out: the number of queries without a positive.
+        tied: the number of queries in which a positive and a negative are equally similar, so that indices decided;
+            many of them tell of a collapsed model.
+    """
+
+    per_query: Mapping[str, NDArray[np.float64]]
+    labels: NDArray[np.int64]
+    left_out: int
+    tied: int
+
+    def means(self) -> dict[str, float]:
+        """Give metric → mean over the queries in percent, summed without rounding, so in whatever order."""
+        return {name: 100.0 * fsum(values) / len(values) for name, values in self.per_query.items()}
+
+    def per_class(self) -> ClassSums:
+        """Give the sums over the queries of each class."""
+        classes, of_query = np.unique(self.labels, return_inverse=True)
+        sums = {name: _sums(of_query, values, len(classes)) for name, values in self.per_query.items()}
+        return ClassSums(classes=classes, counts=np.bincount(of_query, minlength=len(classes)), sums=sums)
+
+
+def _sums(groups: NDArray[np.int64], values: NDArray[np.float64], number: int) -> NDArray[np.float64]:
+    return np.bincount(groups, values, number).astype(np.float64)
+
+
+def retrieval(
+    embeddings: Embeddings,
+    labels: Labels,
+    *,
+    gallery_embeddings: Embeddings | None = None,
+    gallery_labels: Labels | None = None,
+    ndcg_at: Sequence[int] = (),
+    recall_at: Sequence[int] = (1,),
+    map_at: Sequence[int] = (),
+    precision_at: Sequence[int] = (),
+    backend: Backend = "torch",
+    device: str = "cpu",
+    memory: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Retrieval:
+    """Compute P@1, RP, MAP@R and the listed metrics of every query against the gallery.
+
+    Args:
+        embeddings: `(images, dim)`, float16, bfloat16, float32 or float64, finite; normalised here. What similarity is
+            and how ties are ranked: `mlrc.harness.metrics.ranking.neighbours`. The result is the same on every device,
+            with every backend, memory cap and number of threads.
+        labels: `(images,)`, integers or strings.
+        gallery_embeddings: `(gallery, dim)`; by default the images are their own gallery and no image is its own
+            neighbour.
+        gallery_labels: `(gallery,)`.
+        ndcg_at: the k of nDCG@k.
+        recall_at: the k of R@k.
+        map_at: the k of MAP@k.
+        precision_at: the k of P@k.
+        backend: what searches, torch or faiss.
+        device: a torch device that is there, on which it searches.
+        memory: cap in bytes, at least 1 MiB, on what the search takes beyond the embeddings and, where these are not
+            float32 rows of length 1, such a copy of them. By default the larger of two fifths of the queries' bytes and
+            a byte for each neighbour that is looked for, but at least 1 MiB per thread; from 16,384 queries on half of
+            their bytes, but at least 4 MiB per thread.
+        progress: called with (steps begun, steps), at last when all are done.
+
+    Raises:
+        ValueError: shapes that do not match, values that are not finite, a k below 1, no query with a positive, or a
+            backend that is not there or does not know the device.
+        TypeError: embeddings or labels of another type.
+    """
+    cuts = {"nDCG": ndcg_at, "R": recall_at, "MAP": map_at, "P": precision_at}
+    for name, ks in cuts.items():
+        for k in ks:
+            if k < 1:
+                raise ValueError(f"Every k of {name}@k must be at least 1, but {k} was given; ranks count from 1.")
+    names = dict.fromkeys(["P@1", "RP", "MAP@R", *(f"{name}@{k}" for name, ks in cuts.items() for k in ks)])
+    depth = max((k for ks in cuts.values() for k in ks), default=1)
+    ranking, of_query = _ranking(embeddings, labels, gallery_embeddings, gallery_labels, depth)
+
+    evaluated = ranking.positives > 0
+    if not evaluated.any():
+        raise ValueError(
+            f"At least one query must have a positive in the gallery, but none of the {len(evaluated)} has; "
+            "check that the labels name classes, not images."
+        )
+
+    per_query = {name: np.empty(np.count_nonzero(evaluated)) for name in names}
+    tied = np.zeros(len(evaluated), bool)
+
+    def measure(ranked: Ranked) -> None:
+        here = evaluated[ranked.queries]
+        start = np.count_nonzero(evaluated[: ranked.queries.start])
+        mine = slice(start, start + np.count_nonzero(here))
+        for name, found in values(ranked.relevant[here], ranking.positives[ranked.queries][here], names).items():
+            per_query[name][mine] = found
+        tied[ranked.queries] = ranked.tied & here
+
+    ranking.search(measure, backend=backend, device=device, memory=memory, progress=progress)
+    return Retrieval(
+        per_query=per_query,
+        labels=of_query[evaluated],
+        left_out=int(np.count_nonzero(~evaluated)),
+        tied=int(np.count_nonzero(tied)),
+    )
+
+
+def _ranking(
+    embeddings: Embeddings,
+    labels: Labels,
+    gallery_embeddings: Embeddings | None,
+    gallery_labels: Labels | None,
+    depth: int,
+) -> tuple[Ranking, NDArray[np.int64]]:
+    """Check the input; give it with labels numbered 0 … classes − 1, and the labels as a `Retrieval` shows them."""
+    if (gallery_embeddings is None) != (gallery_labels is None):
+        raise ValueError("A gallery must have embeddings and labels, but only one of the two was given; give both.")
+    queries = directions(embeddings)
+    of_query = _labels(labels, len(queries), "embeddings")
+    gallery, of_gallery = None, of_query
+    if gallery_embeddings is not None and gallery_labels is not None:
+        gallery = directions(gallery_embeddings, "gallery embeddings")
+        of_gallery = _labels(gallery_labels, len(gallery), "gallery embeddings")
+        if gallery.rows.shape[1] != queries.rows.shape[1]:
+            raise ValueError(
+                "Queries and gallery must be embedded by the same model, but have "
+                f"{queries.rows.shape[1]} and {gallery.rows.shape[1]} dimensions."
+            )
+        if (of_query.dtype.kind == "U") != (of_gallery.dtype.kind == "U"):
+            raise TypeError(
+                "The labels of queries and gallery must both be integers or both be strings, "
+                f"but are {of_query.dtype} and {of_gallery.dtype}."
+            )
+    distinct, of_all = np.unique(
+        of_query if gallery is None else np.concatenate([of_query, of_gallery]), return_inverse=True
+    )
+    query_labels, gallery_labels_ = of_all[: len(queries)], of_all if gallery is None else of_all[len(queries) :]
+    positives = np.bincount(gallery_labels_, minlength=len(distinct))[query_labels] - (gallery is None)
+    ranking = Ranking(
+        queries=queries,
+        gallery=gallery,
+        query_labels=query_labels,
+        gallery_labels=gallery_labels_,
+        positives=positives,
+        depth=depth,
+    )
+    return ranking, query_labels if of_query.dtype.kind == "U" else of_query.astype(np.int64)
+
+
+def _labels(labels: Labels, images: int, of: str) -> NDArray[Any]:
+    """Give labels as an array of integers or strings."""
+    array = labels.detach().cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+    if array.dtype.kind in "SO" and all(isinstance(label, str | bytes) for label in array.flat):
+        array = array.astype(str)
+    if array.dtype.kind not in "iuU":
+        raise TypeError(f"Labels must be integers or strings, but are {array.dtype}; convert them first.")
+    if array.shape != (images,):
+        raise ValueError(
+            f"There must be one label for each of the {images} {of}, but the labels have the shape {array.shape}."
+        )
+    return array
+
+
+def values(
+    relevant: NDArray[np.bool_], positives: NDArray[np.int64], names: Iterable[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Turn the relevance of ranked neighbours into the named metrics.
+
+    Args:
+        relevant: `(queries, depth)`, relevance at ranks 1, 2, …; ranks beyond `depth` count as not relevant.
+        positives: `(queries,)`, R of each query, at least 1.
+        names: metrics, such as `"RP"` or `"nDCG@10"`.
+
+    Returns:
+        metric → `(queries,)`, fractions from 0 to 1.
+    """
+    depth = relevant.shape[1]
+    ranks = np.arange(1, depth + 1, dtype=np.float64)
+    precision = np.cumsum(relevant, axis=1) / ranks * relevant  # P(i)·rel_i
+    within_r = np.arange(depth) < positives[:, None]
+    discounts = 1 / np.log2(ranks + 1)
+
+    def value(name: str) -> NDArray[np.float64]:
+        metric, _, cut = name.partition("@")
+        if name == "RP":
+            return np.asarray((relevant & within_r).sum(axis=1) / positives)
+        if name == "MAP@R":
+            return np.asarray((precision * within_r).sum(axis=1) / positives)
+        k = int(cut)
+        if metric == "P":
+            return np.asarray(relevant[:, :k].sum(axis=1) / k)
+        if metric == "MAP":
+            return np.asarray(precision[:, :k].sum(axis=1) / k)
+        if metric == "R":
+            return np.asarray(relevant[:, :k].any(axis=1), np.float64)
+        # Summed in the order of the ideal gain, so that a perfect ranking gives exactly 1.
+        gain: NDArray[np.float64] = np.cumsum(np.where(relevant[:, :k], discounts[:k], 0.0), axis=1)[:, -1]
+        ideal: NDArray[np.float64] = np.cumsum(1 / np.log2(np.arange(2, k + 2)))[np.minimum(positives, k) - 1]
+        return gain / ideal
+
+    return {name: value(name) for name in names}

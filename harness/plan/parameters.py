@@ -1,0 +1,105 @@
+"""Which parameters a loss has under a protocol: those that a search varies, and those that are given without one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+
+from mlrc.losses.spec import LOSS_LR, LossSpec, Value
+from mlrc.protocols.protocol import Protocol
+
+FALLBACK = "cub200"
+"""The dataset whose published parameters hold where a paper names none: all papers use it."""
+
+
+def space(spec: LossSpec, protocol: Protocol, dataset: str) -> dict[str, BaseDistribution]:
+    """Give what a search varies: without the learning rate of the loss's parameters where the protocol sets it."""
+    fixed = protocol.loss_lr.of(dataset) > 0
+    return {name: distribution for name, distribution in spec.space.items() if not (fixed and name == LOSS_LR)}
+
+
+def buildable(spec: LossSpec, protocol: Protocol, dataset: str, params: Mapping[str, Value]) -> LossSpec:
+    """Give the spec that builds the loss from `params`: a `loss_lr` among them goes before the protocol's."""
+    return spec if LOSS_LR in params else replace(spec, space=space(spec, protocol, dataset))
+
+
+def tried(spec: LossSpec, params: Mapping[str, Value]) -> dict[str, BaseDistribution]:
+    """Give the distributions of what a recorded trial varied: without `loss_lr` where its protocol set it.
+
+    Raises:
+        ValueError: a parameter is not, or no more, in the space of the loss, or lies outside its range.
+    """
+    own = {name: distribution for name, distribution in spec.space.items() if name in params}
+    replace(spec, space=own).check(params)
+    return own
+
+
+def given(
+    spec: LossSpec, protocol: Protocol, dataset: str, chosen: Mapping[str, Value], *, fall_back: bool = False
+) -> dict[str, Value]:
+    """Give the parameters of a loss that is not searched.
+
+    Those that are not chosen are the ones published for the dataset. Under a protocol that has nothing to search on, or
+    with `fall_back`, what is not published for it is what the loss's paper recommends for any dataset, or else what is
+    published for CUB-200-2011. A published `loss_lr` belongs to the optimizer of its study, so it does not count where
+    the protocol sets one.
+
+    Raises:
+        ValueError: a parameter has no value, or one outside its range.
+    """
+    names = space(spec, protocol, dataset)
+    found = spec.published.get(dataset, {})
+    if not found and (fall_back or protocol.epoch_choice != "best_on_validation"):
+        found = spec.recommended or spec.published.get(FALLBACK, {})
+    params = {name: value for name, value in found.items() if name in names} | dict(chosen)
+    if missing := [name for name in names if name not in params]:
+        elsewhere = f", but has some for {', '.join(spec.published)}" if spec.published else ""
+        way_out = "search them, or give" if protocol.epoch_choice == "best_on_validation" else "give"
+        raise ValueError(
+            f"Loss {spec.name!r} has no published parameters for {dataset!r}{elsewhere}; {way_out} "
+            f"{', '.join(missing)} with --param NAME=VALUE."
+        )
+    buildable(spec, protocol, dataset, params).check(params)
+    return params
+
+
+def read(assignments: Sequence[str], specs: Sequence[LossSpec]) -> dict[str, dict[str, Value]]:
+    """Read `name=value` and `loss.name=value` into loss to name to value; a plain name holds for all losses with it.
+
+    Raises:
+        ValueError: an assignment is malformed, or names no loss or parameter of the comparison.
+    """
+    found: dict[str, dict[str, Value]] = {spec.name: {} for spec in specs}
+    for plain in (True, False):  # what names its loss goes before what holds for all
+        for assignment in assignments:
+            target, equals, text = assignment.partition("=")
+            loss, dot, name = target.strip().rpartition(".")
+            if not equals or not name:
+                raise ValueError(f"--param takes name=value or loss.name=value, but got {assignment!r}.")
+            takers = [spec for spec in specs if name in spec.space and loss in ("", spec.name)]
+            if not takers:
+                known = ", ".join(f"{spec.name}.{one}" for spec in specs for one in spec.space) or "none"
+                raise ValueError(f"No loss here has a parameter {target.strip()!r} to give; there are {known}.")
+            if plain != bool(dot):
+                for spec in takers:
+                    found[spec.name][name] = _value(name, spec.space[name], text.strip())
+    return found
+
+
+def _value(name: str, distribution: BaseDistribution, text: str) -> Value:
+    if isinstance(distribution, CategoricalDistribution):
+        for choice in distribution.choices:
+            if text == str(choice) or (isinstance(choice, float) and _number(text) == choice):
+                return choice  # type: ignore[return-value] # None is no value of a parameter here
+        raise ValueError(f"{name} must be one of {', '.join(map(str, distribution.choices))}, but got {text!r}.")
+    number = _number(text)
+    if number is None:
+        raise ValueError(f"{name} must be a number, but got {text!r}.")
+    return int(number) if isinstance(distribution, IntDistribution) and number.is_integer() else number
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

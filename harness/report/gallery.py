@@ -1,0 +1,185 @@
+"""The retrieval gallery: which queries are shown, what they found, and their pictures as the report embeds them.
+
+Its embeddings are made anew from the models of one repeat, which `mlrc run --save-models` keeps.
+"""
+
+import base64
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mlrc.harness.engine.perform import test_images
+from mlrc.harness.images.cache import OnProgress, cached
+from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.metrics.retrieval import retrieval
+from mlrc.harness.metrics.scores import concatenate
+from mlrc.harness.training.fold import Subset, embed
+from mlrc.harness.training.saved_model import load
+from mlrc.results.records.evidence import Evidence
+from mlrc.results.records.record import RunRecord
+from mlrc.results.rendering.gallery import Gallery, Kind, Picture, Query
+
+NEIGHBOURS = 8
+QUERIES_PER_KIND = 2
+SIDE = 96  # pixels of a thumbnail's longer side
+
+
+class Chosen(NamedTuple):
+    """A query, by its place among the test images."""
+
+    kind: Kind
+    place: int
+
+
+class Studio(NamedTuple):
+    """Where the embeddings of a gallery are made.
+
+    Attributes:
+        models: the folder `models` of the run.
+        images: the dataset.
+        cache: folder of its decode-once cache, if it has one.
+        device: to embed on.
+    """
+
+    models: Path
+    images: ImageSet
+    cache: Path | None = None
+    device: str = "cpu"
+
+    def file(self, key: str) -> Path:
+        """Give where the model of a job lies if it was kept."""
+        return self.models / f"{key}.safetensors"
+
+
+def repeat_with_models(evidence: Evidence, models: Path) -> RunRecord | None:
+    """Give the first repeat whose models were all kept."""
+    there = {path.stem for path in models.glob("*.safetensors")}
+    return next((run for run in evidence.runs if there.issuperset(run.fold_keys)), None)
+
+
+def galleries(run: RunRecord, studio: Studio, *, dataset: str, on_progress: OnProgress) -> list[Gallery]:
+    """Give the galleries of a repeat whose models were kept; see `of_run`.
+
+    Raises:
+        OSError: a model or an image cannot be read.
+        ValueError: a model does not fit its card.
+    """
+    test = test_images(studio.images, run.cut)
+    folds = []
+    for place, key in enumerate(run.fold_keys):
+        on_progress(f"{run.loss}: embedding test images for the gallery", place, len(run.fold_keys))
+        model = load(studio.file(key), studio.device)
+        pixels = cached(studio.images, model.protocol.resize, folder=studio.cache)
+        subset = Subset(pixels, studio.images.labels, test)
+        folds.append(embed(model.network, subset, model.protocol, next(model.network.parameters()).device))
+    return of_run(run, folds, studio.images, dataset=dataset)
+
+
+def of_run(
+    run: RunRecord,
+    folds: Sequence[NDArray[np.float32]],
+    images: ImageSet,
+    *,
+    dataset: str,
+) -> list[Gallery]:
+    """Give the gallery of the first fold model and that of the concatenation, with the same queries.
+
+    Where a repeat has one model there is one gallery, of that model.
+
+    Args:
+        run: the repeat; its key seeds the choice among equals.
+        folds: test embeddings of its fold models, `(test images, dim)`.
+        images: the dataset; test images that only ask (`images.queries`) are in no gallery.
+        dataset: its name in the tables.
+    """
+    test = test_images(images, run.cut)
+    labels = images.labels[test]
+    asks = np.ones(len(test), dtype=bool) if images.queries is None else images.queries[test]
+    answers = np.ones(len(test), dtype=bool) if images.queries is None else ~images.queries[test]
+    concatenation = concatenate(folds)
+    if len(folds) > 1:
+        models = {"fold 0": concatenate(folds[:1]), "concatenation": concatenation}
+    else:
+        models = {"the one model": concatenation}
+    precision = {name: _average_precision(model, labels, asks, answers) for name, model in models.items()}
+    (*_, of_all) = precision.values()
+    chosen = choose(of_all, seed=int(run.key, 16))
+    return [
+        Gallery(
+            dataset=dataset,
+            digest=run.digest,
+            loss=run.loss,
+            model=f"{name} of repeat {run.number}",
+            queries=tuple(
+                Query(
+                    kind=kind,
+                    picture=_picture(images, int(test[place]), right=True),
+                    average_precision=100 * float(precision[name][place]),
+                    neighbours=tuple(
+                        _picture(images, int(test[found]), right=bool(labels[found] == labels[place]))
+                        for found in nearest(model, place, answers, NEIGHBOURS)
+                    ),
+                )
+                for kind, place in chosen
+            ),
+        )
+        for name, model in models.items()
+    ]
+
+
+def choose(precision: NDArray[np.float64], *, seed: int) -> list[Chosen]:
+    """Choose the queries with the highest, the most typical (median) and the lowest average precision.
+
+    Args:
+        precision: `(test images,)`, NaN for images that do not ask or have no positive.
+        seed: of the choice among equals.
+    """
+    known = np.flatnonzero(~np.isnan(precision))
+    shuffled = np.random.default_rng(seed).permutation(known)
+    from_median = np.abs(precision[shuffled] - np.median(precision[known]))
+    orders = {"best": -precision[shuffled], "typical": from_median, "worst": precision[shuffled]}
+    found: list[Chosen] = []
+    for kind in get_args(Kind):
+        taken = {one.place for one in found}
+        order = (int(index) for index in shuffled[np.argsort(orders[kind], kind="stable")])
+        free = [index for index in order if index not in taken]
+        found += [Chosen(kind, index) for index in free[:QUERIES_PER_KIND]]
+    return found
+
+
+def nearest(model: NDArray[np.float32], place: int, answers: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
+    """Give the k nearest images of a query among those that answer, without itself; the lower index of equals."""
+    similarity = (model @ model[place]).astype(np.float64)
+    similarity[~answers] = -np.inf
+    similarity[place] = -np.inf
+    order = np.argsort(-similarity, kind="stable")[:k].astype(np.int64)
+    return np.asarray(order[np.isfinite(similarity[order])])
+
+
+def _average_precision(
+    model: NDArray[np.float32], labels: NDArray[np.int64], asks: NDArray[np.bool_], answers: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Give MAP@R of each image `(test images,)`, NaN where there is none."""
+    own = bool(answers.all())
+    gallery = {} if own else {"gallery_embeddings": model[answers], "gallery_labels": labels[answers]}
+    has_positive = np.array([np.count_nonzero(labels[answers] == label) > own for label in labels]) & asks
+    values = np.full(len(labels), np.nan)
+    values[has_positive] = retrieval(model[asks], labels[asks], **gallery).per_query["MAP@R"]  # type: ignore[arg-type]
+    return values
+
+
+def _picture(images: ImageSet, index: int, *, right: bool) -> Picture:
+    array = images.pixels[index]
+    picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    small = max(picture.size) <= SIDE
+    picture.thumbnail((SIDE, SIDE))
+    content = BytesIO()
+    picture.save(content, format="PNG" if small else "JPEG", **({} if small else {"quality": 80}))
+    kind = "png" if small else "jpeg"
+    address = f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"
+    return Picture(image=address, label=images.class_names[int(images.labels[index])], right=right)

@@ -1,0 +1,145 @@
+"""One comparison: from the words of a command to checked values, and from those to records.
+
+Everything that a user can get wrong is found in `prepare`, before any work is spent.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrc.harness.engine.perform import Workplace, split, task
+from mlrc.harness.images.cache import cached
+from mlrc.harness.images.dataset import ImageSet, open_dataset
+from mlrc.harness.machine import environment
+from mlrc.harness.metrics import clustering
+from mlrc.harness.metrics.scores import Task
+from mlrc.harness.plan import parameters
+from mlrc.harness.plan.job import Study, untrained
+from mlrc.harness.plugins import LOSSES
+from mlrc.harness.study.drive import StudyState
+from mlrc.harness.training import batches, model
+from mlrc.harness.watch import progress
+from mlrc.protocols.protocol import Protocol
+from mlrc.results.records.ledger import LEDGER, read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Losses on one dataset under one protocol, checked and ready to run.
+
+    Attributes:
+        studies: the untrained trunk first, then the losses.
+        images: the opened dataset.
+        test: indices of its test images.
+        workplace: where the jobs are done, on the first of the `devices`.
+    """
+
+    studies: tuple[Study, ...]
+    images: ImageSet
+    test: NDArray[np.int64]
+    workplace: Workplace
+    devices: tuple[str, ...]
+
+    @property
+    def task(self) -> Task:
+        """What the test images are asked."""
+        return task(self.images, self.test)
+
+
+def prepare(
+    *,
+    dataset: str,
+    losses: Sequence[str],
+    protocol: Protocol,
+    root: Path,
+    device: str,
+    weights: Path | None = None,
+    cache: Path | None = None,
+    params: Sequence[str] = (),
+    fall_back: bool = False,
+    images: ImageSet | None = None,
+) -> Comparison:
+    """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
+
+    A loss of whose parameters some are given in `params` is not searched; see `mlrc.harness.plan.parameters`.
+    `fall_back` is passed on to it. A dataset that is open already may be given as `images`.
+
+    Raises:
+        LookupError: no such loss, dataset or trunk.
+        ValueError: the protocol does not fit the dataset, a loss or this machine.
+        OSError: the dataset is not there or cannot be read.
+    """
+    specs = [LOSSES.find(name) for name in dict.fromkeys(losses)]
+    if not specs:
+        raise ValueError("At least one loss must be given; see them all with: mlrc list losses")
+    model.build(protocol, seed=0, weights=weights)
+    devices = environment.resolve_devices(device)
+    chosen = parameters.read(params, specs)
+    images = images or open_dataset(dataset, root)
+    name, fingerprint = images.facts.name, images.fingerprint
+    fixed = {
+        spec.name: parameters.given(spec, protocol, name, chosen[spec.name], fall_back=fall_back)
+        for spec in specs
+        if protocol.trials == 0 or chosen[spec.name]
+    }
+    classes = split(images, protocol)
+    for fold in classes.folds:
+        batches.require_a_batch(len(fold.train), protocol, name)
+    if protocol.nmi.of(name):
+        clustering.require()
+    with progress.steps() as on_progress:
+        cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)
+    studies = [untrained(protocol, name, fingerprint)]
+    for spec in specs:
+        of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})
+        studies.append(Study(protocol=protocol, dataset=name, fingerprint=fingerprint, loss=spec.name, params=of_loss))
+    return Comparison(
+        studies=tuple(studies),
+        images=images,
+        test=classes.test,
+        workplace=Workplace(
+            roots={name: (dataset, root)},
+            device=str(devices[0]),
+            weights=weights,
+            cache=cache,
+            environment=environment.current(devices[0]),
+        ),
+        devices=tuple(map(str, devices)),
+    )
+
+
+def require_same_space(comparison: Comparison, runs: Path) -> None:
+    """Raise `ValueError` if a search in the runs folder has a trial outside the space that its loss has now.
+
+    A space that was widened since is not seen, as the records hold values and no bounds.
+    """
+    searched = {study.identity: study for study in comparison.studies if study.trials}
+    for record in read(runs / LEDGER).folds.values():
+        study = searched.get(record.identity)
+        if study is None or record.stage != "search":
+            continue
+        spec = LOSSES.find(study.loss)
+        try:
+            replace(spec, space=parameters.space(spec, study.protocol, study.dataset)).check(record.params)
+        except ValueError as error:
+            raise ValueError(
+                f"The search of {study.loss} in {runs} must go on in the space it began in, but its trial "
+                f"{record.number} does not fit today's ({str(error).rstrip('.')}); take back the change of the space, "
+                "or begin anew with another --runs."
+            ) from error
+
+
+def require_searched(comparison: Comparison, runs: Path) -> None:
+    """Raise `ValueError` unless the runs folder holds the finished search of every study."""
+    records = read(runs / LEDGER)
+    for study in comparison.studies:
+        state = StudyState(study, records.folds.values(), records.runs.values(), set())
+        if not state.searched:
+            raise ValueError(
+                f"The search of {study.loss} in {runs} has {len(state.history)} of {study.trials} trials; finish it "
+                "with mlrc search, or take published parameters with --published."
+            )

@@ -1,0 +1,115 @@
+"""How a comparison is carried out: with which processes and devices, for how long, shown and logged by whom.
+
+No result depends on anything here.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+from mlrc.harness.engine.events import Event, OnEvent
+from mlrc.harness.engine.execute import Execute, in_processes
+from mlrc.harness.engine.perform import Workplace
+from mlrc.harness.machine.stopping import Stop
+from mlrc.harness.study.comparison import Comparison
+from mlrc.harness.study.drive import StudyState, Until, drive
+from mlrc.harness.study.final import EmbeddingFiles
+from mlrc.harness.watch.progress import Display
+from mlrc.harness.watch.run_log import RunLog
+from mlrc.results.records.ledger import Ledger
+from mlrc.results.records.record import FoldRecord, Identity, RunRecord
+
+R = TypeVar("R", FoldRecord, RunRecord)
+
+
+class Listener(Protocol):
+    """Who shows or writes down what happens."""
+
+    def told(self, event: Event, /) -> None:
+        """Hear what happens at a job at work."""
+        ...
+
+    def recorded(self, state: StudyState, record: FoldRecord | RunRecord, /) -> None:
+        """Hear that a record was written, and where its study stands."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What a run is done with.
+
+    Attributes:
+        workers: number of worker processes in all, spread over the comparison's devices.
+        elsewhere: gives an executor to use in place of worker processes here.
+        stop: ends the run before its work is done.
+        save_models: keep the weights of the final stage's models.
+        listeners: hear of everything, beside the display and the log.
+    """
+
+    workers: int
+    elsewhere: Callable[[Workplace, OnEvent, Stop], Execute] | None = None
+    stop: Stop = field(default_factory=Stop)
+    save_models: bool = False
+    listeners: tuple[Listener, ...] = ()
+
+
+def number_of_workers(workers: int | None, per_device: int | None, devices: int) -> int:
+    """Give the number of worker processes: as many as asked for, or so many per device, or one on each.
+
+    Raises:
+        ValueError: both were asked for.
+    """
+    if workers is not None and per_device is not None:
+        raise ValueError(
+            f"--workers counts all processes and --per-device those of each device, so only one can hold, but got "
+            f"{workers} and {per_device}."
+        )
+    return workers or (per_device or 1) * devices
+
+
+def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) -> int:
+    """Do what the ledger does not record yet; give the number of trainings that a stop left undone.
+
+    Raises:
+        OSError: the disk is full.
+        UnfitError: a machine lacks what the trainings need.
+        KeyboardInterrupt: Ctrl-C came twice.
+    """
+    runs = ledger.path.parent
+    held = EmbeddingFiles(runs).held()
+    folds, scored = _by_study(ledger.records.folds.values()), _by_study(ledger.records.runs.values())
+    states = [StudyState(study, folds[study.identity], scored[study.identity], held) for study in comparison.studies]
+    workplace = replace(comparison.workplace, runs=runs.resolve(), save_models=means.save_models)
+    with means.stop.on_signals(), RunLog(runs, states) as log, Display(states, until) as display:
+        listeners: tuple[Listener, ...] = (log, display, *means.listeners)
+
+        def told(event: Event) -> None:
+            for listener in listeners:
+                listener.told(event)
+
+        def recorded(state: StudyState, record: FoldRecord | RunRecord) -> None:
+            for listener in listeners:
+                listener.recorded(state, record)
+
+        if means.elsewhere:
+            execute = means.elsewhere(workplace, told, means.stop)
+        else:
+            execute = in_processes(workplace, means.workers, told, devices=comparison.devices, stop=means.stop)
+        drive(
+            states,
+            execute,
+            ledger,
+            task=comparison.task,
+            environment=comparison.workplace.environment,
+            until=until,
+            on_record=recorded,
+        )
+    return sum(state.left(until) for state in states)
+
+
+def _by_study(records: Iterable[R]) -> Mapping[Identity, list[R]]:
+    found: defaultdict[Identity, list[R]] = defaultdict(list)
+    for record in records:
+        found[record.identity].append(record)
+    return found

@@ -1,0 +1,48 @@
+"""How much disk a run needs, and the sentence for when there was not enough."""
+
+import shutil
+from pathlib import Path
+
+from mlrc.harness.plan.job import cost, repeats
+from mlrc.harness.study.comparison import Comparison
+from mlrc.harness.training import model as models
+from mlrc.results.records.record import UNTRAINED
+
+LEDGER_LINE = 3000
+"""Bytes of a ledger line with its line in the log, generously."""
+COPIES = 4
+"""Of the network in a checkpoint: the weights, the best ones, and at most two numbers of the optimizer per weight.
+
+The weights of a loss come with theirs on top, which is little beside a trunk.
+"""
+
+
+def needed(comparison: Comparison, workers: int, *, models_kept: bool) -> int:
+    """Give the bytes that the runs folder takes at most, beside the cache of the images."""
+    protocol = comparison.studies[0].protocol
+    network = models.build(protocol, seed=0, weights=comparison.workplace.weights)
+    weights = sum(tensor.nbytes for tensor in network.state_dict().values())
+    values = len(comparison.test) * protocol.folds * 4  # bytes of one dimension of a repeat's embeddings
+    total: int = workers * weights * COPIES
+    for study in comparison.studies:
+        jobs = cost(study).search_jobs + cost(study).final_jobs
+        size = network.head.in_features if study.loss == UNTRAINED else protocol.embedding_size
+        total += jobs * LEDGER_LINE + repeats(study) * values * size
+        total += models_kept * (study.loss != UNTRAINED) * cost(study).final_jobs * weights
+    return total
+
+
+def shortage(comparison: Comparison, runs: Path, workers: int, *, models_kept: bool) -> str:
+    """Say in a sentence that the disk is full, and what it must hold."""
+    free = shutil.disk_usage(runs).free
+    whole = megabytes(needed(comparison, workers, models_kept=models_kept))
+    return (
+        f"The disk of {runs} is full: {megabytes(free)} are free, and the whole run takes up to {whole} there. "
+        "Make room, or move the folder and give it with --runs; the same command then goes on, and nothing that is "
+        "recorded is lost."
+    )
+
+
+def megabytes(size: int) -> str:
+    """Write a number of bytes for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,173 @@
+"""What a comparison will cost, before it is begun: counts are exact, hours an upper bound from a short calibration.
+
+The calibration is the training loop itself, with each loss and the images of one fold, for a few iterations on the
+device of the run. It reads no test image and leaves no file.
+"""
+
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import torch
+
+from mlrc.harness.engine.perform import THREADS, split
+from mlrc.harness.images.cache import cached
+from mlrc.harness.images.dataset import Pixels
+from mlrc.harness.images.device import on_device
+from mlrc.harness.plan.job import Study, cost, repeats
+from mlrc.harness.plan.parameters import space
+from mlrc.harness.plan.search import propose
+from mlrc.harness.plugins import LOSSES
+from mlrc.harness.study.comparison import Comparison
+from mlrc.harness.study.disk import megabytes, needed
+from mlrc.harness.training import model as models
+from mlrc.harness.training.batches import iterations_per_epoch
+from mlrc.harness.training.checkpoint import Checkpoint
+from mlrc.harness.training.fold import StoppedError, Subset, embed, train_fold
+from mlrc.protocols.protocol import of
+from mlrc.results.records.record import UNTRAINED
+
+WARM_UP, MEASURED = 2, 10
+MOST_SECONDS = 5.0
+"""Of measured iterations per loss; at least one is measured."""
+EMBEDDED = 64
+"""Images whose embedding is timed; a second time, as the first one warms up."""
+ENDLESS = 1_000_000
+"""Iterations of an epoch that the calibration does not see the end of."""
+
+Clock = Callable[[], float]
+
+
+class Estimate(NamedTuple):
+    """What a comparison costs at most.
+
+    Attributes:
+        rows: per study and for all: loss, search trainings, final trainings, iterations, seconds per iteration, hours.
+        hours: of all, with the trainings that run at once.
+        at_once: how many do.
+        disk: bytes of the runs folder.
+    """
+
+    rows: tuple[tuple[str, ...], ...]
+    hours: float
+    at_once: int
+    disk: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.hours:.2f} hours at most with {self.at_once} trainings at once; patience usually ends them "
+            f"earlier. The runs folder takes up to {megabytes(self.disk)}."
+        )
+
+
+def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_counter) -> Estimate:
+    """Say what a comparison costs at most, with so many worker processes.
+
+    Trainings that share a GPU are counted as one after the other, and no more at once than processors and jobs that do
+    not wait for each other: the folds of a trial, or, where there is no search, of all repeats.
+    """
+    torch.set_num_threads(THREADS)
+    studies = comparison.studies
+    protocol, dataset = studies[0].protocol, studies[0].dataset
+    folds = split(comparison.images, protocol).folds
+    device = torch.device(comparison.workplace.device)
+    pixels = on_device(cached(comparison.images, protocol.resize, folder=comparison.workplace.cache), device)
+    image = _seconds_per_image(comparison, pixels, device, clock)
+    epoch = max(iterations_per_epoch(len(fold.train), protocol, dataset) for fold in folds)
+    if any(study.two_stages for study in studies):  # the second one trains on all
+        epoch = max(epoch, iterations_per_epoch(len(folds[0].train) + len(folds[0].validation), protocol, dataset))
+    epochs = of(protocol.max_epochs, dataset)
+    validated = max(len(fold.validation) for fold in folds)
+    if protocol.epoch_choice == "best_on_test":
+        validated = max(validated, len(comparison.test))
+    validations = 1 + math.ceil(epochs / protocol.validation_interval.of(dataset))
+
+    rows: list[tuple[str, ...]] = []
+    totals: list[float] = [0, 0, 0, 0.0]
+    for study in studies:
+        searches, finals, all_epochs = cost(study)
+        trainings = 0 if study.loss == UNTRAINED else searches + finals
+        step = seconds_per_iteration(comparison, study, pixels, device, clock) if trainings else math.nan
+        seconds = (trainings * validations * validated + finals * len(comparison.test)) * image
+        seconds += all_epochs * epoch * step if trainings else 0.0
+        row = (searches, finals, all_epochs * epoch, seconds / 3600)
+        totals = [total + value for total, value in zip(totals, row, strict=True)]
+        rows.append(_row(study.loss, row, f"{step:.3f}" if trainings else "–"))
+    places = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    independent = protocol.folds * sum(map(_independent, studies))
+    at_once = min(workers, places if device.type == "cpu" else len(comparison.devices), independent)
+    rows.append(_row("all", totals, ""))
+    disk = needed(comparison, workers, models_kept=False)
+    return Estimate(tuple(rows), totals[3] / at_once, at_once, disk)
+
+
+def seconds_per_iteration(
+    comparison: Comparison, study: Study, pixels: Pixels, device: torch.device, clock: Clock
+) -> float:
+    """Time training iterations of one loss, with the parameters of its first trial, on the first fold's images."""
+    spec, protocol = LOSSES.find(study.loss), study.protocol
+    params = study.params
+    if params is None:
+        params = propose(space(spec, protocol, study.dataset), (), seed=study.seed, startup=protocol.startup_trials)
+    (job, *_) = Study(
+        protocol=protocol.vary({"iterations_per_epoch": ENDLESS, "warm_up": 0}),
+        dataset=study.dataset,
+        fingerprint=study.fingerprint,
+        loss=study.loss,
+        params=study.params,
+    ).jobs("search", 0, params)
+    times: list[float] = []
+
+    def stop() -> bool:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(clock())
+        measured = len(times) - 1 - WARM_UP
+        return measured >= MEASURED or (measured > 0 and times[-1] - times[WARM_UP] > MOST_SECONDS)
+
+    labels = comparison.images.labels
+    with suppress(StoppedError):
+        train_fold(
+            job,
+            spec,
+            _model(comparison).to(device),
+            Subset(pixels, labels, split(comparison.images, protocol).folds[0].train),
+            None,
+            device=device,
+            on_validation=lambda *_: None,
+            checkpoint=Checkpoint(None, origin=""),
+            stop=stop,
+        )
+    return statistics.median(
+        later - earlier for earlier, later in zip(times[WARM_UP:], times[WARM_UP + 1 :], strict=False)
+    )
+
+
+def _independent(study: Study) -> int:
+    """Give the number of trials or repeats that may be done at once; the untrained trunk's take hardly any time."""
+    return 1 if study.trials or study.loss == UNTRAINED else repeats(study)
+
+
+def _seconds_per_image(comparison: Comparison, pixels: Pixels, device: torch.device, clock: Clock) -> float:
+    """Time the embedding of training images, as validation and test do it."""
+    protocol = comparison.studies[0].protocol
+    images = split(comparison.images, protocol).folds[0].train[:EMBEDDED]
+    model, subset = _model(comparison).to(device), Subset(pixels, comparison.images.labels, images)
+    embed(model, subset, protocol, device)
+    started = clock()
+    embed(model, subset, protocol, device)
+    return (clock() - started) / len(images)
+
+
+def _model(comparison: Comparison) -> models.Embedder:
+    study = comparison.studies[0]
+    return models.build(study.protocol, seed=0, weights=comparison.workplace.weights, dataset=study.dataset)
+
+
+def _row(name: str, row: Sequence[float], step: str) -> tuple[str, ...]:
+    searches, finals, iterations, hours = row
+    return name, str(searches), str(finals), f"{iterations:,}", step, f"{hours:.2f}"

@@ -1,0 +1,178 @@
+"""A sweep, from names and values to the studies of its points: every combination of its factors, none of them searched.
+
+Sweep + dataset → Comparison (one study per point) + SweepRecord (which point is which) → drive → ledger
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mlrc.harness.images.dataset import open_dataset
+from mlrc.harness.plan import parameters
+from mlrc.harness.plan.job import digest
+from mlrc.harness.plugins import LOSSES
+from mlrc.harness.study.comparison import Comparison, prepare
+from mlrc.losses.spec import LossSpec
+from mlrc.protocols.protocol import Protocol
+from mlrc.protocols.suggestion import did_you_mean
+from mlrc.protocols.sweeps import Choice, Sweep
+from mlrc.results.records.record import SweepPoint, SweepRecord
+
+LOSS = "loss"
+"""The name that takes another loss."""
+FIELDS = frozenset(field.name for field in fields(Protocol))
+FORBIDDEN: Mapping[str, str] = {
+    "name": "it is how rows are told apart",
+    "version": "it says how the code reads the other fields",
+    "repeats": "all points need the same number; give it with --repeats",
+    "trials": "a sweep has no search",
+    "startup_trials": "a sweep has no search",
+    "sampler": "a sweep has no search",
+    "cut": "all points are tested on the same images",
+}
+
+
+class Planned(NamedTuple):
+    """A sweep that is ready to run."""
+
+    comparison: Comparison
+    record: SweepRecord
+
+
+def plan(
+    sweep: Sweep,
+    *,
+    dataset: str,
+    protocol: Protocol,
+    repeats: int,
+    root: Path,
+    device: str,
+    weights: Path | None = None,
+    cache: Path | None = None,
+    params: Sequence[str] = (),
+) -> Planned:
+    """Check every point and prepare its study.
+
+    Args:
+        sweep: what is varied; its loss is the one of all points that name no other.
+        dataset: as for `prepare`, with the rest.
+        protocol: of all points, but for what is varied.
+        repeats: of every point.
+        root: folder of the dataset.
+        device: to train on.
+        weights: of the trunk.
+        cache: folder of the decode-once caches.
+        params: `name=value` texts for what is not varied.
+
+    Raises:
+        LookupError: no such loss or dataset.
+        ValueError: a name that is neither a parameter nor a field, a field that no sweep may vary, a value that does
+            not fit, or two points that are the same.
+        OSError: the dataset is not there or cannot be read.
+    """
+    if not 1 <= len(sweep.factors) <= 2:
+        raise ValueError(f"A sweep varies one or two factors, but got {len(sweep.factors)}; see mlrc sweep --help.")
+    names = [factor.name for factor in sweep.factors]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Two factors must have two names, but both are {names[0]!r}; give all its values at once.")
+    rules = protocol.vary({"repeats": repeats, "trials": 0})
+    images = open_dataset(dataset, root)
+    points: list[SweepPoint] = []
+    prepared: list[Comparison] = []
+    for choices in product(*(factor.choices for factor in sweep.factors)):
+        loss, changes, given = _sorted(choices, LOSSES.find(sweep.loss), rules, images.facts.name)
+        comparison = prepare(
+            dataset=dataset,
+            losses=[loss],
+            protocol=rules.set(changes),
+            root=root,
+            device=device,
+            weights=weights,
+            cache=cache,
+            params=[*_known(params, LOSSES.find(loss), sweep.loss), *given],
+            fall_back=True,
+            images=images,
+        )
+        study = comparison.studies[1]
+        points.append(
+            SweepPoint(
+                labels=tuple(choice.label for choice in choices),
+                loss=loss,
+                digest=study.protocol.digest,
+                params=dict(study.params or {}),
+                printed=tuple((one.source, one.title, one.place) for choice in choices for one in choice.printed),
+            )
+        )
+        prepared.append(comparison)
+    _require_different(points)
+    first = prepared[0]
+    if any(not np.array_equal(first.test, other.test) for other in prepared):
+        raise ValueError("All points of a sweep must be tested on the same images, but what is varied changes them.")
+    record = SweepRecord(
+        key="",
+        name=sweep.name,
+        title=sweep.title,
+        source=sweep.source,
+        note=sweep.note,
+        dataset=images.facts.name,
+        fingerprint=images.fingerprint,
+        factors=tuple(names),
+        points=tuple(points),
+    )
+    return Planned(
+        comparison=replace(first, studies=tuple(one.studies[1] for one in prepared)),
+        record=replace(record, key=digest(asdict(record))[:16]),
+    )
+
+
+def _sorted(
+    choices: Sequence[Choice], spec: LossSpec, protocol: Protocol, dataset: str
+) -> tuple[str, list[str], list[str]]:
+    """Tell apart what the assignments of a point set: its loss, fields of the protocol, parameters of the loss."""
+    texts = [text for choice in choices for text in choice.assignments]
+    named = [text.partition("=")[2] for text in texts if text.partition("=")[0] == LOSS]
+    spec = LOSSES.find(named[-1]) if named else spec
+    of_loss = parameters.space(spec, protocol, dataset)
+    changes, given = [], []
+    for text in texts:
+        name = text.partition("=")[0]
+        field = name.partition(".")[0]
+        if name == LOSS:
+            continue
+        if field in FORBIDDEN:
+            raise ValueError(f"A sweep must not vary {field}, because {FORBIDDEN[field]}.")
+        if name in of_loss:
+            given.append(text)
+        elif field in FIELDS:
+            changes.append(text)
+        else:
+            known = sorted({*of_loss, *FIELDS} - set(FORBIDDEN))
+            hint = did_you_mean(name, known, f"The parameters are {', '.join(of_loss) or 'none'}.")
+            raise ValueError(
+                f"{name!r} must be a parameter of loss {spec.name!r} or a field of protocol {protocol.parent!r} to be "
+                f"varied, but is neither. {hint}"
+            )
+    return spec.name, changes, given
+
+
+def _known(params: Sequence[str], spec: LossSpec, loss: str) -> Iterator[str]:
+    """Leave out, for a loss that a point takes in the place of the sweep's, the parameters that it does not have."""
+    for text in params:
+        name = text.partition("=")[0].rpartition(".")[2].strip()
+        if spec.name == loss or name in spec.space:
+            yield text
+
+
+def _require_different(points: Sequence[SweepPoint]) -> None:
+    seen: dict[object, tuple[str, ...]] = {}
+    for point in points:
+        same = seen.setdefault((point.loss, point.digest, tuple(sorted(point.params.items()))), point.labels)
+        if same is not point.labels:
+            raise ValueError(
+                f"The points {', '.join(same)} and {', '.join(point.labels)} must differ, but are the same training; "
+                "leave one of them out."
+            )

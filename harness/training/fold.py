@@ -1,0 +1,246 @@
+"""The training of one fold, read top to bottom, and the embedding of images with what came out of it."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mlrc.harness.images.dataset import Pixels
+from mlrc.harness.images.device import ahead
+from mlrc.harness.images.transform import evaluation_batch, training_batch
+from mlrc.harness.metrics.scores import Task, ask
+from mlrc.harness.plan.job import FoldJob, digest
+from mlrc.harness.plan.parameters import buildable
+from mlrc.harness.plan.schedule import falls
+from mlrc.harness.training import model as models
+from mlrc.harness.training.batches import drawn, iterations_per_epoch
+from mlrc.harness.training.checkpoint import Checkpoint, Course, Stateful
+from mlrc.harness.training.optimization import Optimization
+from mlrc.losses.spec import LossSpec, MinedLoss
+from mlrc.protocols.protocol import Protocol, of
+from mlrc.results.records.record import Outcome
+
+EVALUATION_BATCH = 256
+"""Images per forward pass outside training; no score depends on it beyond rounding."""
+
+FEEDERS = 2
+"""Threads that prepare batches ahead of an accelerator; a processor core that trains has no time for any."""
+
+OnValidation = Callable[[int, float, float], None]
+"""Told (epoch, validation score in percent, mean training loss over the epoch); not a number where there is none: the
+loss before training, the score of a training without validation."""
+
+
+class StoppedError(Exception):
+    """The training was asked to stop and has left a checkpoint."""
+
+
+class Subset(NamedTuple):
+    """Some images of a dataset: all that whoever is given them may read.
+
+    Attributes:
+        pixels: of the dataset, after the protocol's resize.
+        labels: `(images of the dataset,)`.
+        indices: of the images that count.
+        queries: `(images that count,)`, true for those that ask while the others are their gallery; `None` where each
+            asks all others.
+    """
+
+    pixels: Pixels
+    labels: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    queries: NDArray[np.bool_] | None = None
+
+
+class Trained(NamedTuple):
+    """What one training gave.
+
+    Attributes:
+        model: with the weights of the epoch that the protocol chooses; `None` when the training diverged.
+        history: (epoch, validation score in percent), epoch 0 before training; empty without validation.
+        best_epoch: of the best validation after epoch 0, with its `best_score`; `None` without one.
+        message: why it diverged or failed.
+        earlier_seconds: that processes before this one spent on it.
+    """
+
+    outcome: Outcome
+    model: models.Embedder | None
+    history: tuple[tuple[int, float], ...]
+    best_epoch: int | None
+    best_score: float | None
+    message: str = ""
+    earlier_seconds: float = 0.0
+
+
+def train_fold(  # noqa: C901, PLR0912, PLR0915 the training reads top to bottom, as the protocol tells it
+    job: FoldJob,
+    spec: LossSpec,
+    model: models.Embedder,
+    train: Subset,
+    validation: Subset | None,
+    *,
+    device: torch.device,
+    on_validation: OnValidation,
+    checkpoint: Checkpoint,
+    stop: Callable[[], bool],
+) -> Trained:
+    """Train one fold by the protocol's rules and keep the weights of the epoch that it chooses.
+
+    Args:
+        job: whose protocol, parameters and seed are followed.
+        spec: of the job's loss.
+        model: on `device`; trained in place.
+        train: images of the classes to train on.
+        validation: images that choose the best epoch and are their own gallery; `None` where the last one counts.
+        device: to train on.
+        on_validation: told of every validation.
+        checkpoint: where the training goes on from, and where it leaves what it needs for that.
+        stop: asked before every iteration whether to leave a checkpoint and stop.
+
+    Raises:
+        StoppedError: it did.
+        OSError: a checkpoint cannot be written.
+    """
+    protocol = job.protocol
+    classes, train_labels = np.unique(train.labels[train.indices], return_inverse=True)
+    torch.manual_seed(stream(job, "loss"))
+    loss, miner = _loss(spec, job, len(classes), device)
+    optimization = Optimization(
+        protocol=protocol, dataset=job.dataset, model=model, loss=loss, spec=spec, params=job.params
+    )
+    optimizers = {f"optimizer {number}": optimizer for number, optimizer in enumerate(optimization.optimizers)}
+    parts: dict[str, Stateful] = {"model": model, "loss": loss, **({"miner": miner} if miner else {}), **optimizers}
+
+    course = checkpoint.restore(parts, device)
+    if course is None:
+        course = Course(epoch_loss=torch.zeros((), device=device))
+        if validation is not None:
+            score = _validate(model, validation, protocol, device)
+            on_validation(0, score, math.nan)
+            # epoch 0 counts for the patience, not as a result
+            course.history, course.patience_score = [(0, score)], score
+    interval = protocol.validation_interval.of(job.dataset)
+    patience = protocol.patience.of(job.dataset)
+    iterations = iterations_per_epoch(len(train.indices), protocol, job.dataset)
+    epochs = job.recorded.epochs if job.recorded else of(protocol.max_epochs, job.dataset)
+    stream_of_batches = drawn(
+        train_labels, protocol, job.dataset, spec.batch, seed=stream(job, "batches"), start=course.iteration
+    )
+    augmentation = stream(job, "augmentation")
+
+    def prepared(iteration: int, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        batch = training_batch(
+            train.pixels, train.indices[rows], protocol, seed=augmentation, iteration=iteration, device=device
+        )
+        return batch, torch.from_numpy(train_labels[rows]).to(device)
+
+    work = (partial(prepared, *numbered) for numbered in enumerate(stream_of_batches, start=course.iteration))
+    feed = ahead(work, threads=FEEDERS if device.type == "cuda" else 0)
+    model.train()
+    while not course.ended:
+        if stop():
+            checkpoint.save(course, parts, device)
+            raise StoppedError
+        if not course.iteration % iterations:
+            optimization.begin_epoch(course.iteration // iterations, _steps(job, course))
+        batch, batch_labels = next(feed)
+        embeddings = _forward(model, batch, protocol, device)
+        value = loss(embeddings, batch_labels, miner(embeddings, batch_labels) if miner else None)
+        optimization.step(value)
+        course.epoch_loss += value.detach()
+        course.iteration += 1
+        epoch, within = divmod(course.iteration, iterations)
+        if within:
+            continue
+
+        mean_loss = course.epoch_loss.item() / iterations
+        course.epoch_loss.zero_()
+        if not math.isfinite(mean_loss):
+            return _diverged(course, f"the loss was not finite in epoch {epoch}")
+        if epoch % interval and epoch != epochs:
+            continue
+        score = math.nan
+        if validation is not None:
+            score = _validate(model, validation, protocol, device)
+            if math.isnan(score):
+                return _diverged(course, f"the validation embeddings were not finite after epoch {epoch}")
+            course.history.append((epoch, score))
+            if score > course.best_score:
+                course.best_epoch, course.best_score = epoch, score
+                course.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            if score > course.patience_score:
+                course.patience_epoch, course.patience_score = epoch, score
+            course.ended = epoch - course.patience_epoch > patience
+        course.ended = course.ended or epoch == epochs
+        if checkpoint.due():
+            checkpoint.save(course, parts, device)
+        on_validation(epoch, score, mean_loss)
+        model.train()
+    if course.best_weights is not None:
+        model.load_state_dict(course.best_weights)
+    return Trained(
+        "done",
+        model,
+        tuple(course.history),
+        course.best_epoch,
+        None if course.best_epoch is None else course.best_score,
+        earlier_seconds=course.earlier_seconds,
+    )
+
+
+@torch.inference_mode()
+def embed(
+    model: models.Embedder, images: Subset, protocol: Protocol, device: torch.device, *, features: bool = False
+) -> NDArray[np.float32]:
+    """Give embeddings `(images, embedding_size)`, or with `features` the pooled output of the trunk."""
+    model.eval()
+    parts = []
+    for start in range(0, len(images.indices), EVALUATION_BATCH):
+        rows = images.indices[start : start + EVALUATION_BATCH]
+        batch = evaluation_batch(images.pixels, rows, protocol, device=device)
+        parts.append(_forward(model.features if features else model, batch, protocol, device).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def stream(job: FoldJob, purpose: str) -> int:
+    """Give the 63-bit seed of one of the job's streams of random numbers."""
+    return int(digest(job.seed, purpose)[:16], 16) >> 1
+
+
+def _forward(network: Callable[[Tensor], Tensor], batch: Tensor, protocol: Protocol, device: torch.device) -> Tensor:
+    if protocol.channels_last:
+        batch = batch.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=protocol.precision == "bfloat16"):
+        return network(batch).float()
+
+
+def _steps(job: FoldJob, course: Course) -> tuple[int, ...]:
+    """Give the epochs after which stage 1 makes the learning rates fall, in either of the two stages."""
+    if job.stage == "schedule":
+        return falls(course.history, job.protocol)
+    return job.recorded.steps if job.recorded else ()
+
+
+def _diverged(course: Course, message: str) -> Trained:
+    return Trained("diverged", None, tuple(course.history), None, None, message, course.earlier_seconds)
+
+
+def _validate(model: models.Embedder, images: Subset, protocol: Protocol, device: torch.device) -> float:
+    embeddings = embed(model, images, protocol, device)
+    if not np.isfinite(embeddings).all():
+        return math.nan
+    task = Task(images.labels[images.indices], images.queries)
+    return ask(embeddings, task, device=str(device)).means()[protocol.selection_metric]
+
+
+def _loss(spec: LossSpec, job: FoldJob, num_classes: int, device: torch.device) -> tuple[nn.Module, nn.Module | None]:
+    made = buildable(spec, job.protocol, job.dataset, job.params).make(
+        num_classes=num_classes, embedding_size=job.protocol.embedding_size, params=job.params
+    )
+    loss, miner = made if isinstance(made, MinedLoss) else (made, None)
+    return loss.to(device), miner.to(device) if miner else None

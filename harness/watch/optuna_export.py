@@ -1,0 +1,165 @@
+"""Searches as Optuna studies, for optuna-dashboard and Optuna's visualisation: after a run, or live beside it.
+
+The ledger stays the state: a study here is a copy that nothing is read from.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+
+import optuna
+from optuna.exceptions import OptunaError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from mlrc.harness.engine.events import Event
+from mlrc.harness.plan.parameters import tried
+from mlrc.harness.plan.search import silent_optuna
+from mlrc.harness.plugins import LOSSES
+from mlrc.harness.study.drive import StudyState
+from mlrc.results.records.evidence import trial_score
+from mlrc.results.records.ledger import Records
+from mlrc.results.records.record import FoldRecord, RunRecord
+
+
+@contextmanager
+def open_storage(url: str) -> Iterator[BaseStorage]:
+    """Open a storage by its URL, as `sqlite:///file.db` or `postgresql+psycopg://…`, or by the path of a journal file.
+
+    Raises:
+        ValueError: it cannot be reached, or its driver is not installed.
+    """
+    try:
+        storage = RDBStorage(url) if "://" in url else JournalStorage(JournalFileBackend(url))
+    except (SQLAlchemyError, ImportError, OSError, ValueError) as error:  # the last one: a port that is no number
+        raise ValueError(
+            f"The storage {_without_password(url)} must be reachable, but it is not ({_first_line(error)}); start its "
+            "server, install its Python driver, or give another such as sqlite:///searches.db."
+        ) from error
+    try:
+        yield storage
+    finally:
+        if isinstance(storage, RDBStorage):
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def export(records: Records, storage: BaseStorage) -> dict[str, int]:
+    """Write every search; give study name to number of trials written, those that were there already not counted.
+
+    Raises:
+        LookupError: a loss is not installed, so that its space is not known.
+        ValueError: a study of that name holds other trials, a recorded parameter lies outside the space, or the storage
+            breaks.
+    """
+    search = sorted((fold for fold in records.folds.values() if fold.stage == "search"), key=study_name)
+    written = {}
+    for name, folds in groupby(search, key=study_name):
+        trainings = list(folds)
+        of_trial = int(records.protocols[trainings[0].digest].fields["folds"])
+        try:
+            written[name] = export_search(name, trainings, of_trial, storage)
+        except (SQLAlchemyError, OptunaError) as error:
+            raise ValueError(
+                f"The storage must take study {name!r}, but it broke ({_first_line(error)}); mend it, or give another."
+            ) from error
+    return written
+
+
+def study_name(record: FoldRecord) -> str:
+    """Name the study of a search: dataset, loss and protocol, with the hashes that tell versions apart."""
+    parent = record.protocol.split("+", 1)[0]
+    return f"{record.dataset}-{record.fingerprint[:8]}/{record.loss}/{parent}-{record.digest}"
+
+
+def export_search(name: str, folds: Sequence[FoldRecord], of_trial: int, storage: BaseStorage) -> int:
+    """Write the trials of one search that have all their `of_trial` folds and are not there yet; give their number.
+
+    Raises what `export` raises.
+    """
+    with silent_optuna():
+        study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+        there = study.get_trials(deepcopy=False)
+        trials = _trials(folds, of_trial)
+        for known, trial in zip(there, trials, strict=False):
+            if (known.params, known.value) != (trial.params, trial.value):
+                raise ValueError(
+                    f"Trial {known.number} of study {name!r} must be the one of this run, but another is stored "
+                    "there; delete the study or give another storage."
+                )
+        study.add_trials(trials[len(there) :])
+    return max(0, len(trials) - len(there))
+
+
+class Mirror:
+    """Writes every trial into a storage as soon as it is complete.
+
+    A storage that breaks does not break the run: `failure` says what happened, and `mlrc export-optuna` catches up.
+    """
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
+        self.failure = ""
+
+    def told(self, event: Event) -> None:
+        """Pass over what happens inside a trial."""
+
+    def recorded(self, state: StudyState, record: FoldRecord | RunRecord) -> None:
+        """Write the trial that the record completes."""
+        if self.failure or isinstance(record, RunRecord) or record.stage != "search":
+            return
+        try:
+            of_trial = state.study.protocol.folds
+            export_search(study_name(record), state.search_records, of_trial, self._storage)
+        except Exception as error:  # noqa: BLE001 a server far away may break in any way
+            self.failure = _first_line(error)
+
+
+def _trials(folds: Iterable[FoldRecord], of_trial: int) -> list[FrozenTrial]:
+    """Give the complete trials from the first to the last before a gap."""
+    by_number: dict[int, list[FoldRecord]] = {}
+    for fold in folds:
+        by_number.setdefault(fold.number, []).append(fold)
+    found = []
+    for number in range(len(by_number)):
+        trial = sorted(by_number.get(number, []), key=lambda fold: fold.fold)
+        if len(trial) < of_trial:
+            break
+        found.append(_trial(trial))
+    return found
+
+
+def _trial(folds: Sequence[FoldRecord]) -> FrozenTrial:
+    courses = [dict(fold.history) for fold in folds]
+    epochs = set.intersection(*(set(course) for course in courses))
+    return optuna.trial.create_trial(
+        params=dict(folds[0].params),
+        distributions=tried(LOSSES.find(folds[0].loss), folds[0].params),
+        value=trial_score(folds),
+        intermediate_values={epoch: sum(course[epoch] for course in courses) / len(courses) for epoch in epochs},
+        user_attrs={
+            "outcomes": [fold.outcome for fold in folds],
+            "fold_scores": [fold.best_score for fold in folds],
+            "best_epochs": [fold.best_epoch for fold in folds],
+            "seconds": [fold.seconds for fold in folds],
+            "jobs": [fold.key for fold in folds],
+            "messages": [fold.message for fold in folds if fold.message],
+        },
+    )
+
+
+def _without_password(url: str) -> str:
+    if "://" not in url:
+        return url
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):  # no URL that names its parts, so all before the last @ may be secret
+        return re.sub("://.*@", "://***@", url)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

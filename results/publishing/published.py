@@ -1,0 +1,196 @@
+"""The published leaderboard: evidence in a folder, and everything that is rendered from it, byte for byte.
+
+evidence/<name>/     a runs folder: ledger.jsonl and per_class/, without machine names
+papers.csv           the numbers of papers, with their sources
+splits.csv           the splits that rows may stand on
+references/          what drift is measured against, and why each was accepted (mlrc.results.publishing.references)
+rendered/            made from the above by `mlrc leaderboard`; nothing in it is written by hand
+"""
+
+import re
+import shutil
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from mlrc.results.boards.leaderboard import boards
+from mlrc.results.boards.papers import papers_markdown, read_papers, references
+from mlrc.results.publishing.audit import DigestOf, audit, read_splits
+from mlrc.results.records.evidence import PerClass, gather
+from mlrc.results.records.ledger import LEDGER, Records, read, require
+from mlrc.results.records.per_class import PER_CLASS, PerClassFiles
+from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord, to_line
+from mlrc.results.rendering.plots import Importances
+from mlrc.results.rendering.report import rendered_report
+
+PUBLISHED = Path(__file__).parents[1] / "published"
+EVIDENCE, RENDERED = "evidence", "rendered"
+DRAWN_WITH = "drawn_with.txt"
+"""Names the versions whose pictures these are: others draw other bytes from the same numbers."""
+_DRAWN = ("report.html", "plots/")
+
+FindImportances = Callable[[Records], Mapping[tuple[str, str], Importances]]
+
+
+def rendered(folder: Path, find_importances: FindImportances) -> dict[str, bytes]:
+    """Give path below `rendered/` to content of all that the evidence gives.
+
+    Args:
+        folder: of the published leaderboard.
+        find_importances: from records to (dataset, digest) to what the searches found to matter.
+
+    Raises:
+        OSError: the folder or one of its files is not there.
+        ValueError: a file is broken, or the numbers of a repeat contradict each other.
+    """
+    printed = read_papers(_text(folder / "papers.csv"))
+    records, per_class = evidence(folder)
+    files = rendered_report(boards(records, per_class), find_importances(records), references=references(printed))
+    kept = {name: content for name, content in files.items() if not name.endswith(".png")}
+    drawn_with = "".join(f"{package} {version(package)}\n" for package in ("matplotlib", "optuna"))
+    return {**kept, "papers.md": papers_markdown(printed).encode(), DRAWN_WITH: drawn_with.encode()}
+
+
+def regenerate(folder: Path, find_importances: FindImportances) -> list[Path]:
+    """Write everything below `rendered/` anew and give the paths."""
+    files = rendered(folder, find_importances)
+    shutil.rmtree(folder / RENDERED, ignore_errors=True)
+    for name, content in files.items():
+        path = folder / RENDERED / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return [folder / RENDERED / name for name in files]
+
+
+def check(folder: Path, find_importances: FindImportances, digest_of: DigestOf) -> list[str]:
+    """Say in sentences what is wrong with the published leaderboard; nothing when all holds.
+
+    Pictures are compared where the versions that drew them are those at hand.
+    """
+    known = read_splits(_text(folder / "splits.csv"))
+    found = []
+    for one in _folders(folder):
+        sentences = audit(read(one / LEDGER), PerClassFiles(one), known, digest_of)
+        found += [f"evidence {one.name}: {sentence}" for sentence in sentences]
+    if found:
+        return found
+    fresh = rendered(folder, find_importances)
+    there = {
+        path.relative_to(folder / RENDERED).as_posix(): path.read_bytes()
+        for path in (folder / RENDERED).rglob("*")
+        if path.is_file()
+    }
+    same_versions = there.get(DRAWN_WITH) == fresh[DRAWN_WITH]
+    for name in sorted({*fresh, *there}):
+        drawn = name.startswith(_DRAWN) or name == DRAWN_WITH
+        if name not in there or name not in fresh:
+            found.append(f"rendered/{name} {'is missing' if name in fresh else 'comes from no evidence'}")
+        elif there[name] != fresh[name] and (same_versions or not drawn):
+            found.append(f"rendered/{name} is not what the evidence gives; run mlrc leaderboard")
+    return found
+
+
+def counting(records: Records) -> Records:
+    """Give records without the repeats of a search that another one replaced; order then tells nothing any more."""
+    keys = {run.key for one in gather(records) for run in one.runs}
+    runs = {key: run for key, run in records.runs.items() if key in keys}
+    return replace(records, runs=runs)
+
+
+def add(folder: Path, runs: Path, name: str, digest_of: DigestOf) -> Path:
+    """Take a finished run into the evidence, after all checks; gives its folder there.
+
+    Of records that are published already (the untrained trunk's) the published ones stay.
+
+    Raises:
+        FileNotFoundError: there is no ledger in `runs`.
+        FileExistsError: evidence of that name is there.
+        ValueError: a check fails, or a loss of the run is published under the same protocol already.
+    """
+    target = folder / EVIDENCE / name
+    ledger = require(runs)
+    check_name(name)
+    if target.exists():
+        raise FileExistsError(f"Evidence named {name!r} is published already; give another name with --name.")
+    records = read(ledger)
+    per_class = PerClassFiles(runs)
+    if sentences := audit(records, per_class, read_splits(_text(folder / "splits.csv")), digest_of):
+        more = f" ({len(sentences) - 1} more faults)" if len(sentences) > 1 else ""
+        raise ValueError(f"The run in {runs} cannot be published: {sentences[0]}{more}.")
+    there, _ = evidence(folder)
+    published = {(one.dataset, one.digest, one.loss): one for one in gather(there)}
+    new = _without_published(counting(records), there)
+    for one in gather(new):
+        if (one.dataset, one.digest, one.loss) in published:
+            raise ValueError(
+                f"{one.loss} on {one.dataset} under {one.protocol} is published already; remove its evidence first, "
+                "or publish the other losses from a runs folder of their own."
+            )
+    if not new.runs:
+        raise ValueError(f"Every repeat in {runs} is published already.")
+    _write_compact(target, new, per_class)
+    return target
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a folder of evidence or of a reference; raises `ValueError`."""
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+        raise ValueError(f"A name must be made of letters, digits, '.', '_' and '-', but got {name!r}.")
+
+
+def evidence(folder: Path) -> tuple[Records, Mapping[str, PerClass]]:
+    """Give all published records as one ledger, and all per-class sums."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no published leaderboard in {folder}; give its folder with --published.")
+    together, per_class = Records(), []
+    for one in _folders(folder):
+        records = read(one / LEDGER)
+        together.protocols.update(records.protocols)
+        together.folds.update(records.folds)
+        together.runs.update(records.runs)
+        per_class.append(PerClassFiles(one))
+    return together, ChainMap(*per_class)  # type: ignore[arg-type] # read only
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in (folder / EVIDENCE).glob(f"[!.]*/{LEDGER}"))
+
+
+def _without_published(records: Records, there: Records) -> Records:
+    new = Records(protocols=dict(records.protocols))
+    new.runs.update({key: run for key, run in records.runs.items() if key not in there.runs})
+    new.folds.update({key: fold for key, fold in records.folds.items() if key not in there.folds})
+    return new
+
+
+def _write_compact(target: Path, records: Records, per_class: PerClassFiles) -> None:
+    """Write a runs folder in a fixed order, without the names of machines."""
+    every: list[ProtocolRecord | FoldRecord | RunRecord] = [
+        *(records.protocols[digest] for digest in sorted(records.protocols)),
+        *(_unnamed(fold) for fold in sorted(records.folds.values(), key=_place)),
+        *(_unnamed(run) for run in sorted(records.runs.values(), key=_place)),
+    ]
+    unfinished = target.with_name(f".{target.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    (unfinished / PER_CLASS).mkdir(parents=True)
+    (unfinished / LEDGER).write_text("".join(to_line(record) + "\n" for record in every), encoding="utf-8")
+    for key in sorted(records.runs):
+        shutil.copyfile(per_class.path(key), unfinished / PER_CLASS / f"{key}.npz")
+    unfinished.rename(target)
+
+
+def _unnamed(record: FoldRecord | RunRecord) -> FoldRecord | RunRecord:
+    return replace(record, environment=replace(record.environment, host=""))
+
+
+def _place(record: FoldRecord | RunRecord) -> tuple[object, ...]:
+    stage, fold = (record.stage, record.fold) if isinstance(record, FoldRecord) else ("", 0)
+    return record.dataset, record.digest, record.loss != UNTRAINED, record.loss, stage, record.number, fold
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no {path}; give the folder of the published leaderboard with --published.")
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,184 @@
+"""The ledger file: append-only JSON lines, one writer, each line on the disk before the next job counts on it.
+
+What is left to do is what was planned minus what is recorded here, so a reader forgives the one line that a killed
+writer left torn at the end, and no other.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from mlrc.results.records.record import (
+    FoldRecord,
+    ProtocolRecord,
+    Record,
+    RetryRecord,
+    RunRecord,
+    SweepRecord,
+    from_line,
+    to_line,
+)
+
+LEDGER = "ledger.jsonl"
+_LOCK = "ledger.lock"
+_SECONDS_TO_LOCK = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """The content of a ledger, each kind by its key; of two records with one key the later counts.
+
+    Attributes:
+        torn: whether the last line was half written, and so is not among them.
+    """
+
+    protocols: dict[str, ProtocolRecord] = field(default_factory=dict)
+    folds: dict[str, FoldRecord] = field(default_factory=dict)
+    runs: dict[str, RunRecord] = field(default_factory=dict)
+    sweeps: dict[str, SweepRecord] = field(default_factory=dict)
+    torn: bool = False
+
+    def add(self, record: Record) -> None:
+        """Take in one record."""
+        match record:
+            case ProtocolRecord():
+                self.protocols[record.digest] = record
+            case FoldRecord():
+                self.folds[record.key] = record
+            case RunRecord():
+                self.runs[record.key] = record
+            case SweepRecord():
+                self.sweeps[record.key] = record
+            case RetryRecord():
+                for key in record.keys:
+                    self.folds.pop(key, None)
+
+
+def read(path: Path) -> Records:
+    """Read a ledger; a file that does not exist is an empty one.
+
+    Raises:
+        ValueError: a line other than a torn last one is broken; names the file and the line.
+    """
+    if not path.exists():
+        return Records()
+    *lines, rest = path.read_bytes().split(b"\n")
+    records = Records(torn=bool(rest))
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.add(from_line(line.decode()))
+        except ValueError as error:
+            raise ValueError(
+                f"Line {number} of {path} is not a record ({error}); restore the file from a copy or delete that one "
+                "line, and its work is done again. Nothing was changed."
+            ) from error
+    return records
+
+
+def require(runs: Path) -> Path:
+    """Give the ledger of a runs folder that must have one.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    path = runs / LEDGER
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no {LEDGER} in {runs}; give the folder of a run with --runs.")
+    return path
+
+
+def writer(runs: Path) -> str | None:
+    """Say which process writes to a runs folder now; `None` if there is none."""
+    try:
+        with (runs / _LOCK).open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read().strip() or "another process"
+    except FileNotFoundError:
+        pass  # no driver was ever there
+    return None
+
+
+def _locked(lock: TextIO) -> bool:
+    """Lock it for this process alone; `False` if another keeps it, and does not only look as `writer` does."""
+    until = time.monotonic() + _SECONDS_TO_LOCK
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_SECONDS_TO_LOCK / 20)
+        else:
+            return True
+
+
+class Ledger:
+    """The one writer of a runs folder, for as long as the `with` block lasts.
+
+    Raises:
+        OSError: the folder cannot be written.
+        ValueError: another process writes to it, or the ledger is broken.
+    """
+
+    def __init__(self, runs: Path) -> None:
+        self.path = runs / LEDGER
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            self._lock = (runs / _LOCK).open("a+")
+        except OSError as error:
+            raise OSError(
+                f"The runs folder {runs} must be writable, but it is not ({error.strerror}); give another with --runs."
+            ) from error
+        if not _locked(self._lock):
+            self._lock.seek(0)
+            owner = self._lock.read().strip() or "another process"
+            self._lock.close()
+            raise ValueError(
+                f"The runs folder {runs} must have one writer, but {owner} is at work in it; wait for it, stop it, or "
+                "give another folder with --runs."
+            )
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        self._lock.flush()
+        try:
+            self.records = read(self.path)
+            self._file = self.path.open("ab")
+            self._drop_torn_line()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Write records and wait until they are on the disk."""
+        for record in records:
+            self._file.write(to_line(record).encode() + b"\n")
+            self.records.add(record)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _drop_torn_line(self) -> None:
+        content = self.path.read_bytes()
+        self._file.truncate(content.rfind(b"\n") + 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._file.close()
+        except OSError as failure:
+            if failure.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise  # of a full disk `append` has told: all that it did not tell of is on the disk
+        finally:
+            self._lock.close()

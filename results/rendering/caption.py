@@ -1,0 +1,154 @@
+"""What a reader must know to read a table right, in sentences."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mlrc.results.boards.leaderboard import Board, costs
+from mlrc.results.records.metric_names import RANKED_BY, WITHOUT_CLASSES
+from mlrc.results.records.record import UNTRAINED, Params, ProtocolRecord
+from mlrc.results.statistics.pairs import ALPHA
+
+_PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna")
+
+
+def caption(board: Board, *, ranks: bool = True) -> list[str]:
+    """Give the sentences below the table of a board; its notes on single losses are not among them.
+
+    Args:
+        board: of the table.
+        ranks: whether the table shows them.
+    """
+    return [
+        f"{board.dataset}, protocol {board.protocol} (digest {board.digest}); percent.",
+        *_rules(board),
+        *_numbers(board, ranks=ranks),
+        *_split(board),
+        *_search(board),
+        *_making(board),
+    ]
+
+
+def _rules(board: Board) -> Iterable[str]:
+    if board.record is None:
+        yield "The ledger does not hold the numbers behind this digest."
+        return
+    if changes := common_changes([board.record]):
+        yield f"Differs from {board.record.parent} in {', '.join(changes)}."
+    yield from training_rules(board.record)
+
+
+def common_changes(protocols: Sequence[ProtocolRecord]) -> list[str]:
+    """Say how protocols differ from their parents, as far as all of them do in the same way."""
+    found = [
+        {f"{name} {_short(new)} instead of {_short(old)}" for name, (old, new) in one.changes.items()}
+        for one in protocols
+    ]
+    return sorted(set.intersection(*found)) if found else []
+
+
+def training_rules(protocol: ProtocolRecord) -> Iterable[str]:
+    """Say what of a protocol's training a reader of its numbers must know."""
+    if protocol.fields.get("two_stages"):
+        other = float(protocol.fields["validation_fraction"])
+        yield (
+            f"Stage 1 of each repeat, on {1 - other:.0%} of the training classes, chose the schedule and the number of "
+            f"epochs by the other {other:.0%}; stage 2 trained on all."
+        )
+    if protocol.epoch_choice == "best_on_test":
+        yield "The epoch was chosen on the test set, so these numbers are no estimate of performance on new classes."
+
+
+def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
+    repeats = sorted({row.n for row in board.rows})
+    if repeats == [1]:
+        yield "One repeat, so no number has an interval over seeds."
+    else:
+        yield (
+            "Mean ± half width of the 95 % Student-t interval over "
+            f"n = {' or '.join(map(str, repeats))} repeats: it covers seed noise only"
+            f"{', and one repeat has none' if 1 in repeats else ''}."
+            f"{' In parentheses the standard deviation over them.' if board.traditional else ''}"
+        )
+    yield "The bootstrap over test classes, class_low and class_high in leaderboard.csv, covers the choice of classes."
+    folds = len(board.runs[0].fold_keys)
+    if folds == 1:
+        yield "One model per repeat, so there is no ensemble."
+    else:
+        yield f"Concatenated is an ensemble of the {folds} fold models; separated is the mean over them."
+    if board.contests:
+        yield (
+            "Bold: the best mean and all that cannot be told apart from it (hierarchical bootstrap over repeats and "
+            f"test classes, Holm over all pairs, α = {ALPHA})."
+        )
+        if ranks:
+            yield f"Rank: one more than the number of losses that are surely better in {RANKED_BY}; ties share it."
+        if others := sorted(WITHOUT_CLASSES & set(board.metrics)):
+            yield f"In {', '.join(others)}, which no bootstrap over classes can judge, bold is the highest mean alone."
+    elif len({*board.losses} - {UNTRAINED}) > 1:
+        yield "Bold: the highest mean; nothing is known of how surely it is the best."
+    if UNTRAINED in board.losses:
+        yield f"The row “{UNTRAINED}” is the trunk's pooled output before any training, and is not ranked."
+
+
+def _split(board: Board) -> Iterable[str]:
+    for cut, fingerprint, classes, images, left_out, queries in sorted(
+        {
+            (run.cut, run.fingerprint, run.test_classes, run.test_images, run.left_out, run.queries or 0)
+            for run in board.runs
+        }
+    ):
+        asking = f", of which {queries} ask and the others are their gallery" if queries else ""
+        without = asking + (f", of which {left_out} without a positive ask nothing" if left_out else "")
+        yield (
+            f"Split: {cut}, {classes} test classes with {images} images{without}; "
+            f"images with fingerprint {fingerprint}."
+        )
+
+
+def _search(board: Board) -> Iterable[str]:
+    searched = {one.loss: one.trials for one in board.evidence if one.search}
+    given = {one.loss: one.runs[0].params for one in board.evidence if one.runs and one.loss not in searched}
+    given.pop(UNTRAINED, None)
+    if given or not searched:
+        told = "; ".join(f"{loss} {told_parameters(params)}" for loss, params in given.items() if params)
+        of = f" of {', '.join(given)}" if searched else ""
+        yield f"Parameters{of} were given, not searched{told and f': {told}'}."
+    if not searched:
+        return
+    trials = " or ".join(str(number) for number in sorted({len(done) for done in searched.values()}))
+    diverged = [
+        f"{sum(not done for done in of.values())} of {loss}" for loss, of in searched.items() if not all(of.values())
+    ]
+    told = f"trials in which a fold diverged or failed: {', '.join(diverged)}" if diverged else "no trial diverged"
+    per = f"for each of {', '.join(searched)}" if given else "per loss"
+    yield f"Search: {trials} trial{'s' * (trials != '1')} {per}, selected on validation classes; {told}."
+
+
+def told_parameters(params: Params) -> str:
+    """Give parameters as text, by name."""
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in sorted(params.items())
+    )
+
+
+def _making(board: Board) -> Iterable[str]:
+    hours = [(row.search_hours, row.final_hours) for row in costs(board)]
+    search, final = sum(one for one, _ in hours), sum(one for _, one in hours)
+    made = board.environments
+    packages = ((name, _several(one.versions[name] for one in made if name in one.versions)) for name in _PACKAGES)
+    versions = ", ".join(f"{name} {version}" for name, version in packages if version)
+    yield (
+        f"{search + final:.2f} device hours ({search:.2f} search, {final:.2f} repeats) on "
+        f"{_several(one.device for one in made)}; {versions}; commit {_several(one.commit for one in made)}."
+    )
+
+
+def _several(words: Iterable[str]) -> str:
+    return " and ".join(sorted(set(words)))
+
+
+def _short(value: object) -> str:
+    if isinstance(value, Mapping) and set(value) == {"default", "named"}:  # a number that the protocol sets per dataset
+        return _short(", ".join([str(value["default"]), *(f"{name}: {of}" for name, of in value["named"])]))
+    text = str(value) or "none"
+    return text if len(text) <= 40 else text[:39] + "…"

@@ -1,0 +1,110 @@
+"""The files of a report, from a runs folder: reads the ledger and per-class sums, writes what is rendered."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mlrc.results.boards.leaderboard import Board, boards, costs
+from mlrc.results.records.ledger import read, require
+from mlrc.results.records.per_class import PerClassFiles
+from mlrc.results.rendering.gallery import Gallery
+from mlrc.results.rendering.page import anchor, page
+from mlrc.results.rendering.plots import Importances, plots
+from mlrc.results.rendering.spreadsheet import comparisons_csv, convergence_csv, cost_csv, leaderboard_csv
+from mlrc.results.rendering.table import Reference, latex, markdown
+from mlrc.results.statistics.pairs import MARGIN
+
+
+def write_report(
+    runs: Path,
+    out: Path,
+    *,
+    importances: Mapping[tuple[str, str], Importances] | None = None,
+    galleries: Sequence[Gallery] = (),
+    margin: float = MARGIN,
+) -> list[Path]:
+    """Write all tables (see `tables`), `report.html` and `plots/`, and give their paths.
+
+    Args:
+        runs: folder of a ledger.
+        out: folder to write to.
+        importances: (dataset, digest) to what the search found to matter.
+        galleries: pictures of what was retrieved.
+        margin: percent points within which a difference is of no interest.
+
+    Raises:
+        FileNotFoundError: there is no ledger in `runs`.
+        ValueError: the ledger is broken, holds no finished repeat, its numbers contradict each other, or the margin is
+            not positive.
+        OSError: `out` cannot be written.
+    """
+    if not margin > 0:
+        raise ValueError(f"The margin must be positive, in percent points, but got {margin}.")
+    files = rendered_report(read_boards(runs), importances or {}, galleries=galleries, margin=margin)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "plots").mkdir(exist_ok=True)
+    for name, content in files.items():
+        (out / name).write_bytes(content)
+    return [out / name for name in files]
+
+
+def rendered_report(
+    found: Sequence[Board],
+    importances: Mapping[tuple[str, str], Importances],
+    *,
+    galleries: Sequence[Gallery] = (),
+    references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
+    margin: float = MARGIN,
+) -> dict[str, bytes]:
+    """Give path to content of every file of a report; see `write_report`.
+
+    Args:
+        found: the boards.
+        importances: (dataset, digest) to what the search found to matter.
+        galleries: pictures of what was retrieved.
+        references: (dataset, protocol) to the rows of papers beside ours.
+        margin: percent points within which a difference is of no interest.
+    """
+    printed = [board for board in found if board.rows]
+    drawn = {anchor(board): plots(board, importances.get((board.dataset, board.digest))) for board in printed}
+    files = {name: text.encode() for name, text in tables(found, references, margin=margin).items()}
+    files["report.html"] = page(printed, drawn, galleries, references, margin=margin).encode()
+    for name, of_board in drawn.items():
+        for plot in of_board:
+            files |= {f"plots/{name}-{plot.name}.svg": plot.svg, f"plots/{name}-{plot.name}.png": plot.png}
+    return files
+
+
+def read_boards(runs: Path) -> list[Board]:
+    """Read a runs folder; of what has no finished repeat only the notes and costs remain.
+
+    Raises what `write_report` raises before it writes.
+    """
+    records = read(require(runs))
+    if not records.runs:
+        raise ValueError(f"No repeat in {runs} is finished, so there is nothing to report; go on with mlrc run.")
+    return boards(records, PerClassFiles(runs))
+
+
+def tables(
+    found: Sequence[Board],
+    references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
+    *,
+    margin: float = MARGIN,
+) -> dict[str, str]:
+    """Give file name to content of all tables, in CSV, Markdown and LaTeX.
+
+    Args:
+        found: the boards.
+        references: (dataset, protocol) to the rows of papers beside ours.
+        margin: percent points within which a difference is of no interest.
+    """
+    beside = references or {}
+    printed = [(board, beside.get((board.dataset, board.protocol), ())) for board in found if board.rows]
+    return {
+        "leaderboard.csv": leaderboard_csv([row for board in found for row in board.rows]),
+        "comparisons.csv": comparisons_csv(found, margin),
+        "convergence.csv": convergence_csv(found),
+        "cost.csv": cost_csv([row for board in found for row in costs(board)]),
+        "table.md": "\n".join(markdown(board, rows) for board, rows in printed),
+        "table.tex": "\n".join(latex(board, rows) for board, rows in printed),
+    }

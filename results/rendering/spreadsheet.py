@@ -1,0 +1,137 @@
+"""Rows and comparisons to CSV, and rows back for those who compare tables."""
+
+from collections.abc import Sequence
+from io import StringIO
+
+import pandas as pd
+
+from mlrc.results.boards.leaderboard import Board, CostRow, Row
+from mlrc.results.statistics.curves import epochs_to_best
+from mlrc.results.statistics.intervals import Interval
+
+COLUMNS = (
+    "dataset",
+    "protocol",
+    "digest",
+    "loss",
+    "setting",
+    "metric",
+    "mean",
+    "ci95",
+    "n",
+    "class_low",
+    "class_high",
+    "diverged",
+    "trials",
+    "commit",
+    "sd",
+)
+_LATER = {"sd"}
+"""Columns that older tables lack."""
+
+PAIR_COLUMNS = (
+    "dataset",
+    "protocol",
+    "digest",
+    "setting",
+    "metric",
+    "first",
+    "second",
+    "difference",
+    "low",
+    "high",
+    "first_wins",
+    "p_equal",
+    "margin",
+    "p_apart",
+)
+"""Of `comparisons.csv`. `difference`: first minus second, percent points, with its 95 % interval `low` to `high`;
+`first_wins`: `Pair.probability`; `p_equal`: how often equal losses differ as much, `p_apart`: how often losses that
+differ by `margin` or more lie as close; both corrected for the number of pairs in the column (Holm)."""
+
+
+def leaderboard_csv(rows: Sequence[Row]) -> str:
+    """Give `leaderboard.csv`: scores in percent with four decimals, empty where there is no interval."""
+    table = pd.DataFrame(
+        [
+            {
+                **{name: getattr(row, name) for name in COLUMNS if hasattr(row, name)},
+                "class_low": row.classes.low if row.classes else None,
+                "class_high": row.classes.high if row.classes else None,
+            }
+            for row in rows
+        ],
+        columns=list(COLUMNS),
+    )
+    return _csv(table)
+
+
+def cost_csv(rows: Sequence[CostRow]) -> str:
+    """Give `cost.csv`: hours with four decimals."""
+    return _csv(pd.DataFrame([vars(row) for row in rows], columns=list(CostRow.__dataclass_fields__)))
+
+
+def convergence_csv(boards: Sequence[Board]) -> str:
+    """Give `convergence.csv`: the epochs to the best score of each loss whose repeats were validated."""
+    rows = [
+        (board.dataset, board.protocol, board.digest, one.loss, *pace)
+        for board in boards
+        for one in board.evidence
+        if (pace := epochs_to_best(one))
+    ]
+    columns = ["dataset", "protocol", "digest", "loss", "epochs_to_best", "ci95", "n"]
+    return _csv(pd.DataFrame(rows, columns=columns))
+
+
+def comparisons_csv(boards: Sequence[Board], margin: float) -> str:
+    """Give `comparisons.csv`: every two losses once, in the order of `PAIR_COLUMNS`."""
+    rows = []
+    for board in boards:
+        for (setting, metric), contest in board.contests.items():
+            equivalence = contest.equivalence(margin)
+            for (first, second), pair in contest.pairs.items():
+                if first < second:
+                    place = (board.dataset, board.protocol, board.digest, setting, metric, first, second)
+                    low, high = pair.difference.interval()
+                    told = (pair.difference.mean, low, high, pair.probability, pair.adjusted)
+                    rows.append((*place, *told, margin, equivalence[first, second]))
+    return _csv(pd.DataFrame(rows, columns=list(PAIR_COLUMNS)))
+
+
+def read_leaderboard_csv(text: str) -> list[Row]:
+    """Give the rows of a `leaderboard.csv`.
+
+    Raises:
+        ValueError: it lacks a column, or a cell holds no number where one must be.
+    """
+    try:
+        table = pd.read_csv(StringIO(text), dtype={"digest": str, "commit": str}, keep_default_na=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise ValueError(f"it is no table ({error})") from None
+    if missing := [name for name in COLUMNS if name not in {*table.columns, *_LATER}]:
+        raise ValueError(f"it lacks the column {missing[0]}")
+    return [_row({str(name): str(cell) for name, cell in cells.items()}) for cells in table.to_dict("records")]
+
+
+def _row(cells: dict[str, str]) -> Row:
+    classes = (cells["class_low"], cells["class_high"])
+    return Row(
+        dataset=cells["dataset"],
+        protocol=cells["protocol"],
+        digest=cells["digest"],
+        loss=cells["loss"],
+        setting=cells["setting"],
+        metric=cells["metric"],
+        mean=float(cells["mean"]),
+        ci95=float(cells["ci95"]) if cells["ci95"] else None,
+        n=int(cells["n"]),
+        classes=Interval(float(classes[0]), float(classes[1])) if all(classes) else None,
+        diverged=int(cells["diverged"]),
+        trials=int(cells["trials"]),
+        commit=cells["commit"],
+        sd=float(cells["sd"]) if cells.get("sd") else None,
+    )
+
+
+def _csv(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False, float_format="%.4f", lineterminator="\n")

@@ -1,0 +1,73 @@
+"""The job border: what an exception becomes, and of what the machine had too little."""
+
+import errno
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from mlrc.harness.engine import perform as work
+from mlrc.harness.engine.perform import Workplace, perform
+from mlrc.harness.plan.job import FoldJob
+
+
+def _raising(error: Callable[[], object]) -> Callable[..., object]:
+    def train(*arguments: object, **options: object) -> object:
+        return error()
+
+    return train
+
+
+def _memory_of_a_device() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def _memory_of_the_host() -> torch.Tensor:
+    return torch.empty(1 << 52)
+
+
+def _memory_of_cuda_s_own() -> None:
+    raise torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")
+
+
+def _memory_of_cublas() -> None:
+    raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
+def _disk() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _plain() -> None:
+    raise KeyError("weights")
+
+
+def _leaves() -> None:
+    raise SystemExit(0)
+
+
+@pytest.mark.parametrize(
+    ("error", "shortage", "told"),
+    [
+        (_memory_of_a_device, "memory", "OutOfMemoryError: CUDA out of memory."),
+        (_memory_of_the_host, "memory", "RuntimeError"),
+        (_memory_of_cuda_s_own, "memory", "AcceleratorError: CUDA error: out of memory"),
+        (_memory_of_cublas, "memory", "CUBLAS_STATUS_ALLOC_FAILED"),
+        (_disk, "disk", "No space left on device"),
+        (_plain, "", "KeyError: 'weights' (test_work.py, line"),
+        (_leaves, "", "SystemExit"),
+    ],
+)
+def test_what_goes_wrong_in_a_job_is_a_record_that_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+    job: FoldJob,
+    workplace: Workplace,
+    error: Callable[[], object],
+    shortage: str,
+    told: str,
+) -> None:
+    monkeypatch.setattr(work, "train_fold", _raising(error))
+    outcome = perform(job, workplace, lambda *_: None, lambda: False)
+    assert (outcome.record.outcome, outcome.shortage, outcome.embeddings) == ("failed", shortage, None)
+    assert told in outcome.record.message
+    assert outcome.record.key == job.key

@@ -1,0 +1,29 @@
+"""What a comparison makes of the words of a command."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.study import comparison
+from mlrc.protocols.protocol import Protocol
+
+
+def test_the_queries_of_a_dataset_become_the_task_of_its_test_images(
+    monkeypatch: pytest.MonkeyPatch, tiny_images: ImageSet, tiny_protocol: Protocol
+) -> None:
+    every_third = np.arange(len(tiny_images.labels)) % 3 == 0
+    opened = iter((tiny_images, replace(tiny_images, queries=every_third)))
+    monkeypatch.setattr(comparison, "open_dataset", lambda name, root: next(opened))
+    own_gallery, asking = (
+        comparison.prepare(
+            dataset="tiny", losses=["contrastive"], protocol=tiny_protocol, root=Path("nowhere"), device="cpu"
+        )
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(asking.task.labels, tiny_images.labels[asking.test])
+    assert asking.task.queries is not None
+    np.testing.assert_array_equal(asking.task.queries, asking.test % 3 == 0)
+    assert own_gallery.task.queries is None
