@@ -13,8 +13,8 @@ from mlrc.protocols import catalogue
 from mlrc.protocols.protocol import Protocol
 
 if TYPE_CHECKING:
+    from mlrc.harness.plan.state import Until
     from mlrc.harness.study.comparison import Comparison
-    from mlrc.harness.study.drive import Until
 
 
 def choose_protocol(name: str, subject: Subject) -> tuple[Protocol, Path | None]:

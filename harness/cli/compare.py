@@ -141,9 +141,9 @@ def _prepare(
     """Prepare a comparison, and check what the runs folder holds of it."""
     with user_errors():
         chosen, file = choose_protocol(protocol, subject)
-        from mlrc.harness.study.comparison import prepare, require_same_space
+        from mlrc.harness.study.comparison import checked_comparison, require_same_space
 
-        prepared = prepare(
+        prepared = checked_comparison(
             dataset=subject.dataset,
             losses=[name.strip() for name in losses.split(",") if name.strip()],
             protocol=chosen,

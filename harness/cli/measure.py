@@ -28,11 +28,11 @@ def prepare(
 
     Example: mlrc prepare glyphs --root data
     """
-    from mlrc.harness.images.prepare import prepare as prepare_images
+    from mlrc.harness.images.prepare import prepare_dataset
     from mlrc.harness.watch.progress import steps
 
     with user_errors(), steps() as on_progress:
-        found = prepare_images(
+        found = prepare_dataset(
             dataset,
             root,
             side=catalogue.find(protocol).resize,

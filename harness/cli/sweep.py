@@ -47,10 +47,10 @@ def sweep(
     with user_errors():
         asked = _asked(name, loss, protocol, vary or [])
         chosen, file = choose_protocol(asked.protocol, subject)
-        from mlrc.harness.study.sweep import plan
+        from mlrc.harness.study.sweep import planned_sweep
         from mlrc.results.records.ledger import Ledger
 
-        planned = plan(
+        planned = planned_sweep(
             asked,
             dataset=subject.dataset,
             protocol=chosen,

@@ -4,20 +4,15 @@ import errno
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import NamedTuple
 
-from mlrc.harness.engine.events import Lost, OnEvent, Started, Stopping, Validated
-from mlrc.harness.engine.perform import FoldOutcome, Workplace, record_of
-from mlrc.harness.engine.worker import STOPPED, Death, Ready, Told, Worker
+from mlrc.harness.engine.attempts import Trouble, failed, next_job
+from mlrc.harness.engine.events import Lost, OnEvent, Started, Stopping, Told, Validated
+from mlrc.harness.engine.worker import STOPPED, Death, Ready, Worker
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.plan.job import FoldJob
-from mlrc.harness.training.fold import Trained
-
-DEATHS = 3
-"""How many workers may die over a job without its getting further, before it is recorded as failed."""
-MEMORY_ATTEMPTS = 2
-"""How often a job that runs out of memory is tried; from the second time on it has its device for itself."""
 
 
 class Place(NamedTuple):
@@ -30,51 +25,6 @@ class Place(NamedTuple):
     def device(self) -> str:
         """The device it shares with the other places on it."""
         return self.workplace.device
-
-
-@dataclass
-class Trouble:
-    """What a job has been through.
-
-    Attributes:
-        memory: how often it ran out of memory.
-        deaths: how many processes died over it since it last got further.
-        seconds: that those processes spent on it.
-        furthest: epoch of its last validation.
-    """
-
-    memory: int = 0
-    deaths: int = 0
-    seconds: float = 0.0
-    furthest: int = -1
-    furthest_at_death: int = -1
-
-    @property
-    def attempt(self) -> int:
-        """The number of the attempt that comes next, 1 for the first."""
-        return 1 + self.memory + self.deaths
-
-    def got_to(self, epoch: int) -> None:
-        """Take in a validation."""
-        self.furthest = max(self.furthest, epoch)
-
-    def out_of_memory(self) -> bool:
-        """Take in that it ran out of memory; say whether it is worth another attempt."""
-        self.memory += 1
-        return self.memory < MEMORY_ATTEMPTS
-
-    def died(self, seconds: float) -> bool:
-        """Take in that its process died after `seconds`; say whether it is worth another attempt."""
-        self.seconds += seconds
-        self.deaths = self.deaths + 1 if self.furthest <= self.furthest_at_death else 1
-        self.furthest_at_death = self.furthest
-        return self.deaths < DEATHS
-
-
-def failed(job: FoldJob, workplace: Workplace, trouble: Trouble, message: str) -> FoldOutcome:
-    """Give the outcome of a job that is not worth another attempt."""
-    trained = Trained("failed", None, (), None, None, message)
-    return FoldOutcome(job, record_of(job, trained, workplace, trouble.seconds), None)
 
 
 class Crew:
@@ -200,12 +150,3 @@ class Crew:
         for number, worker in list(self._idle.items()):
             if worker.place_device == device:
                 self._idle.pop(number).dismiss()
-
-
-def next_job(jobs: Iterable[FoldJob], started: set[str]) -> FoldJob | None:
-    """Give the first job that was not started yet, and note that it is."""
-    for job in jobs:
-        if job.key not in started:
-            started.add(job.key)
-            return job
-    return None

@@ -42,3 +42,11 @@ class Stopping(NamedTuple):
 
 Event = Started | Validated | Lost | Stopping
 OnEvent = Callable[[Event], None]
+
+
+class Told(NamedTuple):
+    """A validation of the job at work."""
+
+    epoch: int
+    score: float
+    loss: float

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from mlrc.harness.engine.crew import Crew, Place
 from mlrc.harness.engine.events import OnEvent
-from mlrc.harness.engine.perform import FoldOutcome, Workplace
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.job import FoldJob
 

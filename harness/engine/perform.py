@@ -6,134 +6,34 @@ this, `mlrc.harness.report.gallery` reads them for the report, when all is score
 """
 
 import json
-import random
-import socket
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
+from mlrc.harness.engine.workplace import FoldOutcome, Shortage, Workplace
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.dataset import ImageSet, Pixels, open_dataset
 from mlrc.harness.images.device import on_device
 from mlrc.harness.machine.atomic import is_full
-from mlrc.harness.machine.environment import device_name
-from mlrc.harness.metrics.scores import Task
+from mlrc.harness.machine.determinism import deterministic_device, seed_global_generators
+from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.job import FoldJob, rules
+from mlrc.harness.plan.split import ClassSplit, split
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.training import model as models
 from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.fold import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
-from mlrc.protocols.protocol import Protocol
-from mlrc.protocols.splits import FoldImages, class_folds, fold_images, images_of, trainval_classes
 from mlrc.results.records.record import Environment, FoldRecord
 
-Shortage = Literal["", "memory", "disk"]
 NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What torch says of the processor's memory, of CUDA's own and of cuBLAS's, for which it has no class."""
-THREADS = 1
-"""Torch threads of a job, always the same number: sums of floats depend on it, and scores on them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workplace:
-    """What a job finds where it is done; nothing here changes a result.
-
-    Attributes:
-        roots: dataset name in the jobs to (name to open it by, root folder).
-        device: to train on.
-        weights: file of the trunk's weights, if the protocol asks for any.
-        cache: folder of the decode-once caches; `None` decodes at every access.
-        environment: that its records carry.
-        runs: folder of the run, for checkpoints and logs; `None` keeps neither.
-        share: of the device that a job has.
-        save_models: whether the outcomes of the final stage carry the weights that were scored.
-    """
-
-    roots: Mapping[str, tuple[str, Path]]
-    device: str
-    environment: Environment
-    weights: Path | None = None
-    cache: Path | None = None
-    runs: Path | None = None
-    share: float = 1.0
-    save_models: bool = False
-
-    def found_here(self) -> "Workplace":
-        """Give the workplace with this machine and its device in the environment, which the driver can't know."""
-        here = replace(self.environment, device=device_name(torch.device(self.device)), host=socket.gethostname())
-        return replace(self, environment=here)
-
-    def checkpoint(self, job: FoldJob) -> Path | None:
-        """Where the job's checkpoint is kept."""
-        return checkpoint_path(self.runs, job.key) if self.runs else None
-
-
-def checkpoint_path(runs: Path, key: str) -> Path:
-    """Where the checkpoint of a job is kept while it is at work."""
-    return runs / "checkpoints" / f"{key}.pt"
-
-
-class FoldOutcome(NamedTuple):
-    """What came of a job.
-
-    Attributes:
-        record: its ledger line.
-        embeddings: `(test images, dim)`, outside the search.
-        weights: the model that gave the embeddings in safetensors' format, where it was asked for.
-        shortage: of what the machine had too little, if that is why it failed.
-    """
-
-    job: FoldJob
-    record: FoldRecord
-    embeddings: NDArray[np.float32] | None
-    weights: bytes | None = None
-    shortage: Shortage = ""
-
-
-class ClassSplit(NamedTuple):
-    """Image indices of a dataset under a protocol."""
-
-    folds: tuple[FoldImages, ...]
-    test: NDArray[np.int64]
-
-
-def split(images: ImageSet, protocol: Protocol) -> ClassSplit:
-    """Split a dataset by the protocol's cut and folds.
-
-    Raises:
-        ValueError: the set has no official split although the protocol asks for it, or too few classes.
-    """
-    cut = protocol.cut.of(images.facts.name)
-    boundary = _trainval_classes(images, cut)
-    folds = class_folds(boundary, folds=protocol.folds, validation_fraction=protocol.validation_fraction)
-    return ClassSplit(tuple(fold_images(images.labels, fold) for fold in folds), test_images(images, cut))
-
-
-def test_images(images: ImageSet, cut: str) -> NDArray[np.int64]:
-    """Give the indices of the test images under a cut, `half` or `official`; raises what `split` raises."""
-    return images_of(images.labels, np.arange(_trainval_classes(images, cut), len(images.class_names)))
-
-
-def _trainval_classes(images: ImageSet, cut: str) -> int:
-    if cut != "official":
-        return trainval_classes(len(images.class_names))
-    if images.facts.official_trainval_classes is None:
-        raise ValueError(f"Dataset {images.facts.name!r} has no official class-disjoint split; use --set cut=half.")
-    return images.facts.official_trainval_classes
-
-
-def task(images: ImageSet, test: NDArray[np.int64]) -> Task:
-    """Give what the test images are asked: the dataset's queries its gallery, or each of them all others."""
-    return Task(images.labels[test], None if images.queries is None else images.queries[test])
 
 
 def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]) -> FoldOutcome:
@@ -194,7 +94,7 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
 def _train_and_embed(
     job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]
 ) -> tuple[Trained, NDArray[np.float32] | None]:
-    device = _prepared(workplace.device)
+    device = deterministic_device(workplace.device)
     images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize, workplace.cache, device)
     if images.fingerprint != job.fingerprint:
         raise ValueError(f"the images have fingerprint {images.fingerprint}, the job is for {job.fingerprint}")
@@ -204,7 +104,7 @@ def _train_and_embed(
     if job.stage == "untrained":
         trained = Trained("done", model, (), None, None)
     else:
-        _seed_global_generators(stream(job, "training"))
+        seed_global_generators(stream(job, "training"))
         spec = LOSSES.find(job.loss)
         train, validation = _parts(job, images, pixels, classes)
         trained = train_fold(
@@ -234,18 +134,8 @@ def _parts(job: FoldJob, images: ImageSet, pixels: Pixels, classes: ClassSplit) 
         train, validation = np.union1d(train, validation), validation[:0]
     learnt = Subset(pixels, images.labels, train)
     if job.stage == "final" and job.protocol.epoch_choice == "best_on_test":
-        return learnt, Subset(pixels, images.labels, classes.test, task(images, classes.test).queries)
+        return learnt, Subset(pixels, images.labels, classes.test, Task.of(images, classes.test).queries)
     return learnt, Subset(pixels, images.labels, validation) if len(validation) else None
-
-
-def _prepared(name: str) -> torch.device:
-    """Bring torch to where the same job gives the same bits, on this device."""
-    torch.set_num_threads(THREADS)
-    device = torch.device(name)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    return device
 
 
 def _origin(job: FoldJob, environment: Environment) -> str:
@@ -256,10 +146,3 @@ def _origin(job: FoldJob, environment: Environment) -> str:
 def _opened(name: str, root: Path, side: int, cache: Path | None, device: torch.device) -> tuple[ImageSet, Pixels]:
     images = open_dataset(name, root)
     return images, on_device(cached(images, side, folder=cache), device)
-
-
-def _seed_global_generators(seed: int) -> None:
-    """Seed what libraries draw from behind our back: PML's miners and samplers use the global generators."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 it is that generator which must be seeded
-    torch.manual_seed(seed)

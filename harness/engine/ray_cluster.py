@@ -22,12 +22,11 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, TaskCancelledError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from mlrc.harness.engine.crew import Trouble, failed, next_job
-from mlrc.harness.engine.events import Lost, OnEvent, Started, Stopping, Validated
+from mlrc.harness.engine.attempts import Trouble, failed, next_job
+from mlrc.harness.engine.events import Lost, OnEvent, Started, Stopping, Told, Validated
 from mlrc.harness.engine.execute import Execute, UnfitError, work_off
-from mlrc.harness.engine.perform import FoldOutcome, Workplace
 from mlrc.harness.engine.ray_node import Begun, Mailbox, do
-from mlrc.harness.engine.worker import Told
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.job import FoldJob
 

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import ray
 import torch
 
+from mlrc.harness.engine.events import Told
 from mlrc.harness.engine.execute import UnfitError
-from mlrc.harness.engine.perform import FoldOutcome, Workplace, perform
-from mlrc.harness.engine.worker import Told
+from mlrc.harness.engine.perform import perform
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.machine import environment
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.training.fold import StoppedError

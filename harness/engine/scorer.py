@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 
 from mlrc.harness.engine.execute import UnfitError
+from mlrc.harness.engine.repeat import EmbeddingFiles, ScoredRun, score_run
 from mlrc.harness.engine.worker import die_with_parent
-from mlrc.harness.metrics.scores import Task
-from mlrc.harness.plan.job import Study
-from mlrc.harness.study.final import EmbeddingFiles, ScoredRun, score_run
+from mlrc.harness.metrics.task import Task
+from mlrc.harness.plan.study import Study
 from mlrc.results.records.record import Environment, FoldRecord
 
 AT_ONCE = 10_000

@@ -14,7 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from mlrc.harness.engine.perform import FoldOutcome, Workplace, perform
+from mlrc.harness.engine.events import Told
+from mlrc.harness.engine.perform import perform
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.machine.stopping import WORK_LEFT, Stop
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.training.fold import StoppedError
@@ -23,14 +25,6 @@ LAST_LINES = 5
 """Of a dead worker's log, for the record; looked for in its last `LOG_TAIL` bytes."""
 LOG_TAIL = 20_000
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Told(NamedTuple):
-    """A validation of the job at work."""
-
-    epoch: int
-    score: float
-    loss: float
 
 
 class Ready(NamedTuple):

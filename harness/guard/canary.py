@@ -8,7 +8,7 @@ last digit; elsewhere, or after a change in rounding, it gives other numbers of 
 from dataclasses import replace
 from pathlib import Path
 
-from mlrc.harness.study.comparison import Comparison, prepare
+from mlrc.harness.study.comparison import Comparison, checked_comparison
 from mlrc.losses.spec import LOSS_LR, Value
 from mlrc.protocols.quick import QUICK
 
@@ -26,6 +26,6 @@ def canary(root: Path, *, device: str = "cpu") -> Comparison:
         root: folder for the glyphs, which are made there.
         device: to train on; the reference is of the CPU.
     """
-    prepared = prepare(dataset="glyphs", losses=list(PARAMS), protocol=PROTOCOL, root=root, device=device)
+    prepared = checked_comparison(dataset="glyphs", losses=list(PARAMS), protocol=PROTOCOL, root=root, device=device)
     studies = tuple(replace(study, params=PARAMS.get(study.loss, study.params)) for study in prepared.studies)
     return replace(prepared, studies=studies)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mlrc.harness.engine.perform import THREADS
 from mlrc.harness.guard.canary import PARAMS
 from mlrc.harness.images.dataset import ArrayPixels
+from mlrc.harness.machine.determinism import THREADS
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.schedule import Recorded
 from mlrc.harness.plugins import LOSSES

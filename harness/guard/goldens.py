@@ -13,7 +13,8 @@ import torch
 
 from mlrc.harness.guard.canary import PARAMS
 from mlrc.harness.guard.golden_training import of_training
-from mlrc.harness.metrics.scores import Task, separated_and_concatenated
+from mlrc.harness.metrics.scores import separated_and_concatenated
+from mlrc.harness.metrics.task import Task
 from mlrc.harness.plugins import LOSSES
 from mlrc.losses.contract import rehearsal
 from mlrc.losses.contract.space import centre

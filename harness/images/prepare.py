@@ -28,7 +28,7 @@ class Prepared:
     cache: tuple[Path, int] | None = None
 
 
-def prepare(
+def prepare_dataset(
     name: str,
     root: Path,
     *,

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from mlrc.harness.metrics.clustering import clustering_scores
 from mlrc.harness.metrics.ranking.candidates import Backend
 from mlrc.harness.metrics.retrieval import ClassSums, Retrieval, retrieval
+from mlrc.harness.metrics.task import Task
 
 
 class Options(TypedDict, total=False):
@@ -23,19 +24,6 @@ class Options(TypedDict, total=False):
     device: str
     memory: int | None
     progress: Callable[[int, int], None] | None
-
-
-class Task(NamedTuple):
-    """What the test embeddings are asked.
-
-    Attributes:
-        labels: `(test images,)`.
-        queries: `(test images,)`, true for those that ask while the others are their gallery, as in In-Shop; `None`
-            where every test image asks all others.
-    """
-
-    labels: NDArray[np.int64]
-    queries: NDArray[np.bool_] | None = None
 
 
 class Scores(NamedTuple):

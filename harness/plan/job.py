@@ -3,13 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 from mlrc.harness.plan.schedule import Recorded
-from mlrc.protocols.protocol import Protocol, of
-from mlrc.results.records.record import UNTRAINED, FoldRecord, Identity, RunRecord, Stage
+from mlrc.protocols.protocol import Protocol
+from mlrc.results.records.record import Stage
 
 Value = float | int | str | bool
 Params = Mapping[str, Value]
@@ -54,88 +53,6 @@ class FoldJob:
         identity = (rules(self.protocol), self.dataset, self.fingerprint, self.loss, sorted(self.params.items()))
         of_stage_1 = () if self.recorded is None else (self.recorded,)
         return digest(*identity, self.stage, self.number, self.fold, *of_stage_1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """One loss on one dataset under one protocol: a search, then repeats with its best parameters.
-
-    Attributes:
-        params: fixed parameters (published ones, or none to choose), with which there is no search.
-    """
-
-    protocol: Protocol
-    dataset: str
-    fingerprint: str
-    loss: str
-    params: Params | None = None
-
-    @property
-    def seed(self) -> int:
-        """63 bits, the root of the search's randomness."""
-        return int(digest(*self.identity)[:16], 16) >> 1
-
-    @property
-    def identity(self) -> Identity:
-        """That of its records."""
-        return rules(self.protocol), self.dataset, self.fingerprint, self.loss
-
-    def owns(self, record: FoldRecord | RunRecord) -> bool:
-        """Say whether a record is of this study; with fixed parameters, whether it has these."""
-        same_params = self.params is None or dict(record.params) == dict(self.params)
-        return record.identity == self.identity and same_params
-
-    @property
-    def trials(self) -> int:
-        """Number of trials of the search."""
-        return 0 if self.params is not None else self.protocol.trials
-
-    @property
-    def two_stages(self) -> bool:
-        """Whether each repeat begins with a stage 1 that chooses its schedule."""
-        return self.protocol.two_stages and self.loss != UNTRAINED
-
-    def jobs(self, stage: Stage, number: int, params: Params, recorded: Recorded | None = None) -> list[FoldJob]:
-        """Give the jobs of one trial or repeat, one per fold."""
-        job = FoldJob(
-            protocol=self.protocol,
-            dataset=self.dataset,
-            fingerprint=self.fingerprint,
-            loss=self.loss,
-            params=params,
-            stage=stage,
-            number=number,
-            fold=0,
-            recorded=recorded,
-        )
-        return [replace(job, fold=fold) for fold in range(self.protocol.folds)]
-
-
-def untrained(protocol: Protocol, dataset: str, fingerprint: str) -> Study:
-    """Give the study of the trunk before any training, a row of every table."""
-    return Study(protocol=protocol, dataset=dataset, fingerprint=fingerprint, loss=UNTRAINED, params={})
-
-
-def repeats(study: Study) -> int:
-    """Give the number of repeats: pretrained weights without training are the same in each, so one is all there is."""
-    return 1 if study.loss == UNTRAINED and study.protocol.weights else study.protocol.repeats
-
-
-class Cost(NamedTuple):
-    """What a study asks for at most: its trainings, and the epochs of all of them together."""
-
-    search_jobs: int
-    final_jobs: int
-    epochs: int
-
-
-def cost(study: Study) -> Cost:
-    """Give the upper bound of a study's work; patience usually stops a training earlier."""
-    protocol = study.protocol
-    stages = 2 if study.two_stages else 1
-    search_jobs, final_jobs = study.trials * protocol.folds, repeats(study) * protocol.folds * stages
-    trainings = 0 if study.loss == UNTRAINED else search_jobs + final_jobs
-    return Cost(search_jobs, final_jobs, trainings * of(protocol.max_epochs, study.dataset))
 
 
 @lru_cache(maxsize=64)

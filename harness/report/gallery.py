@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mlrc.harness.engine.perform import test_images
 from mlrc.harness.images.cache import OnProgress, cached
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.metrics.retrieval import retrieval
 from mlrc.harness.metrics.scores import concatenate
+from mlrc.harness.plan.split import test_images
 from mlrc.harness.training.fold import Subset, embed
 from mlrc.harness.training.saved_model import load
 from mlrc.results.records.evidence import Evidence

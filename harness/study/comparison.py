@@ -1,6 +1,6 @@
 """One comparison: from the words of a command to checked values, and from those to records.
 
-Everything that a user can get wrong is found in `prepare`, before any work is spent.
+Everything that a user can get wrong is found in `checked_comparison`, before any work is spent.
 """
 
 import os
@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrc.harness.engine.perform import Workplace, split, task
+from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.dataset import ImageSet, open_dataset
 from mlrc.harness.machine import environment
 from mlrc.harness.metrics import clustering
-from mlrc.harness.metrics.scores import Task
+from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan import parameters
-from mlrc.harness.plan.job import Study, untrained
+from mlrc.harness.plan.split import split
+from mlrc.harness.plan.state import StudyState
+from mlrc.harness.plan.study import Study, untrained
 from mlrc.harness.plugins import LOSSES
-from mlrc.harness.study.drive import StudyState
 from mlrc.harness.training import batches, model
 from mlrc.harness.watch import progress
 from mlrc.protocols.protocol import Protocol
@@ -47,10 +48,10 @@ class Comparison:
     @property
     def task(self) -> Task:
         """What the test images are asked."""
-        return task(self.images, self.test)
+        return Task.of(self.images, self.test)
 
 
-def prepare(
+def checked_comparison(
     *,
     dataset: str,
     losses: Sequence[str],

@@ -10,11 +10,12 @@ from typing import Protocol, TypeVar
 
 from mlrc.harness.engine.events import Event, OnEvent
 from mlrc.harness.engine.execute import Execute, in_processes
-from mlrc.harness.engine.perform import Workplace
+from mlrc.harness.engine.repeat import EmbeddingFiles
+from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.machine.stopping import Stop
+from mlrc.harness.plan.state import StudyState, Until
 from mlrc.harness.study.comparison import Comparison
-from mlrc.harness.study.drive import StudyState, Until, drive
-from mlrc.harness.study.final import EmbeddingFiles
+from mlrc.harness.study.drive import drive
 from mlrc.harness.watch.progress import Display
 from mlrc.harness.watch.run_log import RunLog
 from mlrc.results.records.ledger import Ledger

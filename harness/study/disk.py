@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from mlrc.harness.plan.job import cost, repeats
+from mlrc.harness.plan.study import cost, repeats
 from mlrc.harness.study.comparison import Comparison
 from mlrc.harness.training import model as models
 from mlrc.results.records.record import UNTRAINED

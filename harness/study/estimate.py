@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 import torch
 
-from mlrc.harness.engine.perform import THREADS, split
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import on_device
-from mlrc.harness.plan.job import Study, cost, repeats
+from mlrc.harness.machine.determinism import THREADS
 from mlrc.harness.plan.parameters import space
 from mlrc.harness.plan.search import propose
+from mlrc.harness.plan.split import split
+from mlrc.harness.plan.study import Study, cost, repeats
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.comparison import Comparison
 from mlrc.harness.study.disk import megabytes, needed

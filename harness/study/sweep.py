@@ -15,7 +15,7 @@ from mlrc.harness.images.dataset import open_dataset
 from mlrc.harness.plan import parameters
 from mlrc.harness.plan.job import digest
 from mlrc.harness.plugins import LOSSES
-from mlrc.harness.study.comparison import Comparison, prepare
+from mlrc.harness.study.comparison import Comparison, checked_comparison
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.suggestion import did_you_mean
@@ -43,7 +43,7 @@ class Planned(NamedTuple):
     record: SweepRecord
 
 
-def plan(
+def planned_sweep(
     sweep: Sweep,
     *,
     dataset: str,
@@ -55,11 +55,11 @@ def plan(
     cache: Path | None = None,
     params: Sequence[str] = (),
 ) -> Planned:
-    """Check every point and prepare its study.
+    """Check every point and give its study.
 
     Args:
         sweep: what is varied; its loss is the one of all points that name no other.
-        dataset: as for `prepare`, with the rest.
+        dataset: as for `checked_comparison`, with the rest.
         protocol: of all points, but for what is varied.
         repeats: of every point.
         root: folder of the dataset.
@@ -85,7 +85,7 @@ def plan(
     prepared: list[Comparison] = []
     for choices in product(*(factor.choices for factor in sweep.factors)):
         loss, changes, given = _sorted(choices, LOSSES.find(sweep.loss), rules, images.facts.name)
-        comparison = prepare(
+        comparison = checked_comparison(
             dataset=dataset,
             losses=[loss],
             protocol=rules.set(changes),

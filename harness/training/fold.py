@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import ahead
 from mlrc.harness.images.transform import evaluation_batch, training_batch
-from mlrc.harness.metrics.scores import Task, ask
+from mlrc.harness.metrics.scores import ask
+from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.job import FoldJob, digest
 from mlrc.harness.plan.parameters import buildable
 from mlrc.harness.plan.schedule import falls

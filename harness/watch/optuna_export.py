@@ -19,8 +19,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from mlrc.harness.engine.events import Event
 from mlrc.harness.plan.parameters import tried
 from mlrc.harness.plan.search import silent_optuna
+from mlrc.harness.plan.state import StudyState
 from mlrc.harness.plugins import LOSSES
-from mlrc.harness.study.drive import StudyState
 from mlrc.results.records.evidence import trial_score
 from mlrc.results.records.ledger import Records
 from mlrc.results.records.record import FoldRecord, RunRecord

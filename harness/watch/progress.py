@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from mlrc.harness.engine.events import Event, Lost, Stopping, Validated
 from mlrc.harness.plan.job import FoldJob, rules
-from mlrc.harness.study.drive import StudyState, Until
+from mlrc.harness.plan.state import StudyState, Until
 from mlrc.harness.watch.study_names import labels
 from mlrc.results.records.record import UNTRAINED, FoldRecord, RunRecord
 

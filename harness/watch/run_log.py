@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from mlrc.harness.engine.events import Event, Lost, Started, Stopping, Validated
-from mlrc.harness.plan.job import FoldJob, cost, rules
-from mlrc.harness.study.drive import StudyState
+from mlrc.harness.plan.job import FoldJob, rules
+from mlrc.harness.plan.state import StudyState
+from mlrc.harness.plan.study import cost
 from mlrc.harness.watch.status import STATUS
 from mlrc.harness.watch.study_names import labels
 from mlrc.results.records.record import FoldRecord, RunRecord

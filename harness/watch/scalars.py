@@ -13,8 +13,9 @@ from typing import Self
 from torch.utils.tensorboard import SummaryWriter
 
 from mlrc.harness.engine.events import Event, Lost, Stopping, Validated
-from mlrc.harness.plan.job import FoldJob, Study, digest, rules
-from mlrc.harness.study.drive import StudyState
+from mlrc.harness.plan.job import FoldJob, digest, rules
+from mlrc.harness.plan.state import StudyState
+from mlrc.harness.plan.study import Study
 from mlrc.results.records.record import FoldRecord, RunRecord
 
 FOLDER = "tensorboard"

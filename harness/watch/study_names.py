@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mlrc.harness.plan.job import Study
+from mlrc.harness.plan.study import Study
 
 
 def labels(studies: Sequence[Study]) -> list[str]:

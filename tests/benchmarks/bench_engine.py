@@ -31,15 +31,19 @@ from statistics import median
 import numpy as np
 import torch
 
-from mlrc.harness.engine.crew import next_job
-from mlrc.harness.engine.perform import FoldOutcome, Workplace, record_of, split
+from mlrc.harness.engine.attempts import next_job
+from mlrc.harness.engine.perform import record_of
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.glyphs import DATASET
 from mlrc.harness.images.transform import training_batch
-from mlrc.harness.metrics.scores import Task
-from mlrc.harness.plan.job import FoldJob, Study
+from mlrc.harness.metrics.task import Task
+from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.split import split
+from mlrc.harness.plan.state import StudyState
+from mlrc.harness.plan.study import Study
 from mlrc.harness.plugins import LOSSES
-from mlrc.harness.study.drive import StudyState, drive
+from mlrc.harness.study.drive import drive
 from mlrc.harness.training import model as models
 from mlrc.harness.training.batches import drawn
 from mlrc.harness.training.checkpoint import Checkpoint

@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from mlrc.harness.engine import perform as work
-from mlrc.harness.engine.perform import Workplace
+from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.plan.job import FoldJob, Study, Value
+from mlrc.harness.plan.job import FoldJob, Value
 from mlrc.harness.plan.search import sobol_point
+from mlrc.harness.plan.study import Study
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.training.fold import OnValidation
 from mlrc.protocols.datasets.facts import DatasetFacts

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mlrc.harness.engine.execute import Execute
-from mlrc.harness.engine.perform import split, task
+from mlrc.harness.engine.repeat import EmbeddingFiles
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.plan.job import Study
-from mlrc.harness.study.drive import StudyState, Until, drive
-from mlrc.harness.study.final import EmbeddingFiles
+from mlrc.harness.metrics.task import Task
+from mlrc.harness.plan.split import split
+from mlrc.harness.plan.state import StudyState, Until
+from mlrc.harness.plan.study import Study
+from mlrc.harness.study.drive import drive
 from mlrc.results.records.ledger import LEDGER, Ledger, Records, read
 from mlrc.results.records.record import FoldRecord, RunRecord
 from tests.harness.conftest import ENVIRONMENT
@@ -37,7 +39,7 @@ def drive_on(
         states,
         execute,
         ledger,
-        task=task(images, split(images, states[0].study.protocol).test),
+        task=Task.of(images, split(images, states[0].study.protocol).test),
         environment=ENVIRONMENT,
         until=until,
         on_record=on_record,

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from mlrc.harness.engine.crew import next_job
+from mlrc.harness.engine.attempts import next_job
 from mlrc.harness.engine.events import OnEvent, Started, Validated
 from mlrc.harness.engine.execute import Execute
-from mlrc.harness.engine.perform import FoldOutcome, Workplace, perform
+from mlrc.harness.engine.perform import perform
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.training.fold import StoppedError

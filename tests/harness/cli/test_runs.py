@@ -13,12 +13,13 @@ from typer.testing import CliRunner, Result
 from mlrc.harness.cli import app
 from mlrc.harness.engine.events import Lost, Started, Stopping, Validated
 from mlrc.harness.engine.execute import Execute
-from mlrc.harness.engine.perform import FoldOutcome, Workplace
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.machine.stopping import DISK_FULL
-from mlrc.harness.plan.job import FoldJob, Study
+from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.state import StudyState
+from mlrc.harness.plan.study import Study
 from mlrc.harness.report import reporting
-from mlrc.harness.study.drive import StudyState
 from mlrc.harness.watch.run_log import LOG, RunLog
 from mlrc.harness.watch.status import STATUS, status
 from mlrc.results.records.evidence import trial_score

@@ -8,12 +8,14 @@ import pytest
 
 from mlrc.harness.engine import crew as crews
 from mlrc.harness.engine import execute
-from mlrc.harness.engine.events import Event, Lost, Started
+from mlrc.harness.engine.events import Event, Lost, Started, Told
 from mlrc.harness.engine.execute import in_processes
-from mlrc.harness.engine.perform import FoldOutcome, Shortage, Workplace, record_of
-from mlrc.harness.engine.worker import STOPPED, Death, Told
+from mlrc.harness.engine.perform import record_of
+from mlrc.harness.engine.worker import STOPPED, Death
+from mlrc.harness.engine.workplace import FoldOutcome, Shortage, Workplace
 from mlrc.harness.machine.stopping import Stop
-from mlrc.harness.plan.job import FoldJob, Study
+from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.study import Study
 from mlrc.harness.training.fold import Trained
 from tests.harness.conftest import ENVIRONMENT
 

@@ -11,11 +11,12 @@ import pytest
 
 from mlrc.harness.engine.events import Event, Lost, Started, Stopping, Validated
 from mlrc.harness.engine.execute import in_processes
-from mlrc.harness.engine.perform import FoldOutcome, Workplace
 from mlrc.harness.engine.worker import Death, Worker
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.images.glyphs import DATASET
 from mlrc.harness.machine.stopping import Stop
-from mlrc.harness.plan.job import FoldJob, Study
+from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.study import Study
 from mlrc.protocols.protocol import PerDataset
 from mlrc.protocols.quick import QUICK
 from tests.harness.conftest import ENVIRONMENT

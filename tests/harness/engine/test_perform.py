@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from mlrc.harness.engine import perform as work
-from mlrc.harness.engine.perform import Workplace, perform
+from mlrc.harness.engine.perform import perform
+from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.plan.job import FoldJob
 
 

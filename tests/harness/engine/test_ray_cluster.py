@@ -19,9 +19,9 @@ from mlrc.harness.engine.events import Event, Lost, Started, Stopping, Validated
 from mlrc.harness.engine.execute import UnfitError
 from mlrc.harness.engine.ray_cluster import connected, on_cluster
 from mlrc.harness.machine.stopping import Stop
-from mlrc.harness.study.comparison import Comparison, prepare
+from mlrc.harness.plan.state import StudyState
+from mlrc.harness.study.comparison import Comparison, checked_comparison
 from mlrc.harness.study.conduct import Means, conduct
-from mlrc.harness.study.drive import StudyState
 from mlrc.protocols.quick import QUICK
 from mlrc.results.records.ledger import Ledger
 from mlrc.results.records.record import FoldRecord, RunRecord
@@ -64,7 +64,7 @@ def nodes() -> Iterator[Nodes]:
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     root = tmp_path_factory.mktemp("root")
-    return prepare(dataset="glyphs", losses=["contrastive"], protocol=SMALL, root=root, device="cpu")
+    return checked_comparison(dataset="glyphs", losses=["contrastive"], protocol=SMALL, root=root, device="cpu")
 
 
 class Listener:

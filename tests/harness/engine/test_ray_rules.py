@@ -8,15 +8,16 @@ import pytest
 import torch
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, TaskCancelledError, WorkerCrashedError
 
-from mlrc.harness.engine.events import Event, Lost, Started, Stopping
+from mlrc.harness.engine.events import Event, Lost, Started, Stopping, Told
 from mlrc.harness.engine.execute import UnfitError
-from mlrc.harness.engine.perform import FoldOutcome, Shortage, Workplace, record_of
+from mlrc.harness.engine.perform import record_of
 from mlrc.harness.engine.ray_cluster import Cluster, on_cluster
 from mlrc.harness.engine.ray_node import Begun, require_fit
-from mlrc.harness.engine.worker import Told
+from mlrc.harness.engine.workplace import FoldOutcome, Shortage, Workplace
 from mlrc.harness.machine import environment
 from mlrc.harness.machine.stopping import Stop
-from mlrc.harness.plan.job import FoldJob, Study
+from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.study import Study
 from mlrc.harness.training.fold import Trained
 from tests.harness.conftest import ENVIRONMENT
 

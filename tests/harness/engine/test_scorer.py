@@ -9,11 +9,13 @@ import pytest
 
 from mlrc.harness.engine import scorer as scorers
 from mlrc.harness.engine.execute import Execute, UnfitError
-from mlrc.harness.engine.perform import FoldOutcome, Workplace, task
+from mlrc.harness.engine.repeat import EmbeddingFiles
 from mlrc.harness.engine.scorer import Scorer
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.plan.job import FoldJob, Study
-from mlrc.harness.study.final import EmbeddingFiles
+from mlrc.harness.metrics.task import Task
+from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.study import Study
 from mlrc.results.records.ledger import LEDGER, read
 from tests.harness.conftest import ENVIRONMENT
 from tests.harness.driving import driven
@@ -73,7 +75,7 @@ def test_what_breaks_a_score_is_told_by_the_driver(
     tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
     files = EmbeddingFiles(tmp_path)
-    found = Scorer(files, task(tiny_images, np.arange(4)), ENVIRONMENT)
+    found = Scorer(files, Task.of(tiny_images, np.arange(4)), ENVIRONMENT)
     (outcome,) = in_this_process(workplace, lambda event: None)([study.jobs("untrained", 0, {})[0]])
     try:
         found.begin(study, [outcome.record])

@@ -14,7 +14,7 @@ import pytest
 from mlrc.harness.images import archives, cub200
 from mlrc.harness.images.archives import unpack, verify
 from mlrc.harness.images.dataset import DATASETS, Dataset
-from mlrc.harness.images.prepare import Prepared, prepare
+from mlrc.harness.images.prepare import Prepared, prepare_dataset
 
 MakeImage = Callable[..., None]
 NOTHING: dict[str, Any] = {"side": 16, "threads": 1, "may_download": False, "on_progress": lambda *_: None}
@@ -44,7 +44,7 @@ def archive(tmp_path: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_archive_is_verified_unpacked_counted_and_cached(tmp_path: Path, archive: Path) -> None:
-    done = prepare("cub200", archive.parent, cache=tmp_path / "cache", **NOTHING)
+    done = prepare_dataset("cub200", archive.parent, cache=tmp_path / "cache", **NOTHING)
     assert done.verified == done.unpacked == (archive,)
     assert len(done.images.pixels) == 4
     assert done.cache is not None
@@ -53,19 +53,19 @@ def test_an_archive_is_verified_unpacked_counted_and_cached(tmp_path: Path, arch
 
 
 def test_what_is_ready_is_left_alone(tmp_path: Path, archive: Path) -> None:
-    first = prepare("cub200", archive.parent, cache=tmp_path / "cache", **NOTHING)
-    again = prepare("cub200", archive.parent, cache=tmp_path / "cache", **NOTHING)
+    first = prepare_dataset("cub200", archive.parent, cache=tmp_path / "cache", **NOTHING)
+    again = prepare_dataset("cub200", archive.parent, cache=tmp_path / "cache", **NOTHING)
     assert again.verified == again.unpacked == ()
     assert again.cache == first.cache
-    without = prepare("cub200", archive.parent, cache=None, **NOTHING)
+    without = prepare_dataset("cub200", archive.parent, cache=None, **NOTHING)
     assert without.cache is None
 
 
 def test_a_damaged_cache_is_found_and_built_again(tmp_path: Path, archive: Path) -> None:
-    folder, _ = cache_of(prepare("cub200", archive.parent, cache=tmp_path / "cache", **NOTHING))
+    folder, _ = cache_of(prepare_dataset("cub200", archive.parent, cache=tmp_path / "cache", **NOTHING))
     whole = (folder / "pixels.bin").read_bytes()
     (folder / "pixels.bin").write_bytes(bytes(len(whole)))
-    prepare("cub200", archive.parent, cache=tmp_path / "cache", **NOTHING)
+    prepare_dataset("cub200", archive.parent, cache=tmp_path / "cache", **NOTHING)
     assert (folder / "pixels.bin").read_bytes() == whole
 
 
@@ -77,16 +77,16 @@ def cache_of(prepared: Prepared) -> tuple[Path, int]:
 def test_an_archive_with_a_wrong_hash_is_not_unpacked(archive: Path) -> None:
     archive.write_bytes(archive.read_bytes() + b"\0")
     with pytest.raises(ValueError, match=r"CUB_200_2011\.tgz must have the MD5 .*, but has"):
-        prepare("cub200", archive.parent, cache=None, **NOTHING)
+        prepare_dataset("cub200", archive.parent, cache=None, **NOTHING)
     assert list(archive.parent.iterdir()) == [archive]
 
 
 def test_a_download_happens_on_request_only(tmp_path: Path, archive: Path) -> None:
     root = tmp_path / "empty"
     with pytest.raises(FileNotFoundError, match="needs images.txt"):
-        prepare("cub200", root, cache=None, **NOTHING)
+        prepare_dataset("cub200", root, cache=None, **NOTHING)
     assert not root.exists()
-    done = prepare("cub200", root, cache=None, **{**NOTHING, "may_download": True})
+    done = prepare_dataset("cub200", root, cache=None, **{**NOTHING, "may_download": True})
     assert done.unpacked == (root / archive.name,)
 
 
@@ -102,7 +102,7 @@ def test_a_download_that_fails_or_is_not_what_was_published_leaves_nothing(tmp_p
 def test_a_set_whose_archives_have_no_public_address_is_simply_missing(tmp_path: Path) -> None:
     assert not DATASETS.find("sop").facts.addresses
     with pytest.raises(FileNotFoundError, match="Stanford Online Products needs"):
-        prepare("sop", tmp_path / "empty", cache=None, **{**NOTHING, "may_download": True})
+        prepare_dataset("sop", tmp_path / "empty", cache=None, **{**NOTHING, "may_download": True})
     assert not (tmp_path / "empty").exists()
 
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from mlrc.harness.metrics.clustering import clustering_scores
 from mlrc.harness.metrics.retrieval import retrieval
-from mlrc.harness.metrics.scores import Task, concatenate, separated_and_concatenated
+from mlrc.harness.metrics.scores import concatenate, separated_and_concatenated
+from mlrc.harness.metrics.task import Task
 
 CUTS: dict[str, Any] = {"ndcg_at": (5,), "recall_at": (1, 2)}
 

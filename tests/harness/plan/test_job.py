@@ -5,8 +5,9 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from mlrc.harness.plan.job import FoldJob, Study, cost, repeats, untrained
+from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.schedule import Recorded
+from mlrc.harness.plan.study import Study, cost, repeats, untrained
 from mlrc.protocols.quick import QUICK
 
 

@@ -15,7 +15,8 @@ from typer.testing import CliRunner, Result
 from mlrc.harness.cli import app
 from mlrc.harness.guard.canary import PARAMS, PROTOCOL, canary
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.metrics.scores import Task, separated_and_concatenated
+from mlrc.harness.metrics.scores import separated_and_concatenated
+from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.parameters import space
 from mlrc.harness.plan.search import Trial, sobol_point
 from mlrc.harness.plugins import LOSSES

@@ -18,7 +18,7 @@ def test_the_queries_of_a_dataset_become_the_task_of_its_test_images(
     opened = iter((tiny_images, replace(tiny_images, queries=every_third)))
     monkeypatch.setattr(comparison, "open_dataset", lambda name, root: next(opened))
     own_gallery, asking = (
-        comparison.prepare(
+        comparison.checked_comparison(
             dataset="tiny", losses=["contrastive"], protocol=tiny_protocol, root=Path("nowhere"), device="cpu"
         )
         for _ in range(2)

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from mlrc.harness.engine.execute import Execute
-from mlrc.harness.engine.perform import FoldOutcome, Workplace, split, task
+from mlrc.harness.engine.repeat import EmbeddingFiles
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.metrics.retrieval import retrieval
 from mlrc.harness.metrics.scores import concatenate
-from mlrc.harness.plan.job import FoldJob, Study, untrained
-from mlrc.harness.study.drive import Frontier
-from mlrc.harness.study.final import EmbeddingFiles
+from mlrc.harness.metrics.task import Task
+from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.split import split
+from mlrc.harness.plan.state import Frontier
+from mlrc.harness.plan.study import Study, untrained
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.evidence import trial_score
 from mlrc.results.records.ledger import LEDGER, Ledger, read
@@ -42,7 +45,7 @@ def test_a_set_with_queries_is_scored_from_them_to_the_other_test_images(
     monkeypatch.setattr(EmbeddingFiles, "remove", lambda self, keys: None)
     images = replace(tiny_images, queries=np.arange(len(tiny_images.labels)) % 3 == 0)
     records = driven(tmp_path, [study], images, in_this_process(workplace, lambda *_: None))
-    labels, queries = task(images, split(images, study.protocol).test)
+    labels, queries = Task.of(images, split(images, study.protocol).test)
     assert queries is not None
     run = next(iter(records.runs.values()))
     model = concatenate([EmbeddingFiles(tmp_path).load(key) for key in run.fold_keys])

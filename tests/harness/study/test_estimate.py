@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from mlrc.harness.cli import app
-from mlrc.harness.engine.perform import split
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.plan.job import repeats
+from mlrc.harness.plan.split import split
+from mlrc.harness.plan.study import repeats
 from mlrc.harness.study import comparison as comparisons
-from mlrc.harness.study.comparison import Comparison, prepare
+from mlrc.harness.study.comparison import Comparison, checked_comparison
 from mlrc.harness.study.disk import LEDGER_LINE, needed
 from mlrc.harness.study.estimate import Estimate, estimate
 from mlrc.harness.trunks.catalogue import find_trunk
@@ -40,7 +40,7 @@ def compared(
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8), raising=False)
     monkeypatch.chdir(tmp_path)
     losses = ["contrastive", "proxy_anchor"]
-    return prepare(dataset="tiny", losses=losses, protocol=tiny_protocol, root=tmp_path, device="cpu")
+    return checked_comparison(dataset="tiny", losses=losses, protocol=tiny_protocol, root=tmp_path, device="cpu")
 
 
 def _vary(compared: Comparison, **changes: object) -> Comparison:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mlrc.harness.engine.perform import Workplace
+from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.study import comparison, sweep
 from mlrc.harness.study.sweep import Planned
@@ -49,7 +49,7 @@ def plan(tiny_images: ImageSet, tiny_protocol: Protocol, monkeypatch: pytest.Mon
             "params": params,
             **options,
         }
-        return sweep.plan(asked or own, dataset="tiny", **given)
+        return sweep.planned_sweep(asked or own, dataset="tiny", **given)
 
     return planned
 

@@ -18,9 +18,11 @@ from pytorch_metric_learning.losses import ContrastiveLoss
 from pytorch_metric_learning.utils.loss_and_miner_utils import get_all_pairs_indices
 from torch import Tensor, nn
 
-from mlrc.harness.engine.perform import Workplace, _origin, _seed_global_generators, perform
+from mlrc.harness.engine.perform import _origin, perform
+from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.machine.atomic import write_atomically
+from mlrc.harness.machine.determinism import seed_global_generators
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.schedule import Recorded
 from mlrc.harness.plugins import LOSSES
@@ -54,7 +56,7 @@ def _train(
     validated: bool = True,
 ) -> Trained:
     """Train from scratch or from the checkpoint; stop after so many iterations, or die when an epoch was validated."""
-    _seed_global_generators(1 if path is None or not path.exists() else 2)
+    seed_global_generators(1 if path is None or not path.exists() else 2)
     left = iter(range(iterations)) if iterations is not None else None
 
     def kill(epoch: int, score: float, loss: float) -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mlrc.harness.engine.perform import Workplace
+from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.plan.job import Study
+from mlrc.harness.plan.study import Study
 from mlrc.harness.plugins import LOSSES
 from mlrc.protocols.protocol import Protocol
 from tests.harness.driving import driven

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlrc.harness.engine.perform import FoldOutcome, Workplace, split
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.metrics.scores import unit_rows
-from mlrc.harness.plan.job import FoldJob, Study
+from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.split import split
+from mlrc.harness.plan.study import Study
 from mlrc.harness.training.saved_model import load
 from mlrc.protocols.protocol import PerDataset
 from tests.harness.conftest import any_params

@@ -10,12 +10,14 @@ import pytest
 
 from mlrc.harness.engine import perform as work
 from mlrc.harness.engine.execute import Execute
-from mlrc.harness.engine.perform import Workplace, split
+from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.dataset import ArrayPixels, ImageSet, open_dataset
-from mlrc.harness.plan.job import FoldJob, Study
+from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.parameters import given
+from mlrc.harness.plan.split import split
+from mlrc.harness.plan.study import Study
 from mlrc.harness.plugins import LOSSES
-from mlrc.harness.study.comparison import Comparison, prepare
+from mlrc.harness.study.comparison import Comparison, checked_comparison
 from mlrc.harness.training.fold import Trained, train_fold
 from mlrc.harness.training.saved_model import load
 from mlrc.protocols.catalogue import PROTOCOLS
@@ -69,7 +71,7 @@ def test_each_runs_end_to_end_on_glyphs(name: str, tmp_path: Path, tmp_path_fact
     root = tmp_path_factory.getbasetemp() / "glyphs"
     nmi = ["nmi=true"] if name == "traditional_proxy_nca_pp" else []
     protocol = small(name, "batch_size=64", "max_epochs=2", *nmi, side=28)
-    comparison: Comparison = prepare(
+    comparison: Comparison = checked_comparison(
         dataset="glyphs", losses=[PAPER_LOSS[name]], protocol=protocol, root=root, device="cpu"
     )
     here = in_this_process(comparison.workplace, lambda *_: None)
@@ -222,7 +224,7 @@ def test_the_card_of_a_kept_model_says_by_what_its_epoch_was_chosen(
 
 def test_random_batches_need_as_many_training_images_as_a_batch_has(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="batch_size must not exceed the .* training images, .* got 9999"):
-        prepare(
+        checked_comparison(
             dataset="glyphs",
             losses=["multi_proxy_anchor"],
             protocol=small("traditional_mpa", "batch_size=9999"),

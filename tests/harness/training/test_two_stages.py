@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from mlrc.harness.engine import perform as work
-from mlrc.harness.engine.perform import FoldOutcome, Workplace, split
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.plan.job import FoldJob, cost
+from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.schedule import recorded
+from mlrc.harness.plan.split import split
+from mlrc.harness.plan.study import cost
 from mlrc.harness.training.fold import Subset, Trained, train_fold
 from mlrc.results.records.evidence import gather
 from mlrc.results.records.record import Stage

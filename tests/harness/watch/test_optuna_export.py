@@ -16,12 +16,14 @@ from optuna.storages import BaseStorage
 from typer.testing import CliRunner, Result
 
 from mlrc.harness.cli import app
-from mlrc.harness.engine.perform import Workplace, record_of
-from mlrc.harness.plan.job import FoldJob, Study
+from mlrc.harness.engine.perform import record_of
+from mlrc.harness.engine.workplace import Workplace
+from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.parameters import space
 from mlrc.harness.plan.search import sobol_point
+from mlrc.harness.plan.state import StudyState
+from mlrc.harness.plan.study import Study
 from mlrc.harness.plugins import LOSSES
-from mlrc.harness.study.drive import StudyState
 from mlrc.harness.training.fold import Trained
 from mlrc.harness.watch.optuna_export import Mirror, export, open_storage, study_name
 from mlrc.protocols.protocol import PerDataset

@@ -6,8 +6,8 @@ from io import StringIO
 from rich.console import Console
 
 from mlrc.harness.engine.events import Lost
-from mlrc.harness.plan.job import Study
-from mlrc.harness.study.drive import StudyState
+from mlrc.harness.plan.state import StudyState
+from mlrc.harness.plan.study import Study
 from mlrc.harness.watch.progress import Display
 from mlrc.harness.watch.study_names import labels
 

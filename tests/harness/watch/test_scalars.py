@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from mlrc.harness.cli import app
 from mlrc.harness.engine.events import Event, Lost, Validated
-from mlrc.harness.engine.perform import Workplace
+from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.plan.job import FoldJob, Study
+from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.study import Study
 from mlrc.harness.watch.scalars import FOLDER, Scalars
 from mlrc.results.records.evidence import trial_score
 from tests.harness.driving import driven

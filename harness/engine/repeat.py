@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrc.harness.machine.atomic import write_atomically
-from mlrc.harness.metrics.scores import Task, separated_and_concatenated
-from mlrc.harness.plan.job import Study, digest
+from mlrc.harness.metrics.scores import separated_and_concatenated
+from mlrc.harness.metrics.task import Task
+from mlrc.harness.plan.job import digest
+from mlrc.harness.plan.study import Study
 from mlrc.protocols.protocol import of
 from mlrc.results.records.record import Environment, FoldRecord, RunRecord
 

@@ -1,0 +1,42 @@
+"""Which images of a dataset are trained on, validated on and tested on, under a protocol."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrc.harness.images.dataset import ImageSet
+from mlrc.protocols.protocol import Protocol
+from mlrc.protocols.splits import FoldImages, class_folds, fold_images, images_of, trainval_classes
+
+
+class ClassSplit(NamedTuple):
+    """Image indices of a dataset under a protocol."""
+
+    folds: tuple[FoldImages, ...]
+    test: NDArray[np.int64]
+
+
+def split(images: ImageSet, protocol: Protocol) -> ClassSplit:
+    """Split a dataset by the protocol's cut and folds.
+
+    Raises:
+        ValueError: the set has no official split although the protocol asks for it, or too few classes.
+    """
+    cut = protocol.cut.of(images.facts.name)
+    boundary = _trainval_classes(images, cut)
+    folds = class_folds(boundary, folds=protocol.folds, validation_fraction=protocol.validation_fraction)
+    return ClassSplit(tuple(fold_images(images.labels, fold) for fold in folds), test_images(images, cut))
+
+
+def test_images(images: ImageSet, cut: str) -> NDArray[np.int64]:
+    """Give the indices of the test images under a cut, `half` or `official`; raises what `split` raises."""
+    return images_of(images.labels, np.arange(_trainval_classes(images, cut), len(images.class_names)))
+
+
+def _trainval_classes(images: ImageSet, cut: str) -> int:
+    if cut != "official":
+        return trainval_classes(len(images.class_names))
+    if images.facts.official_trainval_classes is None:
+        raise ValueError(f"Dataset {images.facts.name!r} has no official class-disjoint split; use --set cut=half.")
+    return images.facts.official_trainval_classes

@@ -1,0 +1,172 @@
+"""What is ready: where each study stands, as a pure function of its records, and the jobs that can be done now.
+
+records → StudyState (per study) → Frontier → jobs
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from mlrc.harness.plan.job import FoldJob, Params
+from mlrc.harness.plan.parameters import space
+from mlrc.harness.plan.schedule import Recorded, recorded
+from mlrc.harness.plan.search import Trial, best, propose
+from mlrc.harness.plan.study import Study, repeats
+from mlrc.harness.plugins import LOSSES
+from mlrc.results.records.evidence import trial_score
+from mlrc.results.records.record import UNTRAINED, FoldRecord, RunRecord, Stage
+
+Until = Literal["search", "final"]
+
+
+class StudyState:
+    """Where one study stands: a pure function of its records, kept up to date one record at a time.
+
+    Attributes:
+        study: whose state it is.
+        history: the finished trials, in order.
+    """
+
+    def __init__(self, study: Study, folds: Iterable[FoldRecord], runs: Iterable[RunRecord], held: set[str]) -> None:
+        self.study = study
+        self.history: list[Trial] = []
+        self._space = {} if study.loss == UNTRAINED else space(LOSSES.find(study.loss), study.protocol, study.dataset)
+        self._records = {record.key: record for record in folds if study.owns(record)}
+        self._scored = {run.fold_keys for run in runs if study.owns(run)}
+        self._held = set(held)
+        self._recorded_params = {
+            record.number: record.params for record in self._records.values() if record.stage == "search"
+        }
+        self._left: dict[Until, int] = {}  # counted once between two records, as the frontier asks at every job
+        self._trial: list[FoldJob] = []
+        self._schedules: list[FoldJob] = []  # stage 1 of each repeat, where there are two stages
+        self._final: list[list[FoldJob]] = []
+        self._advance()
+
+    @property
+    def best(self) -> Trial | None:
+        """The best finished trial of the search so far."""
+        return best(self.history) if self.history else None
+
+    @property
+    def searched(self) -> bool:
+        """Whether the search has had its whole budget."""
+        return len(self.history) >= self.study.trials
+
+    @property
+    def search_records(self) -> list[FoldRecord]:
+        """What is recorded of the search."""
+        return [record for record in self._records.values() if record.stage == "search"]
+
+    def left(self, until: Until) -> int:
+        """Give the number of trainings up to a stage that are planned and not recorded."""
+        if until not in self._left:
+            self._left[until] = self._count_left(until)
+        return self._left[until]
+
+    def _count_left(self, until: Until) -> int:
+        folds = self.study.protocol.folds
+        final = repeats(self.study) * folds if until == "final" else 0
+        if not self.searched:
+            return (self.study.trials - len(self.history)) * folds - sum(map(self._recorded, self._trial)) + final
+        if not final:
+            return 0
+        unknown = sum(not self._recorded(job) for job in self._schedules)  # each with a stage 2 not planned yet
+        return 2 * unknown + sum(not self._done(job, jobs) for jobs in self._final for job in jobs)
+
+    def ready(self, until: Until) -> Iterator[FoldJob]:
+        """Give the jobs that can be done now."""
+        if not self.searched:
+            yield from (job for job in self._trial if not self._recorded(job))
+        elif until == "final":
+            yield from (job for job in self._schedules if not self._recorded(job))
+            yield from (job for jobs in self._final for job in jobs if not self._done(job, jobs))
+
+    def take(self, record: FoldRecord, *, held: bool) -> None:
+        """Take in the record of one of this study's jobs, and whether its test embeddings are on the disk."""
+        self._records[record.key] = record
+        if held:
+            self._held.add(record.key)
+        self._left.clear()
+        self._advance()
+
+    def unscored(self) -> list[list[FoldRecord]]:
+        """Give the repeats whose fold models are all embedded and which have no `RunRecord` yet."""
+        found = []
+        for jobs in self._final:
+            keys = tuple(job.key for job in jobs)
+            if keys not in self._scored and all(key in self._records and key in self._held for key in keys):
+                found.append([self._records[key] for key in keys])
+        return found
+
+    def scored(self, run: RunRecord) -> None:
+        """Take in that a repeat was scored."""
+        self._scored.add(run.fold_keys)
+        self._left.clear()
+        self._held.difference_update(run.fold_keys)
+
+    def _recorded(self, job: FoldJob) -> bool:
+        return job.key in self._records
+
+    def _done(self, job: FoldJob, repeat: Sequence[FoldJob]) -> bool:
+        record = self._records.get(job.key)
+        if record is None:
+            return False
+        if record.outcome != "done" or tuple(job.key for job in repeat) in self._scored:
+            return True
+        return job.key in self._held
+
+    def _advance(self) -> None:
+        while not self.searched:
+            if not self._trial:
+                self._trial = self.study.jobs("search", len(self.history), self._next_params())
+            if not all(self._recorded(job) for job in self._trial):
+                return
+            self.history.append(
+                Trial(self._trial[0].params, trial_score(self._records[job.key] for job in self._trial))
+            )
+            self._trial = []
+        numbers = range(repeats(self.study))
+        params = self.study.params if self.study.params is not None else best(self.history).params
+        if self.study.two_stages:
+            self._schedules = [job for number in numbers for job in self.study.jobs("schedule", number, params)]
+            found = ((number, self._schedule(job)) for number, job in zip(numbers, self._schedules, strict=True))
+            self._final = [
+                self.study.jobs("final", number, params, schedule) for number, schedule in found if schedule is not None
+            ]
+        elif not self._final:
+            stage: Stage = "untrained" if self.study.loss == UNTRAINED else "final"
+            self._final = [self.study.jobs(stage, number, params) for number in numbers]
+
+    def _schedule(self, job: FoldJob) -> Recorded | None:
+        """Give what stage 1 chose; `None` while it is not done, or where it came to nothing."""
+        record = self._records.get(job.key)
+        return recorded(record.history, job.protocol) if record and record.outcome == "done" else None
+
+    def _next_params(self) -> Params:
+        recorded = self._recorded_params.get(len(self.history))
+        if recorded is not None:
+            return recorded
+        return propose(self._space, self.history, seed=self.study.seed, startup=self.study.protocol.startup_trials)
+
+
+class Frontier:
+    """The jobs of all studies that are ready now, in turn.
+
+    The study with the most left comes first, so that all end at about the same time and no device idles while one
+    sequential search is waited for.
+    """
+
+    def __init__(self, states: Sequence[StudyState], until: Until) -> None:
+        self._states = states
+        self._until = until
+
+    def __iter__(self) -> Iterator[FoldJob]:
+        by_work = sorted(self._states, key=lambda state: state.left(self._until), reverse=True)
+        waiting = [state.ready(self._until) for state in by_work]
+        while waiting:
+            for jobs in tuple(waiting):
+                job = next(jobs, None)
+                if job is None:
+                    waiting.remove(jobs)
+                else:
+                    yield job
