@@ -1,12 +1,11 @@
-"""The numbers that papers print: reference rows beside ours, and a page of them all."""
+"""The numbers that papers print, and the reference rows that they give beside ours."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import StringIO
 
-from mlrc.results.records.metric_names import SAME_NUMBER, SETTINGS, metric_order
-from mlrc.results.rendering.table import ABSENT, Reference
+from mlrc.results.records.metric_names import SAME_NUMBER
 
 _COLUMNS = ("source", "protocol", "dataset", "loss", "title", "place", "setting", "metric", "mean", "sd")
 
@@ -35,6 +34,23 @@ class Printed:
     metric: str
     mean: float
     sd: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A row of a paper, shown below ours and never ranked with them.
+
+    Attributes:
+        loss: our name of the loss that it belongs to.
+        title: what the row is called.
+        values: (setting, metric) to percent.
+        source: where the numbers are printed.
+    """
+
+    loss: str
+    title: str
+    values: Mapping[tuple[str, str], float]
+    source: str
 
 
 def read_papers(text: str) -> list[Printed]:
@@ -69,30 +85,3 @@ def references(printed: Iterable[Printed]) -> dict[tuple[str, str], list[Referen
         reference = Reference(loss=loss, title=f"{title} (paper)", values=of_row, source=f"{source}, {place}")
         found.setdefault((dataset, protocol), []).append(reference)
     return found
-
-
-def papers_markdown(printed: Sequence[Printed]) -> str:
-    """Give a page with a table per paper and dataset."""
-    sections = ["# Numbers that the papers print\n\nPercent; ± is the standard deviation that the paper gives.\n"]
-    for source, dataset in dict.fromkeys((one.source, one.dataset) for one in printed):
-        mine = [one for one in printed if (one.source, one.dataset) == (source, dataset)]
-        columns = sorted({(one.setting, one.metric) for one in mine}, key=_column_order)
-        header = ["loss", "place", *(f"{setting} {metric}".strip() for setting, metric in columns)]
-        lines = [header, ["---", "---", *("---:" for _ in columns)]]
-        for title, place in dict.fromkeys((one.title, one.place) for one in mine):
-            cells = {(one.setting, one.metric): one for one in mine if (one.title, one.place) == (title, place)}
-            lines.append([title, place, *(_cell(cells.get(column)) for column in columns)])
-        table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-        sections.append(f"## {source}, {dataset}\n\n{table}")
-    return "\n".join(sections)
-
-
-def _column_order(column: tuple[str, str]) -> tuple[int, tuple[int, int, int, str]]:
-    setting, metric = column
-    return -SETTINGS.index(setting) if setting in SETTINGS else 0, metric_order(metric)
-
-
-def _cell(printed: Printed | None) -> str:
-    if printed is None:
-        return ABSENT
-    return f"{printed.mean:g}" + ("" if printed.sd is None else f" ± {printed.sd:g}")

@@ -16,12 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from mlrc.results.boards.leaderboard import boards
-from mlrc.results.boards.papers import papers_markdown, read_papers, references
+from mlrc.results.boards.papers import read_papers, references
 from mlrc.results.publishing.audit import DigestOf, audit, read_splits
 from mlrc.results.records.evidence import PerClass, gather
 from mlrc.results.records.ledger import LEDGER, Records, read, require
 from mlrc.results.records.per_class import PER_CLASS, PerClassFiles
 from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord, to_line
+from mlrc.results.rendering.papers_page import papers_markdown
 from mlrc.results.rendering.plots import Importances
 from mlrc.results.rendering.report import rendered_report
 

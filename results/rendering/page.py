@@ -7,11 +7,12 @@ from importlib.resources import files
 from itertools import groupby
 
 from mlrc.results.boards.leaderboard import Board
+from mlrc.results.boards.papers import Reference
 from mlrc.results.rendering.caption import caption
 from mlrc.results.rendering.gallery import Gallery, Picture, Query
 from mlrc.results.rendering.page_tables import all_metrics, comparisons, cost, scores
 from mlrc.results.rendering.plots import Plot
-from mlrc.results.rendering.table import Reference, sources
+from mlrc.results.rendering.table import sources
 from mlrc.results.statistics.pairs import MARGIN
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from mlrc.results.boards.leaderboard import Board, Row, costs
+from mlrc.results.boards.papers import Reference
 from mlrc.results.records.metric_names import RANKED_BY
-from mlrc.results.rendering.table import ABSENT, Cell, Reference, layout
+from mlrc.results.rendering.table import ABSENT, Cell, layout
 from mlrc.results.statistics.pairs import ALPHA, Contest, Pair
 
 FULL_CELLS = 6

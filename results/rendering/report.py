@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mlrc.results.boards.leaderboard import Board, boards, costs
+from mlrc.results.boards.papers import Reference
 from mlrc.results.records.ledger import read, require
 from mlrc.results.records.per_class import PerClassFiles
 from mlrc.results.rendering.gallery import Gallery
 from mlrc.results.rendering.page import anchor, page
 from mlrc.results.rendering.plots import Importances, plots
 from mlrc.results.rendering.spreadsheet import comparisons_csv, convergence_csv, cost_csv, leaderboard_csv
-from mlrc.results.rendering.table import Reference, latex, markdown
+from mlrc.results.rendering.table import latex, markdown
 from mlrc.results.statistics.pairs import MARGIN
 
 

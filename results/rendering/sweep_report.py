@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlrc.results.boards.papers import Printed
-from mlrc.results.boards.sweep import sweep_csv, sweep_markdown, sweep_tables
+from mlrc.results.boards.sweep import sweep_tables
 from mlrc.results.records.ledger import read, require
 from mlrc.results.rendering.sweep_plots import sweep_plot
+from mlrc.results.rendering.sweep_table import sweep_csv, sweep_markdown
 
 
 def write_sweeps(runs: Path, out: Path, papers: Sequence[Printed] = ()) -> list[Path]:

@@ -6,28 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mlrc.results.boards.leaderboard import Board, Row
+from mlrc.results.boards.papers import Reference
 from mlrc.results.records.metric_names import RANKED_BY
 from mlrc.results.records.record import UNTRAINED
 from mlrc.results.rendering.caption import caption
 
 ABSENT = "–"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reference:
-    """A row of a paper, shown below ours and never ranked with them.
-
-    Attributes:
-        loss: our name of the loss that it belongs to.
-        title: what the row is called.
-        values: (setting, metric) to percent.
-        source: where the numbers are printed.
-    """
-
-    loss: str
-    title: str
-    values: Mapping[tuple[str, str], float]
-    source: str
 
 
 class Cell(NamedTuple):

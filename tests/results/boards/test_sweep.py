@@ -6,10 +6,11 @@ import pytest
 from scipy import stats
 
 from mlrc.results.boards.papers import Printed
-from mlrc.results.boards.sweep import sweep_csv, sweep_markdown, sweep_tables
+from mlrc.results.boards.sweep import sweep_tables
 from mlrc.results.records.ledger import Records
 from mlrc.results.records.record import SweepPoint, SweepRecord
 from mlrc.results.rendering.sweep_plots import _places, sweep_plot
+from mlrc.results.rendering.sweep_table import sweep_csv, sweep_markdown
 from tests.results.studies import make, merged
 
 SWEEP = SweepRecord(

@@ -10,7 +10,7 @@ import pytest
 
 from mlrc.protocols.catalogue import PROTOCOLS
 from mlrc.protocols.protocol import digest_of
-from mlrc.results.boards.papers import papers_markdown, read_papers, references
+from mlrc.results.boards.papers import read_papers, references
 from mlrc.results.publishing import published
 from mlrc.results.publishing.audit import read_splits
 from mlrc.results.publishing.published import PUBLISHED, add, check, evidence, regenerate
@@ -18,6 +18,7 @@ from mlrc.results.records.evidence import gather
 from mlrc.results.records.ledger import LEDGER, Records, read
 from mlrc.results.records.record import UNTRAINED
 from mlrc.results.rendering import report
+from mlrc.results.rendering.papers_page import papers_markdown
 from mlrc.results.rendering.plots import Plot
 from tests.results.studies import Made, sound
 

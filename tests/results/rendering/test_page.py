@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from mlrc.results.boards.leaderboard import Board, boards
+from mlrc.results.boards.papers import Reference
 from mlrc.results.records.record import UNTRAINED
 from mlrc.results.rendering.gallery import Gallery, Picture, Query
 from mlrc.results.rendering.page import anchor, page
 from mlrc.results.rendering.page_tables import comparisons
 from mlrc.results.rendering.plots import plots
 from mlrc.results.rendering.report import write_report
-from mlrc.results.rendering.table import Reference
 from tests.results import chromium
 from tests.results.studies import make, merged
 

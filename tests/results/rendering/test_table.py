@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from mlrc.results.boards.leaderboard import Board, boards
+from mlrc.results.boards.papers import Reference
 from mlrc.results.records.record import UNTRAINED
 from mlrc.results.rendering.caption import caption
 from mlrc.results.rendering.page_tables import comparisons, scores
 from mlrc.results.rendering.report import tables
-from mlrc.results.rendering.table import Reference, latex, layout, markdown, sources
+from mlrc.results.rendering.table import latex, layout, markdown, sources
 from tests.results.studies import make, merged
 
 GOLDEN = Path(__file__).parents[1] / "golden"
