@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-import numpy as np
 import pandas as pd
 
 from results.caption import common_changes, told_parameters, training_rules
+from results.exact import deviation, mean
 from results.ledger import Records
 from results.metric_names import SAME_NUMBER, SETTINGS, metric_order, table_metrics
 from results.papers import Printed
@@ -192,8 +192,8 @@ def _point(asked: SweepPoint, runs: Sequence[RunRecord], records: Records, paper
     for setting in SETTINGS:
         for metric in runs[0].separated if runs else ():
             values = [run.scores(setting)[metric] for run in sorted(runs, key=lambda run: run.number)]
-            sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            scores[setting, metric] = Score(mean=float(np.mean(values)), sd=sd, ci95=half_width(values), n=len(values))
+            sd = deviation(values) if len(values) > 1 else None
+            scores[setting, metric] = Score(mean=mean(values), sd=sd, ci95=half_width(values), n=len(values))
     printed = {
         (one.dataset, one.metric): one
         for source, title, place in asked.printed
