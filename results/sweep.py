@@ -64,7 +64,6 @@ class SweepTable:
         metrics: in the order of the tables.
         commits: of the code, sorted.
         devices: likewise.
-        hours: device hours of all trainings.
     """
 
     record: SweepRecord
@@ -73,7 +72,6 @@ class SweepTable:
     metrics: tuple[str, ...]
     commits: tuple[str, ...]
     devices: tuple[str, ...]
-    hours: float
 
 
 def sweep_tables(records: Records, papers: Sequence[Printed] = ()) -> list[SweepTable]:
@@ -162,7 +160,7 @@ def caption(table: SweepTable) -> Iterator[str]:
     if missing:
         yield f"Repeats are missing of {', '.join(missing)}: not done yet, diverged or failed."
     if table.commits:
-        yield f"{table.hours:.2f} device hours on {', '.join(table.devices)}; commit {', '.join(table.commits)}."
+        yield f"Made on {', '.join(table.devices)}; commit {', '.join(table.commits)}."
 
 
 def _table(record: SweepRecord, records: Records, papers: Sequence[Printed]) -> SweepTable:
@@ -178,7 +176,6 @@ def _table(record: SweepRecord, records: Records, papers: Sequence[Printed]) -> 
         metrics=tuple(sorted({metric for run in every for metric in run.separated}, key=metric_order)),
         commits=tuple(sorted({run.environment.commit for run in every})),
         devices=tuple(sorted({fold.environment.device for fold in trainings})),
-        hours=sum(fold.seconds * fold.share for fold in trainings) / 3600,
     )
 
 

@@ -71,9 +71,6 @@ def test_mean_deviation_and_interval_are_those_of_the_repeats(records: Records) 
     assert found.sd == pytest.approx(stats.tstd(scores))
     low, _ = stats.t.interval(0.95, 2, loc=found.mean, scale=stats.sem(scores))
     assert found.ci95 == pytest.approx(found.mean - low)
-    assert table.hours == pytest.approx(
-        sum(fold.seconds for fold in records.folds.values() if fold.params == {"margin": 0.1}) / 3600
-    )
 
 
 def test_the_table_has_a_row_per_point_with_the_papers_number_beside(records: Records) -> None:
