@@ -88,7 +88,9 @@ def test_a_sum_that_is_none_of_so_many_fractions_is_refused(value: float) -> Non
 
 
 def test_more_queries_than_can_be_exact_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"fewer than 2\^36 queries .* there are 2 classes of up to 2000000; ask fewer"):
+    with pytest.raises(
+        ValueError, match=r"fewer than 2\^36 queries .* there are 2 classes of up to 2000000; ask fewer"
+    ):
         grid_bits(np.array([2_000_000, 1]))
 
 

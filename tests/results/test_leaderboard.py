@@ -12,7 +12,7 @@ from results.leaderboard import boards, costs
 from results.ledger import LEDGER, Records
 from results.metric_names import metric_order, table_metrics
 from results.per_class import PerClassFiles
-from results.record import UNTRAINED, RunRecord
+from results.record import UNTRAINED, FoldRecord, RunRecord
 from results.report import read_boards, tables, write_report
 from results.spreadsheet import leaderboard_csv, read_leaderboard_csv
 from results.statistics import class_intervals, half_width
@@ -253,7 +253,8 @@ def test_timing_host_and_the_number_of_trainings_at_once_change_nothing_but_the_
 def test_the_device_is_told_in_the_caption_and_changes_no_number() -> None:
     made, elsewhere = make(MEANS), Made()
     elsewhere.records.protocols.update(made.records.protocols)
-    for record in (*made.records.folds.values(), *made.records.runs.values()):
+    jobs: list[FoldRecord | RunRecord] = [*made.records.folds.values(), *made.records.runs.values()]
+    for record in jobs:
         elsewhere.records.add(replace(record, environment=replace(record.environment, device="other")))
     here, there = (tables(boards(records, made.per_class)) for records in (made.records, elsewhere.records))
     assert {name for name in here if here[name] != there[name]} == {"cost.csv", "table.md", "table.tex"}
