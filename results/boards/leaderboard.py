@@ -1,5 +1,6 @@
 """From records to the rows of the leaderboard: pure functions, so the same ledger gives the same bytes anywhere."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +13,7 @@ from mlrc.results.records.invariants import require_sound
 from mlrc.results.records.ledger import Records
 from mlrc.results.records.metric_names import SETTINGS, WITHOUT_CLASSES, metric_order, table_metrics
 from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, ProtocolRecord, RunRecord
+from mlrc.results.statistics.exact import deviation, mean
 from mlrc.results.statistics.intervals import Interval, class_intervals, half_width
 from mlrc.results.statistics.pairs import Contest, contest
 
@@ -162,7 +164,7 @@ def costs(board: Board) -> list[CostRow]:
 
 def _hours(folds: Sequence[FoldRecord]) -> float:
     """Give device hours; of several trainings at once on one device each had a share."""
-    return sum(record.seconds * record.share for record in folds) / 3600
+    return math.fsum(record.seconds * record.share for record in folds) / 3600
 
 
 def _board(
@@ -225,14 +227,14 @@ def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
                 loss=evidence.loss,
                 setting=setting,
                 metric=metric,
-                mean=float(np.mean(values)),
+                mean=mean(values),
                 ci95=half_width(values),
                 n=len(values),
                 classes=intervals.get((setting, metric)),
                 diverged=sum(not done for done in trials.values()),
                 trials=len(trials),
                 commit=" ".join(sorted({run.environment.commit for run in runs})),
-                sd=float(np.std(values, ddof=1)) if len(values) > 1 else None,
+                sd=deviation(values) if len(values) > 1 else None,
             )
         )
     return rows
@@ -242,6 +244,6 @@ def _class_intervals(names: Sequence[Name], per_class: Sequence[PerClass]) -> di
     if not per_class:
         return {}
     names = [(setting, metric) for setting, metric in names if metric not in WITHOUT_CLASSES]
-    means = np.array([np.mean([one["/".join(name)] for one in per_class], axis=0) for name in names])
-    intervals = class_intervals(means, per_class[0]["counts"].astype(np.int64))
+    sums = np.array([[one["/".join(name)] for name in names] for one in per_class])
+    intervals = class_intervals(sums, per_class[0]["counts"].astype(np.int64))
     return dict(zip(names, intervals, strict=True)) if intervals else {}

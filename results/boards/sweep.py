@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from mlrc.results.boards.papers import Printed
 from mlrc.results.records.ledger import Records
 from mlrc.results.records.metric_names import SETTINGS, metric_order
 from mlrc.results.records.record import FoldRecord, ProtocolRecord, RunRecord, SweepPoint, SweepRecord
+from mlrc.results.statistics.exact import deviation, mean
 from mlrc.results.statistics.intervals import half_width
 
 ONE_MODEL = "separated"
@@ -61,7 +60,6 @@ class SweepTable:
         metrics: in the order of the tables.
         commits: of the code, sorted.
         devices: likewise.
-        hours: device hours of all trainings.
     """
 
     record: SweepRecord
@@ -70,7 +68,6 @@ class SweepTable:
     metrics: tuple[str, ...]
     commits: tuple[str, ...]
     devices: tuple[str, ...]
-    hours: float
 
 
 def sweep_tables(records: Records, papers: Sequence[Printed] = ()) -> list[SweepTable]:
@@ -91,7 +88,6 @@ def _table(record: SweepRecord, records: Records, papers: Sequence[Printed]) -> 
         metrics=tuple(sorted({metric for run in every for metric in run.separated}, key=metric_order)),
         commits=tuple(sorted({run.environment.commit for run in every})),
         devices=tuple(sorted({fold.environment.device for fold in trainings})),
-        hours=sum(fold.seconds * fold.share for fold in trainings) / 3600,
     )
 
 
@@ -105,8 +101,8 @@ def _point(asked: SweepPoint, runs: Sequence[RunRecord], records: Records, paper
     for setting in SETTINGS:
         for metric in runs[0].separated if runs else ():
             values = [run.scores(setting)[metric] for run in sorted(runs, key=lambda run: run.number)]
-            sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            scores[setting, metric] = Score(mean=float(np.mean(values)), sd=sd, ci95=half_width(values), n=len(values))
+            sd = deviation(values) if len(values) > 1 else None
+            scores[setting, metric] = Score(mean=mean(values), sd=sd, ci95=half_width(values), n=len(values))
     printed = {
         (one.dataset, one.metric): one
         for source, title, place in asked.printed

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mlrc.results.boards.leaderboard import Board, costs
+from mlrc.results.boards.leaderboard import Board
 from mlrc.results.records.metric_names import RANKED_BY, WITHOUT_CLASSES
 from mlrc.results.records.record import UNTRAINED, Params, ProtocolRecord
 from mlrc.results.statistics.pairs import ALPHA
@@ -12,6 +12,8 @@ _PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna")
 
 def caption(board: Board, *, ranks: bool = True) -> list[str]:
     """Give the sentences below the table of a board; its notes on single losses are not among them.
+
+    How long it took is not, either: another run of the same trainings would have another caption.
 
     Args:
         board: of the table.
@@ -132,15 +134,11 @@ def told_parameters(params: Params) -> str:
 
 
 def _making(board: Board) -> Iterable[str]:
-    hours = [(row.search_hours, row.final_hours) for row in costs(board)]
-    search, final = sum(one for one, _ in hours), sum(one for _, one in hours)
     made = board.environments
     packages = ((name, _several(one.versions[name] for one in made if name in one.versions)) for name in _PACKAGES)
     versions = ", ".join(f"{name} {version}" for name, version in packages if version)
-    yield (
-        f"{search + final:.2f} device hours ({search:.2f} search, {final:.2f} repeats) on "
-        f"{_several(one.device for one in made)}; {versions}; commit {_several(one.commit for one in made)}."
-    )
+    devices, commits = (_several(words) for words in ((one.device for one in made), (one.commit for one in made)))
+    yield f"Made on {devices}; {versions}; commit {commits}."
 
 
 def _several(words: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """The tables of the report page as HTML: scores, comparisons, every metric, cost."""
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -115,13 +116,16 @@ def cost(board: Board) -> str:
     heads = _heading("loss", "ascending")
     heads += "".join(_heading(name, "descending") for name in ("trainings", "search hours", "repeat hours"))
     heads += _heading("device", "ascending", "text")
+    rows = costs(board)
+    search, final = math.fsum(row.search_hours for row in rows), math.fsum(row.final_hours for row in rows)
     lines = [
         f'<tr><th scope="row">{_breakable(row.loss)}</th>{_value(row.jobs, str(row.jobs))}'
         f"{_value(row.search_hours, f'{row.search_hours:.2f}')}{_value(row.final_hours, f'{row.final_hours:.2f}')}"
         f'<td class="text">{escape(row.devices)}</td></tr>'
-        for row in costs(board)
+        for row in rows
     ]
-    return f"<h3>Cost</h3>{_scroll(f'<tr>{heads}</tr>', lines, 'sortable', 'cost')}"
+    told = f"{search + final:.2f} device hours: {search:.2f} of the search, {final:.2f} of the repeats."
+    return f'<h3>Cost</h3><p class="told">{told}</p>' + _scroll(f"<tr>{heads}</tr>", lines, "sortable", "cost")
 
 
 def _scroll(head: str, lines: Iterable[str], kind: str, label: str) -> str:
@@ -154,5 +158,5 @@ def _score(cell: Cell | None) -> str:
 
 def _value(value: float | None, shown: str, kind: str = "") -> str:
     marked = f' class="{kind}"' if kind else ""
-    # to sort by; rounded, since the last digits of sums depend on the number of threads
+    # to sort by
     return f'<td{marked} data-value="{"" if value is None else f"{value:.6g}"}">{shown}</td>'

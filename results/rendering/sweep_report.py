@@ -1,11 +1,13 @@
-"""The files of a sweep, from a runs folder: `sweep.csv`, `sweep.md` and its plots."""
+"""The files of a sweep, from a runs folder: `sweep.csv`, `sweep.md`, `cost.csv` and its plots."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlrc.results.boards.leaderboard import boards, costs
 from mlrc.results.boards.papers import Printed
 from mlrc.results.boards.sweep import sweep_tables
 from mlrc.results.records.ledger import read, require
+from mlrc.results.rendering.spreadsheet import cost_csv
 from mlrc.results.rendering.sweep_plots import sweep_plot
 from mlrc.results.rendering.sweep_table import sweep_csv, sweep_markdown
 
@@ -23,12 +25,14 @@ def write_sweeps(runs: Path, out: Path, papers: Sequence[Printed] = ()) -> list[
         ValueError: the ledger is broken.
         OSError: `out` cannot be written.
     """
-    tables = sweep_tables(read(require(runs)), papers)
+    records = read(require(runs))
+    tables = sweep_tables(records, papers)
     if not tables:
         return []
     files = {
         "sweep.csv": sweep_csv(tables).encode(),
         "sweep.md": "\n".join(sweep_markdown(table) for table in tables).encode(),
+        "cost.csv": cost_csv([row for board in boards(records, {}) for row in costs(board)]).encode(),
     }
     for table in tables:
         if plot := sweep_plot(table):

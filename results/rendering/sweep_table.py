@@ -92,7 +92,7 @@ def caption(table: SweepTable) -> Iterator[str]:
     if missing:
         yield f"Repeats are missing of {', '.join(missing)}: not done yet, diverged or failed."
     if table.commits:
-        yield f"{table.hours:.2f} device hours on {', '.join(table.devices)}; commit {', '.join(table.commits)}."
+        yield f"Made on {', '.join(table.devices)}; commit {', '.join(table.commits)}."
 
 
 def _n(point: Point) -> int:

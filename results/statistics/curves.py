@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from mlrc.results.records.evidence import Evidence
 from mlrc.results.records.record import FoldRecord
-from mlrc.results.statistics.intervals import half_width
+from mlrc.results.statistics.exact import mean
+from mlrc.results.statistics.intervals import half_width, half_width_of
 
 Values = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ def convergence(evidence: Evidence, iterations_per_epoch: int) -> Curve:
     repeats = np.array([_mean_best(of_repeat, epochs) for of_repeat in curves.values()])
     half = None
     if len(repeats) > 1:
-        half = stats.t.ppf(0.975, len(repeats) - 1) * repeats.std(axis=0, ddof=1) / np.sqrt(len(repeats))
+        half = half_width_of(1.0, len(repeats)) * repeats.std(axis=0, ddof=1) / np.sqrt(len(repeats))
     return Curve(epochs * iterations_per_epoch, repeats.mean(axis=0), half)
 
 
@@ -63,8 +63,8 @@ def epochs_to_best(evidence: Evidence) -> Pace | None:
     for record in _judged(evidence):
         if record.best_epoch is not None:
             by_repeat.setdefault(record.number, []).append(record.best_epoch)
-    repeats = [float(np.mean(epochs)) for epochs in by_repeat.values()]
-    return Pace(float(np.mean(repeats)), half_width(repeats), len(repeats)) if repeats else None
+    repeats = [mean(epochs) for epochs in by_repeat.values()]
+    return Pace(mean(repeats), half_width(repeats), len(repeats)) if repeats else None
 
 
 def _judged(evidence: Evidence) -> list[FoldRecord]:

@@ -1,9 +1,11 @@
 """Intervals, differences and their tests, from stored records alone.
 
 Two sources of noise are kept apart and then brought together: repeats (another seed) and test classes (another draw of
-classes). Every bootstrap is seeded, so that the same records give the same bytes.
+classes). Every bootstrap is seeded and every sum exact (`exact` beside this file), so that the same records give the same
+bytes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from mlrc.results.statistics.exact import Whole, deviation, grid_bits, in_steps, percent, settled
 
 CONFIDENCE = 0.95
 """Of every interval."""
@@ -45,7 +49,7 @@ class Difference:
 
     def interval(self) -> Interval:
         """Give the 95 % interval."""
-        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom)) * self.error
+        half = _quantile(self.freedom) * self.error
         return Interval(self.mean - half, self.mean + half)
 
     @property
@@ -53,7 +57,7 @@ class Difference:
         """How often two equal things differ at least as much."""
         if self.error == 0:
             return float(self.mean == 0)
-        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.freedom))
+        return 2 * _tail(abs(self.mean) / self.error, self.freedom)
 
     def equivalence(self, margin: float) -> float:
         """Give the p-value of two one-sided tests (TOST): small when the difference surely lies within ± `margin`.
@@ -62,24 +66,24 @@ class Difference:
         """
         if self.error == 0:
             return float(abs(self.mean) >= margin)
-        return float(stats.t.sf((margin - abs(self.mean)) / self.error, self.freedom))
+        return _tail((margin - abs(self.mean)) / self.error, self.freedom)
 
 
 def half_width(values: Sequence[float]) -> float | None:
     """Give the half width of the Student-t interval of the mean, ddof 1; `None` for fewer than two values."""
     if len(values) < 2:
         return None
-    return half_width_of(float(np.std(values, ddof=1) / np.sqrt(len(values))), len(values))
+    return half_width_of(deviation(values) / math.sqrt(len(values)), len(values))
 
 
 def half_width_of(error: float, n: int) -> float:
     """Give the half width of the Student-t interval of a mean of `n` values with that standard error."""
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * error)
+    return _quantile(n - 1) * error
 
 
 def error_of(half: float, n: int) -> float:
     """Give the standard error of a mean of `n` values back from the half width of its Student-t interval."""
-    return float(half / stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
+    return half / _quantile(n - 1)
 
 
 def welch(means: tuple[float, float], errors: tuple[float, float], ns: tuple[int, int]) -> Difference:
@@ -90,18 +94,19 @@ def welch(means: tuple[float, float], errors: tuple[float, float], ns: tuple[int
         errors: their standard errors.
         ns: their sizes, each at least 2.
     """
-    variances = (errors[0] ** 2, errors[1] ** 2)
+    variances = (errors[0] * errors[0], errors[1] * errors[1])
     return Difference(
         mean=means[0] - means[1],
-        error=float(np.sqrt(sum(variances))),
+        error=math.sqrt(sum(variances)),
         freedom=satterthwaite(variances, (ns[0] - 1, ns[1] - 1)),
     )
 
 
 def satterthwaite(variances: Sequence[float], freedoms: Sequence[float]) -> float:
     """Give the degrees of freedom of a sum of independent variance estimates."""
-    squares = sum(variance**2 / freedom for variance, freedom in zip(variances, freedoms, strict=True))
-    return sum(variances) ** 2 / squares if squares > 0 else float(min(freedoms))
+    squares = math.fsum(variance * variance / freedom for variance, freedom in zip(variances, freedoms, strict=True))
+    total = math.fsum(variances)
+    return total * total / squares if squares > 0 else float(min(freedoms))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -117,8 +122,26 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def class_draws(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give what the means would have been on other draws of the test classes, in percent.
+class ClassDraws(NamedTuple):
+    """What the totals would have been on other draws of the test classes.
+
+    Attributes:
+        totals: `(resamples, columns)`, in grid steps: exact, so that they may be compared.
+        queries: `(resamples,)`, how many were drawn with the classes.
+        bits: of the grid.
+    """
+
+    totals: Whole
+    queries: Whole
+    bits: int
+
+    def percent(self) -> NDArray[np.float64]:
+        """Give the means, `(resamples, columns)`."""
+        return percent(self.totals, self.queries[:, None], self.bits)
+
+
+def class_draws(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> ClassDraws:
+    """Give what the totals would have been on other draws of the test classes.
 
     All columns see the same draws, so that their differences are those of paired classes.
 
@@ -126,22 +149,24 @@ def class_draws(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray
         sums: `(columns, classes)`, the sum of a metric (0 … 1) over the queries of each class.
         counts: `(classes,)`, queries per class.
 
-    Returns:
-        `(resamples, columns)`.
+    Raises:
+        ValueError: the sums cannot be exact, see `mlrc.results.statistics.exact`.
     """
-    weights = _class_weights(len(counts))
-    means = np.empty((len(weights), len(sums)))
+    steps, weights = in_steps(sums, counts), _class_weights(len(counts))
+    totals = np.empty((len(weights), len(sums)), dtype=np.int64)
+    queries = np.empty(len(weights), dtype=np.int64)
     for start in range(0, len(weights), _BLOCK):
         block = weights[start : start + _BLOCK].astype(np.float64)
-        means[start : start + _BLOCK] = 100 * (block @ sums.T) / (block @ counts)[:, None]
-    return means
+        totals[start : start + _BLOCK] = block @ steps.T
+        queries[start : start + _BLOCK] = block @ counts
+    return ClassDraws(totals, queries, grid_bits(counts))
 
 
 def class_intervals(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> list[Interval] | None:
     """Give the percentile bootstrap interval of each column over other draws of the test classes, in percent.
 
     Args:
-        sums: `(columns, classes)`, averaged over the repeats; see `class_draws`.
+        sums: `(repeats, columns, classes)`, of whose repeats the mean counts; see `class_draws`.
         counts: `(classes,)`, queries per class.
 
     Returns:
@@ -149,7 +174,11 @@ def class_intervals(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> lis
     """
     if len(counts) < 2:
         return None
-    low, high = np.quantile(class_draws(sums, counts), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    repeats, columns, classes = sums.shape
+    draws = class_draws(sums.reshape(-1, classes), counts)
+    totals = draws.totals.reshape(-1, repeats, columns).sum(axis=1)
+    means = percent(totals, repeats * draws.queries[:, None], draws.bits)
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     return [Interval(float(ends[0]), float(ends[1])) for ends in zip(low, high, strict=True)]
 
 
@@ -162,3 +191,11 @@ def _class_weights(classes: int) -> NDArray[np.uint16]:
         row[:] = np.bincount(generator.integers(classes, size=classes), minlength=classes)
     weights.flags.writeable = False
     return weights
+
+
+def _quantile(freedom: float) -> float:
+    return settled(float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)))
+
+
+def _tail(ratio: float, freedom: float) -> float:
+    return settled(float(stats.t.sf(ratio, freedom)))

@@ -2,19 +2,22 @@
 
 The noise of both sources enters: a hierarchical bootstrap draws repeats of each loss and, for both losses at once, test
 classes. The interval takes the bootstrap's standard error and the Student-t quantile for the few repeats there are,
-because percentiles of a bootstrap over three repeats are too narrow.
+because percentiles of a bootstrap over three repeats are too narrow. All sums are exact and ties have a rule
+(`mlrc.results.statistics.exact`), so that no rounding decides.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrc.results.statistics.intervals import SEED, Difference, class_draws, holm, satterthwaite
+from mlrc.results.statistics.exact import DECIMALS, Whole, grid_bits, in_billionths, in_steps, percent, variance
+from mlrc.results.statistics.intervals import SEED, ClassDraws, Difference, class_draws, holm, satterthwaite
 
 Values = NDArray[np.float64]
 
@@ -97,22 +100,33 @@ def contest(sums: Mapping[str, Values], counts: NDArray[np.int64]) -> Contest | 
     losses = tuple(sorted(loss for loss, repeats in sums.items() if len(repeats) > 1))
     if len(losses) < 2 or len(counts) < 2:
         return None
+    bits, queries = grid_bits(counts), int(counts.sum())
     draws = {loss: class_draws(sums[loss], counts) for loss in losses}
-    means = {loss: 100 * sums[loss].sum(axis=1) / counts.sum() for loss in losses}
+    totals = {loss: in_steps(sums[loss], counts).sum(axis=1).astype(np.int64) for loss in losses}
+    means = {loss: _mean(totals[loss], queries, bits) for loss in losses}
+    repeats = {loss: in_billionths(percent(totals[loss], queries, bits)) for loss in losses}
     names = list(combinations(losses, 2))
     first, second = ({loss: _draw_repeats(draws[loss], side) for loss in losses} for side in (1, 2))
-    over_classes = {loss: draws[loss].mean(axis=1) for loss in losses}
+    over_classes = {loss: _over_repeats(draws[loss]) for loss in losses}
     found = [
-        _difference(means[a], means[b], first[a] - second[b], over_classes[a] - over_classes[b], len(counts))
+        Difference(
+            mean=float(round(means[a] - means[b], DECIMALS)),
+            error=math.sqrt(variance(first[a] - second[b])),
+            freedom=_freedom(repeats[a], repeats[b], over_classes[a] - over_classes[b], len(counts)),
+        )
         for a, b in names
     ]
     adjusted = holm([difference.p_value for difference in found])
     pairs: dict[tuple[str, str], Pair] = {}
     for (a, b), difference, p_value in zip(names, found, adjusted, strict=True):
-        pair = Pair(difference=difference, probability=_outperforming(draws[a], draws[b]), adjusted=p_value)
+        pair = Pair(
+            difference=difference,
+            probability=_outperforming(draws[a].totals, draws[b].totals, len(counts)),
+            adjusted=p_value,
+        )
         pairs |= {(a, b): pair, (b, a): pair.mirrored()}
     beaten = {loss: sum(pairs[loss, other].lost for other in losses if other != loss) for loss in losses}
-    top = max(losses, key=lambda loss: float(means[loss].mean()))
+    top = max(losses, key=lambda loss: round(means[loss], DECIMALS))  # the first by name of those that tie
     return Contest(
         losses=losses,
         pairs=pairs,
@@ -121,46 +135,49 @@ def contest(sums: Mapping[str, Values], counts: NDArray[np.int64]) -> Contest | 
     )
 
 
-def _difference(a: Values, b: Values, drawn: Values, of_classes: Values, classes: int) -> Difference:
-    """Give the difference of two losses with the error of the bootstrap over repeats and classes at once.
+def _mean(totals: Whole, queries: int, bits: int) -> Fraction:
+    """Give the mean of repeats `(repeats,)` in percent, from their totals in grid steps."""
+    return Fraction(100 * int(totals.sum()), len(totals) * queries << bits)
+
+
+def _freedom(a: Whole, b: Whole, of_classes: Whole, classes: int) -> float:
+    """Give the degrees of freedom of the error of a difference.
 
     Args:
-        a: `(repeats,)`, means of the first loss.
+        a: `(repeats,)`, means of the first loss in billionths of percent points.
         b: likewise, of the second.
-        drawn: `(resamples,)`, the difference with repeats and classes drawn.
-        of_classes: `(resamples,)`, the difference with classes drawn alone.
+        of_classes: `(resamples,)`, the difference with classes drawn alone, likewise.
         classes: number of test classes.
     """
-    variances = (_variance(a) / len(a), _variance(b) / len(b), _variance(of_classes))
-    return Difference(
-        mean=float(a.mean() - b.mean()),
-        error=math.sqrt(_variance(drawn)),
-        freedom=satterthwaite(variances, (len(a) - 1, len(b) - 1, classes - 1)),
-    )
+    variances = (variance(a) / len(a), variance(b) / len(b), variance(of_classes))
+    return satterthwaite(variances, (len(a) - 1, len(b) - 1, classes - 1))
 
 
-def _draw_repeats(draws: Values, side: int) -> Values:
-    """Give the mean over drawn repeats, `(resamples,)`, of draws `(resamples, repeats)`; each side draws its own.
+def _draw_repeats(draws: ClassDraws, side: int) -> Whole:
+    """Give the mean over drawn repeats, `(resamples,)`, in billionths of percent points; each side draws its own.
 
     Of n repeats n − 1 are drawn: the bootstrap's variance is then that of the mean with ddof 1, also for few repeats
     (J. N. K. Rao, C. F. J. Wu, Journal of the American Statistical Association 83, 1988).
     """
-    return np.asarray(np.einsum("br,br->b", draws, _repeat_weights(len(draws), draws.shape[1], side)))
+    resamples, repeats = draws.totals.shape
+    totals = (draws.totals * _repeat_weights(resamples, repeats, side)).sum(axis=1)
+    return in_billionths(percent(totals, (repeats - 1) * draws.queries, draws.bits))
+
+
+def _over_repeats(draws: ClassDraws) -> Whole:
+    """Give the mean over all repeats, `(resamples,)`, in billionths of percent points."""
+    return in_billionths(percent(draws.totals.sum(axis=1), draws.totals.shape[1] * draws.queries, draws.bits))
 
 
 @lru_cache(maxsize=8)
-def _repeat_weights(resamples: int, repeats: int, side: int) -> Values:
+def _repeat_weights(resamples: int, repeats: int, side: int) -> Whole:
+    """Give how often each repeat is drawn, `(resamples, repeats)`."""
     generator = np.random.default_rng([SEED, side])
-    weights = generator.multinomial(repeats - 1, np.full(repeats, 1 / repeats), size=resamples)
-    return np.asarray(weights / (repeats - 1))
+    return np.asarray(generator.multinomial(repeats - 1, np.full(repeats, 1 / repeats), size=resamples), dtype=np.int64)
 
 
-def _outperforming(a: Values, b: Values) -> float:
-    """Compare each repeat of `a` `(resamples, repeats)` with each of `b` on the same draw of classes."""
-    first, second = a[:, :, None], b[:, None, :]
-    ahead, behind = np.count_nonzero(first > second), np.count_nonzero(first < second)
-    return float(0.5 + (ahead - behind) / (2 * a.size * b.shape[1]))
-
-
-def _variance(values: Values) -> float:
-    return float(np.var(values, ddof=1))
+def _outperforming(a: Whole, b: Whole, steps: int) -> float:
+    """Compare each repeat of `a` `(resamples, repeats)` with each of `b` on the same draw; `steps` apart is a tie."""
+    apart = a[:, :, None] - b[:, None, :]
+    ahead, behind = np.count_nonzero(apart > steps), np.count_nonzero(apart < -steps)
+    return float(0.5 + (ahead - behind) / (2 * apart.size))

@@ -27,6 +27,8 @@ PROTOCOL = {
 }
 SHORT = ("contrastive", "proxy_anchor")
 LONG = (*SHORT, "multi_similarity", "triplet")
+TABLES = ("leaderboard.csv", "comparisons.csv", "table.md", "table.tex")
+"""What holds nothing that timing can change."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in Linux's /proc")
 
@@ -53,10 +55,10 @@ class Study:
                 self._command, env=self._environment, stdout=errors, stderr=errors, start_new_session=True
             )
 
-    def finish(self) -> bytes:
-        """Let a driver do what is left and give the leaderboard."""
+    def finish(self) -> dict[str, str]:
+        """Let a driver do what is left and give the tables."""
         assert self.begin().wait() == 0, self.said
-        return (self.runs / "leaderboard.csv").read_bytes()
+        return {name: (self.runs / name).read_text(encoding="utf-8") for name in TABLES}
 
     @property
     def said(self) -> str:
@@ -240,7 +242,7 @@ def test_a_tortured_study_gives_the_bytes_of_an_undisturbed_one(folder: Path) ->
     injections = _torture(study, ON_DRIVERS[:6], iter(ON_WORKERS), pause=1)
     assert study.finish() == undisturbed
     assert injections == 6 + 6 + 4
-    rows = list(csv.DictReader(undisturbed.decode().splitlines()))
+    rows = list(csv.DictReader(undisturbed["leaderboard.csv"].splitlines()))
     assert {row["diverged"] for row in rows if row["loss"] == "proxy_anchor"} == {"1"}
     assert {fold.outcome for fold in read(study.runs / LEDGER).folds.values()} == {"done", "diverged"}
     assert not list((study.runs / "checkpoints").iterdir())
@@ -251,17 +253,17 @@ def test_a_tortured_study_gives_the_bytes_of_an_undisturbed_one(folder: Path) ->
 def test_a_study_tortured_for_long_gives_the_bytes_of_an_undisturbed_one_but_for_what_failed_for_good(
     folder: Path,
 ) -> None:
-    undisturbed = Study(folder / "long undisturbed", LONG, workers=1).finish()
+    undisturbed = Study(folder / "long undisturbed", LONG, workers=1).finish()["leaderboard.csv"]
     study = Study(folder / "long tortured", LONG, workers=2, ALWAYS_FAILS="triplet")
     injections = _torture(study, ON_DRIVERS + ON_DRIVERS[:5], iter(ON_WORKERS * 2), pause=2)
     assert injections >= 30
-    tortured = study.finish()
+    tortured = study.finish()["leaderboard.csv"]
 
-    def rows(leaderboard: bytes, broken: bool) -> list[str]:
-        return [line for line in leaderboard.decode().splitlines() if (",triplet," in line) == broken]
+    def rows(leaderboard: str, broken: bool) -> list[str]:
+        return [line for line in leaderboard.splitlines() if (",triplet," in line) == broken]
 
     assert rows(tortured, broken=False) == rows(undisturbed, broken=False)
-    assert {row["n"] for row in csv.DictReader(tortured.decode().splitlines()) if row["loss"] == "triplet"} == {"1"}
+    assert {row["n"] for row in csv.DictReader(tortured.splitlines()) if row["loss"] == "triplet"} == {"1"}
     failed = [fold for fold in read(study.runs / LEDGER).folds.values() if fold.outcome == "failed"]
     assert {(fold.loss, fold.stage, fold.number) for fold in failed} == {("triplet", "final", 0)}
     assert "injected for good" in failed[0].message

@@ -12,7 +12,7 @@ from mlrc.results.records.evidence import gather
 from mlrc.results.records.ledger import LEDGER, Records
 from mlrc.results.records.metric_names import metric_order, table_metrics
 from mlrc.results.records.per_class import PerClassFiles
-from mlrc.results.records.record import UNTRAINED, RunRecord
+from mlrc.results.records.record import UNTRAINED, FoldRecord, RunRecord
 from mlrc.results.rendering.report import read_boards, tables, write_report
 from mlrc.results.rendering.spreadsheet import leaderboard_csv, read_leaderboard_csv
 from mlrc.results.statistics.intervals import class_intervals, half_width
@@ -40,7 +40,8 @@ def test_a_row_holds_mean_interval_and_class_interval_of_its_repeats() -> None:
     assert row.mean == pytest.approx(np.mean([run.separated["MAP@R"] for run in runs]))
     assert row.ci95 == half_width([run.separated["MAP@R"] for run in runs])
     sums = np.mean([made.per_class[run.key]["separated/MAP@R"] for run in runs], axis=0)
-    assert [row.classes] == class_intervals(sums[None], np.full(CLASSES, QUERIES))
+    (expected,) = class_intervals(sums[None, None], np.full(CLASSES, QUERIES)) or []
+    assert row.classes == pytest.approx(expected, rel=1e-9)
     assert (row.n, row.trials, row.diverged, row.commit) == (3, 2, 0, "0123456789ab")
 
 
@@ -236,17 +237,28 @@ def test_a_table_that_is_no_leaderboard_is_refused() -> None:
         read_leaderboard_csv("")
 
 
-def test_timing_host_and_device_change_nothing_in_the_leaderboard(tmp_path: Path) -> None:
+def test_timing_host_and_the_number_of_trainings_at_once_change_nothing_but_the_cost(tmp_path: Path) -> None:
     made = make(MEANS)
     slower = Made(per_class=made.per_class)
     slower.records.protocols.update(made.records.protocols)
-    slower.records.runs.update(made.records.runs)
-    for record in made.records.folds.values():
-        environment = replace(record.environment, host="there", device="other")
-        slower.records.add(replace(record, seconds=99.9, environment=environment))
+    for record in reversed(made.records.folds.values()):
+        environment = replace(record.environment, host="there")
+        slower.records.add(replace(record, seconds=99.9, share=0.25, environment=environment))
+    for run in reversed(made.records.runs.values()):
+        slower.records.add(replace(run, environment=replace(run.environment, host="there")))
     files = [tables(read_boards(one.write(tmp_path / name))) for name, one in (("a", made), ("b", slower))]
-    assert files[0]["leaderboard.csv"] == files[1]["leaderboard.csv"]
-    assert files[0]["cost.csv"] != files[1]["cost.csv"]
+    assert {name for name in files[0] if files[0][name] != files[1][name]} == {"cost.csv"}
+
+
+def test_the_device_is_told_in_the_caption_and_changes_no_number() -> None:
+    made, elsewhere = make(MEANS), Made()
+    elsewhere.records.protocols.update(made.records.protocols)
+    jobs: list[FoldRecord | RunRecord] = [*made.records.folds.values(), *made.records.runs.values()]
+    for record in jobs:
+        elsewhere.records.add(replace(record, environment=replace(record.environment, device="other")))
+    here, there = (tables(boards(records, made.per_class)) for records in (made.records, elsewhere.records))
+    assert {name for name in here if here[name] != there[name]} == {"cost.csv", "table.md", "table.tex"}
+    assert there["table.md"] == here["table.md"].replace("on cpu;", "on other;")
 
 
 def test_a_half_written_last_line_is_passed_over_and_said(tmp_path: Path) -> None:

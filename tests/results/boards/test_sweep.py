@@ -1,15 +1,17 @@
 """The tables and plots of a sweep: numbers by hand, what is missing, what papers print beside ours."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from scipy import stats
 
 from mlrc.results.boards.papers import Printed
 from mlrc.results.boards.sweep import sweep_tables
-from mlrc.results.records.ledger import Records
-from mlrc.results.records.record import SweepPoint, SweepRecord
+from mlrc.results.records.ledger import LEDGER, Records
+from mlrc.results.records.record import Record, SweepPoint, SweepRecord, to_line
 from mlrc.results.rendering.sweep_plots import _places, sweep_plot
+from mlrc.results.rendering.sweep_report import write_sweeps
 from mlrc.results.rendering.sweep_table import sweep_csv, sweep_markdown
 from tests.results.studies import make, merged
 
@@ -72,9 +74,6 @@ def test_mean_deviation_and_interval_are_those_of_the_repeats(records: Records) 
     assert found.sd == pytest.approx(stats.tstd(scores))
     low, _ = stats.t.interval(0.95, 2, loc=found.mean, scale=stats.sem(scores))
     assert found.ci95 == pytest.approx(found.mean - low)
-    assert table.hours == pytest.approx(
-        sum(fold.seconds for fold in records.folds.values() if fold.params == {"margin": 0.1}) / 3600
-    )
 
 
 def test_the_table_has_a_row_per_point_with_the_papers_number_beside(records: Records) -> None:
@@ -118,6 +117,19 @@ def test_a_point_without_repeats_is_an_empty_row_and_no_number(records: Records)
     (table,) = sweep_tables(records)
     assert sweep_markdown(table).splitlines()[6].startswith("| 256 | – | –")
     assert "256" not in sweep_csv([table])
+
+
+def test_the_hours_of_a_sweep_stand_in_cost_csv_and_not_in_its_table(records: Records, tmp_path: Path) -> None:
+    files = []
+    for name, seconds in (("a", 36.0), ("b", 99.9)):
+        runs = tmp_path / name
+        runs.mkdir()
+        folds = [replace(fold, seconds=seconds) for fold in records.folds.values()]
+        every: list[Record] = [*records.protocols.values(), *folds, *records.runs.values(), SWEEP]
+        (runs / LEDGER).write_text("".join(to_line(record) + "\n" for record in every), encoding="utf-8")
+        files.append({path.name: path.read_bytes() for path in write_sweeps(runs, runs)})
+    assert {name for name in files[0] if files[0][name] != files[1][name]} == {"cost.csv"}
+    assert files[0]["cost.csv"].count(b"\n") == 1 + 2  # a protocol per point
 
 
 def test_the_csv_keeps_every_metric_of_both_settings(records: Records) -> None:

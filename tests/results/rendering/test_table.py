@@ -110,7 +110,7 @@ def test_a_paper_row_of_a_loss_that_we_did_not_run_is_shown() -> None:
         "Concatenated is an ensemble of the 4 fold models",
         "Split: official, 20 test classes with 200 images; images with fingerprint f1f1f1f1f1f1f1f1",
         "trials in which a fold diverged or failed: 1 of triplet",
-        "0.24 search, 0.48 repeats) on cpu; torch 2.9.0; commit 0123456789ab",
+        "Made on cpu; torch 2.9.0; commit 0123456789ab",
         "Holm over all pairs",
         "“untrained” is the trunk's pooled output before any training, and is not ranked",
     ],
