@@ -1,8 +1,7 @@
 """Intervals, differences and their tests, from stored records alone.
 
 Two sources of noise are kept apart and then brought together: repeats (another seed) and test classes (another draw of
-classes). Every bootstrap is seeded and every sum exact (`exact` beside this file), so that the same records give the same
-bytes.
+classes). Every bootstrap is seeded and every sum exact (`exact`, here); the same records give the same bytes.
 """
 
 import math
