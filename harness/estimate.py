@@ -27,7 +27,7 @@ from harness.plan import Study, cost, repeats
 from harness.plugins import LOSSES
 from harness.search import propose
 from harness.train import StoppedError, Subset, embed, train_fold
-from harness.work import THREADS, split
+from harness.work import prepared, split
 from protocols.protocol import of
 from results.record import UNTRAINED
 
@@ -70,11 +70,10 @@ def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_c
     Trainings that share a GPU are counted as one after the other, and no more at once than processors and jobs that do
     not wait for each other: the folds of a trial, or, where there is no search, of all repeats.
     """
-    torch.set_num_threads(THREADS)
+    device = prepared(comparison.workplace.device)
     studies = comparison.studies
     protocol, dataset = studies[0].protocol, studies[0].dataset
     folds = split(comparison.images, protocol).folds
-    device = torch.device(comparison.workplace.device)
     pixels = on_device(cached(comparison.images, protocol.resize, folder=comparison.workplace.cache), device)
     image = _seconds_per_image(comparison, pixels, device, clock)
     epoch = max(iterations_per_epoch(len(fold.train), protocol, dataset) for fold in folds)

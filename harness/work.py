@@ -6,6 +6,7 @@ this, `harness.gallery` reads them for the report, when all is scored.
 """
 
 import json
+import os
 import random
 import socket
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from safetensors.torch import save
 from harness import model as models
 from harness.atomic import is_full
 from harness.checkpoint import Checkpoint
-from harness.environment import device_name
+from harness.environment import device_name, resolve_device
 from harness.images.cache import cached
 from harness.images.dataset import ImageSet, Pixels, open_dataset
 from harness.images.device import on_device
@@ -41,6 +42,8 @@ NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATU
 """What torch says of the processor's memory, of CUDA's own and of cuBLAS's, for which it has no class."""
 THREADS = 1
 """Torch threads of a job, always the same number: sums of floats depend on it, and scores on them."""
+_CUBLAS_WORKSPACE = ":4096:8"
+"""What cuBLAS needs to know before its first product to give the same bits again (torch's notes on reproducibility)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +197,7 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
 def _train_and_embed(
     job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]
 ) -> tuple[Trained, NDArray[np.float32] | None]:
-    device = _prepared(workplace.device)
+    device = prepared(workplace.device)
     images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize, workplace.cache, device)
     if images.fingerprint != job.fingerprint:
         raise ValueError(f"the images have fingerprint {images.fingerprint}, the job is for {job.fingerprint}")
@@ -238,14 +241,30 @@ def _parts(job: FoldJob, images: ImageSet, pixels: Pixels, classes: ClassSplit) 
     return learnt, Subset(pixels, images.labels, validation) if len(validation) else None
 
 
-def _prepared(name: str) -> torch.device:
-    """Bring torch to where the same job gives the same bits, on this device."""
+def prepared(name: str) -> torch.device:
+    """Bring torch to where the same job gives the same bits on this device, and float32 is float32.
+
+    Raises:
+        ValueError: there is no such device on this machine.
+    """
     torch.set_num_threads(THREADS)
-    device = torch.device(name)
+    device = resolve_device(name)
     if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", _CUBLAS_WORKSPACE)
         torch.cuda.set_device(device)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        _refuse_tf32()
     return device
+
+
+def _refuse_tf32() -> None:
+    """Let float32 be all of its 24 bits: by default torch takes 11 of them, TensorFloat-32, in convolutions on CUDA."""
+    if not hasattr(torch.backends.cudnn, "conv"):  # before torch 2.9
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        return
+    places: list[Any] = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]
+    for place in places:
+        place.fp32_precision = "ieee"
 
 
 def _origin(job: FoldJob, environment: Environment) -> str:
