@@ -9,6 +9,7 @@ import torch
 
 from tests.benchmarks import bench_device
 from tests.benchmarks.bench_device import PARTS, main
+from tests.benchmarks.device.setting import Measurement, Row, Setting
 
 IN_THIS_PROCESS = [part for part in PARTS if part not in {"sharing", "study"}]
 
@@ -73,12 +74,17 @@ def test_none_is_begun_that_is_not_asked_for_or_after_the_time_is_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[str] = []
-    names = ("K = 1", "K = 2")
-    monkeypatch.setattr(
-        bench_device,
-        "PARTS",
-        {"made_up": lambda setting: iter([(name, lambda name=name: taken.append(name) or {}) for name in names])},
-    )
+
+    def measurements(setting: Setting) -> Iterator[Measurement]:
+        for name in ("K = 1", "K = 2"):
+
+            def measure(name: str = name) -> Row:
+                taken.append(name)
+                return {}
+
+            yield name, measure
+
+    monkeypatch.setattr(bench_device, "PARTS", {"made_up": measurements})
     assert _start(tmp_path, "--seconds", "0") == 0
     assert taken == []
     assert _start(tmp_path, "--only", "K = 2") == 0
