@@ -18,19 +18,17 @@ OPTIONAL_PACKAGES = ("scikit-learn", "timm")
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda`, `cuda:1` or `mps` into a device that is there.
+    """Turn `auto`, `cpu`, `cuda`, `cuda:1` or `mps` into a device that is there, with its number where it has one.
 
     Raises:
         ValueError: there is no such device on this machine.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
+        return torch.empty(1, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"The device {name!r} cannot be used here ({error}); use --device cpu or auto.") from error
-    return device
 
 
 def resolve_devices(names: str) -> tuple[torch.device, ...]:

@@ -17,7 +17,7 @@ import torch
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import on_device
-from mlrc.harness.machine.determinism import THREADS
+from mlrc.harness.machine.determinism import deterministic_device
 from mlrc.harness.plan.parameters import space
 from mlrc.harness.plan.search import propose
 from mlrc.harness.plan.split import split
@@ -71,11 +71,10 @@ def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_c
     Trainings that share a GPU are counted as one after the other, and no more at once than processors and jobs that do
     not wait for each other: the folds of a trial, or, where there is no search, of all repeats.
     """
-    torch.set_num_threads(THREADS)
+    device = deterministic_device(comparison.workplace.device)
     studies = comparison.studies
     protocol, dataset = studies[0].protocol, studies[0].dataset
     folds = split(comparison.images, protocol).folds
-    device = torch.device(comparison.workplace.device)
     pixels = on_device(cached(comparison.images, protocol.resize, folder=comparison.workplace.cache), device)
     image = _seconds_per_image(comparison, pixels, device, clock)
     epoch = max(iterations_per_epoch(len(fold.train), protocol, dataset) for fold in folds)
