@@ -6,7 +6,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -17,6 +17,7 @@ from harness.ranking.sampled import Cut, rank_of_floor
 from harness.ranking.similarity import chunks, directions, full_precision
 from harness.ranking.symmetric import Lists
 from harness.ranking.tiles import Candidates
+from tests.examples import examples
 from tests.harness.slow_retrieval import on_grid
 
 BACKENDS: tuple[Backend, ...] = ("torch", "faiss")
@@ -146,7 +147,7 @@ def test_progress_rises_to_the_end_while_candidates_are_used(pays: bool, monkeyp
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 700))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_float32_product_is_within_the_tolerance_of_the_exact_similarity(seed: int, dim: int) -> None:
     random = np.random.default_rng(seed)
     rows = random.standard_normal((6, dim)) * 10.0 ** random.uniform(-6, 6, dim)
