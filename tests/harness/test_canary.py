@@ -9,7 +9,7 @@ from harness.canary import canary
 from harness.cli.carry_out import carry_out
 from harness.cli.option_groups import Effort
 from harness.comparison import Comparison
-from protocols.protocol import of
+from protocols.protocol import completed, of
 from results.drift import drift
 from results.ledger import LEDGER
 from results.published import PUBLISHED
@@ -24,7 +24,7 @@ def _sung(comparison: Comparison, runs: Path, *, called: Comparison) -> Verdicts
     ledger = runs / LEDGER
     text = ledger.read_text(encoding="utf-8").replace(mine.digest, theirs.digest).replace(mine.name, theirs.name)
     ledger.write_text(text, encoding="utf-8")
-    return drift(open_side("canary", PUBLISHED), open_side(str(runs), PUBLISHED))
+    return drift(*(open_side(place, PUBLISHED, completed) for place in ("canary", str(runs))))
 
 
 @pytest.mark.slow
