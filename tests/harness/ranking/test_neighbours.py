@@ -230,16 +230,22 @@ def test_a_dense_tile_is_taken_in_a_bounded_number_of_parts() -> None:
 def test_settings_that_shorten_products_are_overruled_and_restored() -> None:
     embeddings, labels = np.random.default_rng(0).standard_normal((600, 64)).astype(np.float32), np.arange(600) % 50
     expected = retrieval(embeddings, labels)
-    matmuls = [torch.backends.mkldnn.matmul, torch.backends.cuda.matmul]  # type: ignore[attr-defined]
+    there = [getattr(backend, "matmul", None) for backend in (torch.backends.mkldnn, torch.backends.cuda)]
+    matmuls = [matmul for matmul in there if hasattr(matmul, "fp32_precision")]  # none before torch 2.9
     torch.set_float32_matmul_precision("medium")
     before = [matmul.fp32_precision for matmul in matmuls]
+
+    def full() -> bool:
+        return torch.get_float32_matmul_precision() == "highest"
+
     try:
         with full_precision():
-            assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"  # type: ignore[attr-defined]
+            assert {matmul.fp32_precision for matmul in matmuls} == {"ieee"} if matmuls else full()
         with torch.autocast("cpu"):
             assert_same(retrieval(embeddings, labels), expected)
         assert torch.get_float32_matmul_precision() == "medium"
-        assert [matmul.fp32_precision for matmul in matmuls] == before != ["ieee", "ieee"]
+        assert [matmul.fp32_precision for matmul in matmuls] == before
+        assert not matmuls or set(before) != {"ieee"}
     finally:
         torch.set_float32_matmul_precision("highest")
 
