@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from mlrc.protocols.field_values import PerDataset, as_json, each, in_order, numbers, of, parse, short
 from mlrc.protocols.suggestion import did_you_mean
 
-__all__ = ["PerDataset", "Protocol", "digest_of", "of"]
+__all__ = ["PerDataset", "Protocol", "completed", "digest_of", "of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +250,22 @@ def digest_of(fields_: Mapping[str, Any]) -> str:
     """Give the digest of a protocol from its fields as JSON values, also if recorded before a field was there."""
     told = {name: value for name, value in fields_.items() if value != _DEFAULTS.get(name, _REQUIRED)}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def completed(fields_: Mapping[str, Any]) -> dict[str, Any]:
+    """Give all fields of a protocol from those that a record has, as JSON values.
+
+    A default is what held before its field was there, so what a record lacks stands at its default.
+
+    Raises:
+        ValueError: the record lacks a field that always was, or has one that is none; its rules cannot be told.
+    """
+    lacking = [name for name in _FIELDS_IN_ORDER if name not in fields_ and name not in _DEFAULTS]
+    unknown = [name for name in fields_ if name not in _FIELDS]
+    if lacking or unknown:
+        what = f"lacks {', '.join(lacking)}" if lacking else f"has {', '.join(unknown)}, unknown to this version"
+        raise ValueError(f"a protocol must have the fields of a protocol, but {fields_.get('name', 'one')!r} {what}")
+    return {**_DEFAULTS, **fields_}
 
 
 def _hold(name: str, value: object, holds: bool, rule: str) -> None:

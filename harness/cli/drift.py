@@ -8,6 +8,7 @@ from rich.markdown import Markdown
 
 from mlrc.harness.cli.options import CONSOLE, Device, Root, Runs, Workers, user_errors
 from mlrc.harness.cli.publish import Published
+from mlrc.protocols.protocol import completed
 from mlrc.results.publishing import drift as drifts
 from mlrc.results.publishing import verdict as verdicts
 from mlrc.results.publishing.published import PUBLISHED
@@ -33,14 +34,13 @@ def drift(
     markdown: Summary = None,
     published: Published = PUBLISHED,
 ) -> None:
-    """Say of every row whether it moved: exit status 0 same, 1 moved, 3 cannot tell, 2 wrong use.
+    """Say of every row whether it moved: exit status 0 same, 1 moved, 3 cannot tell, 4 not compared, 2 wrong use.
 
     Example: mlrc drift canary runs/canary --junit drift.xml
     """
     with user_errors():
-        found = drifts.drift(
-            open_side(reference, published), open_side(candidate, published), margin=margin, alpha=alpha
-        )
+        before, after = (open_side(place, published, completed) for place in (reference, candidate))
+        found = drifts.drift(before, after, margin=margin, alpha=alpha)
         _tell(found, junit, json, markdown)
     raise typer.Exit(found.status)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mlrc.harness.cli.options import user_errors
-from mlrc.protocols.protocol import digest_of
+from mlrc.protocols.protocol import completed, digest_of
 from mlrc.results.publishing import published as leaderboards
 from mlrc.results.publishing import references
 
@@ -72,7 +72,7 @@ def accept(
     Example: mlrc accept canary runs/canary --reason "torch 2.16 rounds convolutions differently"
     """
     with user_errors():
-        folder = references.accept(published, name, runs, reason)
+        folder = references.accept(published, name, runs, reason, completed)
     typer.echo(f"Accepted: {folder}")
 
 

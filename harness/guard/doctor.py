@@ -5,10 +5,13 @@ Every package is asked inside a guard: the one that does not import is the one t
 
 import os
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from types import ModuleType
+
+from packaging.requirements import Requirement
 
 CORE = ("mlrc", "torch", "torchvision", "pytorch-metric-learning", "optuna", "numpy", "scipy", "pandas")
 OPTIONAL = ("scikit-learn", "timm", "tensorboard", "ray")
@@ -38,6 +41,7 @@ def examine() -> Diagnosis:
     problems: list[str] = [
         f"{name} must be installed, but is not; reinstall mlrc." for name in CORE if not _version(name)
     ]
+    problems += _outside_of_bounds(requires("mlrc") or [])
     for look in (_torch, _torchvision, _faiss):
         found, wrong = look()
         facts += found
@@ -53,6 +57,19 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def _outside_of_bounds(requirements: Iterable[str]) -> list[str]:
+    """Name what is installed in a version that mlrc was not made for; an extra's package counts where it is there."""
+    problems = []
+    for one in map(Requirement, requirements):
+        there = _version(one.name)
+        if there and not one.specifier.contains(there, prereleases=True):
+            sentence = (
+                f"{one.name} must be {one.specifier}, but is {there}; run: pip install '{one.name}{one.specifier}'"
+            )
+            problems.append(f"{sentence}.")
+    return sorted(set(problems))
 
 
 def _import(name: str) -> ModuleType | Exception:

@@ -1,8 +1,8 @@
 """From resized images to batches: random or central crops, flips, normalisation. Pixels stay uint8 until the end.
 
 On the CPU the images of files are cropped and resized one by one by torch's uint8 kernel; those in memory, and on an
-accelerator all of them, at once by `mlrc.harness.images.resample`. Either lies within one level of 255 of what PIL
-gives, but for single values at two.
+accelerator all of them, at once by `resample`. Either lies within one level of 255 of what PIL gives, and within two
+where ties of both passes of a resizing meet.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,8 @@ A leaderboard's row is a mean over repeats with other seeds, so two honest runs 
 interval, and the row is
     same         when the two one-sided tests show the difference to lie within ± margin, or both rows are identical;
     moved        when it is not within the margin and no chance: p ≤ α, corrected for the number of rows (Holm);
-    cannot tell  otherwise, and where a row has one repeat, no counterpart, or another protocol.
+    cannot tell  otherwise, also where a row has one repeat: more repeats would tell;
+    not compared where it has no counterpart under the same protocol and on the same images.
 So two honest runs have any row flagged as moved in no more than α of all comparisons. "All rows same" needs no
 correction, since each of them must pass (an intersection-union test).
 """
@@ -57,7 +58,7 @@ def drift(reference: Side, candidate: Side, *, margin: float = MARGIN, alpha: fl
         alpha: the chance of calling anything moved when nothing did, and of calling a row the same that is not.
 
     Raises:
-        ValueError: margin or alpha make no sense.
+        ValueError: margin or alpha make no sense, or no row can be compared as a side does not tell its rules.
     """
     if not margin > 0:
         raise ValueError(f"The margin must be positive, in percent points, but got {margin}.")
@@ -65,6 +66,7 @@ def drift(reference: Side, candidate: Side, *, margin: float = MARGIN, alpha: fl
         raise ValueError(f"The error rate alpha must lie in (0, 1), but got {alpha}.")
     rows = sorted(reference.rows, key=_order)
     matches = [_match(row, reference, candidate) for row in rows]
+    _require_rules(rows, matches, reference, candidate)
     differences = {
         index: _difference(row, match)
         for index, (row, match) in enumerate(zip(rows, matches, strict=True))
@@ -73,7 +75,7 @@ def drift(reference: Side, candidate: Side, *, margin: float = MARGIN, alpha: fl
     adjusted = _corrected({index: (rows[index], difference) for index, difference in differences.items()})
     findings = []
     for index, (row, match) in enumerate(zip(rows, matches, strict=True)):
-        verdict: Verdict = "cannot tell"
+        verdict: Verdict = "not compared"
         why = str(match)
         if isinstance(match, Row):
             verdict, why = _judge(
@@ -121,7 +123,7 @@ def value_drift(
         for measure, value in measures.items():
             found = candidate.get(subject, {}).get(measure)
             if found is None:
-                verdict: Verdict = "cannot tell"
+                verdict: Verdict = "not compared"
             else:
                 verdict = "same" if abs(found - value) <= tolerance * max(SMALL, abs(value)) else "moved"
             why = "no such value any more" if found is None else f"the difference is {found - value:.3g}"
@@ -154,6 +156,21 @@ def _match(row: Row, reference: Side, candidate: Side) -> Row | str:
         return f"the protocols differ (digest {row.digest} and {other.digest})"
     fields = sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
     return f"the protocols differ in {', '.join(fields)}"
+
+
+def _require_rules(rows: Sequence[Row], matches: Sequence[Row | str], reference: Side, candidate: Side) -> None:
+    """Refuse sides of which no row has a counterpart, if some would have where both told their rules."""
+    if any(isinstance(match, Row) for match in matches):
+        return
+    names = {_name(row) for row in rows}
+    for side in (reference, candidate):
+        untold = {row.digest for row in side.rows if _name(row) in names} - set(side.protocols)
+        if untold and names & {_name(row) for row in candidate.rows}:
+            raise ValueError(
+                f"{reference.name} and {candidate.name} must be of the same rules, but {side.name} does not tell those "
+                f"of its digest {', '.join(sorted(untold))}, which the other has not; give the runs folder in place of "
+                "a table."
+            )
 
 
 def _rules(row: Row, side: Side) -> dict[str, Any] | None:

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 from xml.etree import ElementTree as ET
 
-Verdict = Literal["same", "moved", "cannot tell"]
-_STATUS: dict[Verdict, int] = {"same": 0, "moved": 1, "cannot tell": 3}
+Verdict = Literal["same", "moved", "cannot tell", "not compared"]
+_STATUS: dict[Verdict, int] = {"same": 0, "moved": 1, "cannot tell": 3, "not compared": 4}
+
+_GRAVEST_FIRST: tuple[Verdict, ...] = ("moved", "not compared", "cannot tell", "same")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,25 +50,26 @@ class Verdicts:
 
     @property
     def verdict(self) -> Verdict:
-        """Give `moved` when anything moved, `same` when everything is the same; no finding tells nothing."""
-        found = {finding.verdict for finding in self.findings}
-        if "moved" in found:
-            return "moved"
-        return "same" if found == {"same"} else "cannot tell"
+        """Give the gravest of the findings: moved, not compared, cannot tell, same; without one nothing is compared."""
+        found = {finding.verdict for finding in self.findings} or {"not compared"}
+        return next(verdict for verdict in _GRAVEST_FIRST if verdict in found)
 
     @property
     def status(self) -> int:
-        """Give the exit status of the check: 0 same, 1 moved, 3 cannot tell."""
+        """Give the exit status of the check: 0 same, 1 moved, 3 cannot tell, 4 not compared."""
         return _STATUS[self.verdict]
 
 
 def markdown(verdicts: Verdicts) -> str:
     """Give the check for a CI summary: the verdict, what is not the same, and the count of the rest."""
     counts = Counter(finding.verdict for finding in verdicts.findings)
-    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _STATUS)
+    told = ", ".join(
+        f"{counts[verdict]} {verdict}" for verdict in _STATUS if counts[verdict] or verdict != "not compared"
+    )
     lines = [f"## {verdicts.title}: {verdicts.verdict}", "", f"{told}. {verdicts.rule}", *verdicts.notes, ""]
     unlike = sorted(
-        (finding for finding in verdicts.findings if finding.verdict != "same"), key=lambda one: one.verdict != "moved"
+        (finding for finding in verdicts.findings if finding.verdict != "same"),
+        key=lambda one: _GRAVEST_FIRST.index(one.verdict),
     )
     if unlike:
         lines += ["| verdict | of | value | reference | candidate | why |", "| --- | --- | --- | ---: | ---: | --- |"]
@@ -86,7 +89,7 @@ def to_json(verdicts: Verdicts) -> str:
 
 
 def junit(verdicts: Sequence[Verdicts]) -> str:
-    """Give checks as JUnit XML: what moved is a failure, what cannot be told is skipped with its reason."""
+    """Give checks as JUnit XML: what moved or was not compared fails, what cannot be told is skipped."""
     root = ET.Element("testsuites")
     for one in verdicts:
         counts = Counter(finding.verdict for finding in one.findings)
@@ -95,7 +98,7 @@ def junit(verdicts: Sequence[Verdicts]) -> str:
             "testsuite",
             name=one.title,
             tests=str(len(one.findings)),
-            failures=str(counts["moved"]),
+            failures=str(counts["moved"] + counts["not compared"]),
             skipped=str(counts["cannot tell"]),
             errors="0",
         )
@@ -104,7 +107,7 @@ def junit(verdicts: Sequence[Verdicts]) -> str:
             if finding.verdict != "same":
                 ET.SubElement(
                     case,
-                    "failure" if finding.verdict == "moved" else "skipped",
+                    "skipped" if finding.verdict == "cannot tell" else "failure",
                     message=f"{finding.verdict}: {finding.why}",
                 )
     ET.indent(root, " ")

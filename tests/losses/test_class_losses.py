@@ -15,6 +15,7 @@ from mlrc.losses.manifold import SPEC as MANIFOLD
 from mlrc.losses.manifold import Manifold
 from mlrc.losses.p2s_grad import P2SGrad
 from mlrc.losses.spec import LOSS_LR, LossSpec
+from tests.examples import examples
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,
@@ -27,6 +28,7 @@ from tests.losses.loss_oracle import (
 
 
 @pytest.mark.parametrize("spec", [large_margin_softmax.SPEC, sphereface.SPEC], ids=lambda spec: spec.name)
+@examples(40)
 @given(problem=problems(), times=st.integers(1, 4))
 def test_large_margin_softmax_and_sphereface(spec: LossSpec, problem: Problem, times: int) -> None:
     lengths_count = spec is large_margin_softmax.SPEC
@@ -46,6 +48,7 @@ def test_large_margin_softmax_and_sphereface(spec: LossSpec, problem: Problem, t
     assert_equals_its_equation(built(spec, problem, margin=times), problem, equation)
 
 
+@examples(40)
 @given(problem=problems())
 def test_p2s_grad(problem: Problem) -> None:
     torch.manual_seed(problem.seed)
@@ -61,6 +64,7 @@ def test_p2s_grad(problem: Problem) -> None:
     torch.testing.assert_close(loss(problem.embeddings, problem.labels), expected, rtol=1e-6, atol=1e-6)
 
 
+@examples(40)
 @given(problem=problems(), degrees=st.floats(0, 90), scale=st.floats(0.01, 50))
 def test_sub_center_arcface_takes_the_nearest_of_three(problem: Problem, degrees: float, scale: float) -> None:
     def equation(x: Tensor, weights: Tensor) -> Tensor:
@@ -76,6 +80,7 @@ def test_sub_center_arcface_takes_the_nearest_of_three(problem: Problem, degrees
     assert_equals_its_equation(loss, problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), lambda_c=st.floats(0.01, 100), alpha=st.floats(0.1, 0.9), size=st.floats(1e-5, 0.1))
 def test_manifold(problem: Problem, lambda_c: float, alpha: float, size: float) -> None:
     loss = built(MANIFOLD, problem, lambda_c=lambda_c, alpha=alpha, margin=size).double()

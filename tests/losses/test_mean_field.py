@@ -17,6 +17,7 @@ from mlrc.losses.classwise_multi_similarity import ClasswiseMultiSimilarityLoss
 from mlrc.losses.mean_field_classwise_multi_similarity import MeanFieldClasswiseMultiSimilarityLoss
 from mlrc.losses.parts import mean_field_constraint
 from mlrc.losses.parts.mean_field_constraint import MeanFieldConstraint
+from tests.examples import examples
 from tests.losses.loss_oracle import Problem, assert_equals_its_equation, built, cosine, problems, total
 
 alphas = st.floats(0.01, 20)
@@ -34,6 +35,7 @@ def images(embeddings: Tensor, labels: Tensor, c: int) -> list[Tensor]:
     return [embedding for embedding, label in zip(embeddings, labels, strict=True) if label == c]
 
 
+@examples(40)
 @given(
     problem=problems(),
     pos_margin=st.floats(-0.2, 2),
@@ -62,6 +64,7 @@ def test_mean_field_contrastive_is_equation_8(
     assert_equals_its_equation(loss, problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), alpha=alphas, beta=betas, base=bases)
 def test_classwise_multi_similarity_is_equation_9(problem: Problem, alpha: float, beta: float, base: float) -> None:
     loss = built(classwise_multi_similarity.SPEC, problem, alpha=alpha, beta=beta, base=base)
@@ -83,6 +86,7 @@ def test_classwise_multi_similarity_is_equation_9(problem: Problem, alpha: float
     assert_equals_its_equation(loss, problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), alpha=alphas, beta=betas, base=bases, lambda_mf=st.sampled_from([0.0, 0.1, 10.0]))
 def test_mean_field_classwise_multi_similarity_is_equation_10_over_all_classes(
     problem: Problem, alpha: float, beta: float, base: float, lambda_mf: float

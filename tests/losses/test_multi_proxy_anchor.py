@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mlrc.losses.multi_proxy_anchor import SPEC, MultiProxyAnchorLoss
 from mlrc.losses.parts.proxy_spread import ProxySpreadRegularizer
+from tests.examples import examples
 from tests.losses.loss_oracle import Problem, assert_equals_its_equation, built, cosine, problems, total
 
 
@@ -33,6 +34,7 @@ def spread(proxies: Tensor) -> Tensor:
     return total(distances) / (classes * k * (k - 1)) if k > 1 else total([])
 
 
+@examples(40)
 @given(
     problem=problems(),
     proxies_per_class=st.integers(1, 4),
@@ -60,6 +62,7 @@ def test_the_loss_is_equations_6_and_7(
     assert_equals_its_equation(loss, problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), gamma=st.floats(0.01, 10), alpha=st.floats(0.1, 64))
 def test_with_one_proxy_per_class_it_is_proxy_anchor(problem: Problem, gamma: float, alpha: float) -> None:
     shape = problem.num_classes, problem.embeddings.size(1)

@@ -28,6 +28,7 @@ from mlrc.losses.threshold_consistent_margin import SPEC as THRESHOLD_CONSISTENT
 from mlrc.losses.triplet_batch_hard import SPEC as TRIPLET_BATCH_HARD
 from mlrc.losses.triplet_semi_hard import SPEC as TRIPLET_SEMI_HARD
 from mlrc.losses.tuplet_margin import TupletMargin
+from tests.examples import examples
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,
@@ -49,6 +50,7 @@ from tests.losses.loss_oracle import (
 margins = st.floats(-0.2, 2)
 
 
+@examples(40)
 @given(problem=problems(), degrees=st.floats(20, 70))
 def test_angular_of_normalised_embeddings(problem: Problem, degrees: float) -> None:
     square = math.tan(math.radians(degrees)) ** 2
@@ -73,6 +75,7 @@ def test_angular_is_pmls_of_embeddings_normalised_beforehand() -> None:
     assert not torch.isclose(ours(embeddings, labels), theirs(embeddings, labels))
 
 
+@examples(40)
 @given(problem=problems(), m=st.floats(0, 1), gamma=st.floats(1, 20))
 def test_circle(problem: Problem, m: float, gamma: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -89,6 +92,7 @@ def test_circle(problem: Problem, m: float, gamma: float) -> None:
     assert_equals_its_equation(built(circle.SPEC, problem, m=m, gamma=gamma), problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), momentum=st.floats(0.01, 1))
 def test_dynamic_soft_margin_weighs_by_the_running_distribution(problem: Problem, momentum: float) -> None:
     loss = built(dynamic_soft_margin.SPEC, problem, momentum=momentum).double()
@@ -129,6 +133,7 @@ def test_dynamic_soft_margin_bears_distances_that_rounding_takes_beyond_2() -> N
     assert beyond
 
 
+@examples(40)
 @given(problem=problems(), pos_margin=margins, neg_margin=margins)
 def test_lifted_structure(problem: Problem, pos_margin: float, neg_margin: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -142,6 +147,7 @@ def test_lifted_structure(problem: Problem, pos_margin: float, neg_margin: float
     assert_equals_its_equation(loss, problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), pos_margin=margins, neg_margin=margins)
 def test_generalized_lifted_structure(problem: Problem, pos_margin: float, neg_margin: float) -> None:
     def log_sum(terms: list[Tensor]) -> Tensor:
@@ -159,6 +165,7 @@ def test_generalized_lifted_structure(problem: Problem, pos_margin: float, neg_m
     assert_equals_its_equation(loss, problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), weight=st.floats(1e-4, 1))
 def test_n_pairs(problem: Problem, weight: float) -> None:
     problem = problem._replace(embeddings=nn.functional.normalize(problem.embeddings) * 2)
@@ -176,6 +183,7 @@ def test_n_pairs(problem: Problem, weight: float) -> None:
     assert_equals_its_equation(loss, problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), temperature=st.floats(0.05, 10))
 def test_supcon(problem: Problem, temperature: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -202,6 +210,7 @@ def tuplet_margin(x: Tensor, labels: Tensor, degrees: float, scale: float) -> Te
     return mean(terms)
 
 
+@examples(40)
 @given(problem=problems(), degrees=st.floats(0, 30), scale=st.floats(1, 50))
 def test_tuplet_margin(problem: Problem, degrees: float, scale: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -220,6 +229,7 @@ def test_tuplet_margin_has_a_gradient_where_images_coincide_and_pmls_has_not() -
         assert bool(x.grad.isfinite().all()) is finite
 
 
+@examples(40)
 @given(problem=problems(), eps=st.floats(0, 0.2), weight=st.floats(0, 2))
 def test_intra_pair_variance_beside_the_tuplet_margin(problem: Problem, eps: float, weight: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -233,6 +243,7 @@ def test_intra_pair_variance_beside_the_tuplet_margin(problem: Problem, eps: flo
     assert_equals_its_equation(built(INTRA_PAIR_VARIANCE, problem, **params), problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), weight=st.floats(0, 2), plus=st.floats(0.5, 1), minus=st.floats(0, 0.9))
 def test_threshold_consistent_margin_beside_multi_similarity(
     problem: Problem, weight: float, plus: float, minus: float
@@ -256,6 +267,7 @@ def mined(made: object, x: Tensor, labels: Tensor) -> Tensor:
     return value
 
 
+@examples(40)
 @given(problem=problems(), size=st.floats(0.01, 2))
 def test_semi_hard_triplets_have_the_negative_farther_but_within_the_margin(problem: Problem, size: float) -> None:
     x, terms = problem.embeddings, []
@@ -266,6 +278,7 @@ def test_semi_hard_triplets_have_the_negative_farther_but_within_the_margin(prob
     torch.testing.assert_close(mined(made, x, problem.labels), mean(terms), rtol=1e-6, atol=1e-9)
 
 
+@examples(40)
 @given(problem=problems(), size=margins)
 def test_batch_hard_takes_the_farthest_positive_and_the_nearest_negative(problem: Problem, size: float) -> None:
     x, terms = problem.embeddings, []

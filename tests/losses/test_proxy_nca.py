@@ -12,6 +12,7 @@ from mlrc.losses.nca import NCA
 from mlrc.losses.proxy_nca import ProxyNCA
 from mlrc.losses.proxy_nca_classic import ProxyNCAClassicLoss
 from mlrc.losses.proxy_nca_pp import ProxyNCAPlusPlusLoss
+from tests.examples import examples
 from tests.losses.loss_oracle import Problem, assert_equals_its_equation, built, problems, total, unit
 
 
@@ -20,6 +21,7 @@ def distance(first: Tensor, second: Tensor) -> Tensor:
     return (unit(first) - unit(second)).square().sum()
 
 
+@examples(40)
 @given(problem=problems(min_classes=2), scale=st.floats(0.01, 10))
 def test_the_original_leaves_the_target_out_of_the_denominator(problem: Problem, scale: float) -> None:
     loss = built(proxy_nca_classic.SPEC, problem, scale=scale)
@@ -35,6 +37,7 @@ def test_the_original_leaves_the_target_out_of_the_denominator(problem: Problem,
     assert_equals_its_equation(loss, problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), temperature=st.floats(0.05, 10))
 def test_plus_plus_is_the_probability_among_all_proxies(problem: Problem, temperature: float) -> None:
     loss = built(proxy_nca_pp.SPEC, problem, temperature=temperature)
@@ -49,6 +52,7 @@ def test_plus_plus_is_the_probability_among_all_proxies(problem: Problem, temper
     assert_equals_its_equation(loss, problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), scale=st.floats(0.01, 20))
 def test_plus_plus_and_the_studys_are_pmls_where_nothing_underflows(problem: Problem, scale: float) -> None:
     shape = problem.num_classes, problem.embeddings.size(1)
@@ -96,6 +100,7 @@ def test_the_original_refuses_a_single_class_in_a_sentence() -> None:
         ProxyNCAClassicLoss(1, 8)
 
 
+@examples(40)
 @given(problem=problems(min_present=2), scale=st.floats(0.01, 20))
 def test_nca_is_pmls_where_some_image_has_a_positive(problem: Problem, scale: float) -> None:
     expected = NCALoss(softmax_scale=scale)(problem.embeddings, problem.labels)

@@ -11,6 +11,7 @@ from mlrc.losses.contract import rehearsal
 from mlrc.losses.pnp import SPEC as PNP
 from mlrc.losses.ranked_list import SPEC as RANKED_LIST
 from mlrc.losses.smooth_ap import SmoothAP
+from tests.examples import examples
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,
@@ -27,6 +28,7 @@ from tests.losses.loss_oracle import (
 )
 
 
+@examples(40)
 @given(problem=problems(), bins=st.integers(10, 60))
 def test_histogram(problem: Problem, bins: int) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -44,6 +46,7 @@ def test_histogram(problem: Problem, bins: int) -> None:
     assert_equals_its_equation(built(histogram.SPEC, problem, n_bins=bins), problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), alpha=st.floats(0.1, 10), anneal=st.floats(0.01, 0.1))
 def test_pnp(problem: Problem, alpha: float, anneal: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -69,6 +72,7 @@ def test_pnp(problem: Problem, alpha: float, anneal: float) -> None:
     )
 
 
+@examples(40)
 @given(problem=problems(), alpha=st.floats(0.4, 2), size=st.floats(0, 1), hot=st.floats(0, 5), warm=st.floats(0, 5))
 def test_ranked_list(problem: Problem, alpha: float, size: float, hot: float, warm: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -89,6 +93,7 @@ def test_ranked_list(problem: Problem, alpha: float, size: float, hot: float, wa
     assert_equals_its_equation(built(RANKED_LIST, problem, **params), problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), temperature=st.floats(0.01, 1))
 def test_smooth_ap(problem: Problem, temperature: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -118,6 +123,7 @@ def test_smooth_ap_is_not_pmls_where_classes_and_images_of_each_differ_in_number
     assert not torch.isclose(SmoothAP(0.1)(embeddings, labels), SmoothAPLoss(0.1)(embeddings, labels))
 
 
+@examples(40)
 @given(problem=problems(), scale=st.floats(0.01, 20))
 def test_nca(problem: Problem, scale: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -25,6 +25,7 @@ from mlrc.losses import (
 )
 from mlrc.losses.contract import rehearsal
 from mlrc.losses.spec import LossSpec
+from tests.examples import examples
 from tests.losses.loss_oracle import (
     Problem,
     assert_equals_its_equation,
@@ -45,6 +46,7 @@ from tests.losses.loss_oracle import (
 margins = st.floats(-0.2, 2)
 
 
+@examples(40)
 @given(problem=problems(), pos_margin=margins, neg_margin=margins)
 def test_contrastive(problem: Problem, pos_margin: float, neg_margin: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -56,6 +58,7 @@ def test_contrastive(problem: Problem, pos_margin: float, neg_margin: float) -> 
     assert_equals_its_equation(loss, problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), size=margins)
 def test_triplet(problem: Problem, size: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -66,6 +69,7 @@ def test_triplet(problem: Problem, size: float) -> None:
 
 
 @pytest.mark.parametrize("spec", [margin.SPEC, margin_per_class.SPEC], ids=lambda spec: spec.name)
+@examples(40)
 @given(problem=problems(), size=margins, beta=margins)
 def test_margin_with_one_boundary_and_with_one_per_class(
     spec: LossSpec, problem: Problem, size: float, beta: float
@@ -83,6 +87,7 @@ def test_margin_with_one_boundary_and_with_one_per_class(
     assert_equals_its_equation(loss, problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), alpha=st.floats(0.001, 20), beta=st.floats(0.01, 20), base=st.floats(0, 1))
 def test_multi_similarity(problem: Problem, alpha: float, beta: float, base: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -102,6 +107,7 @@ def test_multi_similarity(problem: Problem, alpha: float, beta: float, base: flo
     )
 
 
+@examples(40)
 @given(problem=problems(), temperature=st.floats(0.003, 10))
 def test_ntxent_with_the_studys_floor_under_the_probability(problem: Problem, temperature: float) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -124,6 +130,7 @@ def test_ntxent_gives_a_pair_below_the_floor_its_logarithm_and_no_gradient() -> 
     assert x.grad.abs().max() == 0
 
 
+@examples(40)
 @given(problem=problems(), temperature=st.floats(0.01, 100))
 def test_normalized_softmax(problem: Problem, temperature: float) -> None:
     def equation(x: Tensor, weights: Tensor) -> Tensor:
@@ -133,6 +140,7 @@ def test_normalized_softmax(problem: Problem, temperature: float) -> None:
     assert_equals_its_equation(built(normalized_softmax.SPEC, problem, temperature=temperature), problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), size=st.floats(0, 1), scale=st.floats(0.01, 200))
 def test_cosface(problem: Problem, size: float, scale: float) -> None:
     def equation(x: Tensor, weights: Tensor) -> Tensor:
@@ -145,6 +153,7 @@ def test_cosface(problem: Problem, size: float, scale: float) -> None:
     assert_equals_its_equation(built(cosface.SPEC, problem, margin=size, scale=scale), problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), degrees=st.floats(0, 90), scale=st.floats(0.01, 100))
 def test_arcface_with_the_margin_at_every_angle(problem: Problem, degrees: float, scale: float) -> None:
     def equation(x: Tensor, weights: Tensor) -> Tensor:
@@ -169,7 +178,7 @@ def test_arcface_has_a_gradient_where_an_image_is_its_classs_weight() -> None:
     assert x.grad.isfinite().all()
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(problem=problems(), bins=st.integers(2, 32))
 def test_fast_ap(problem: Problem, bins: int) -> None:
     def equation(x: Tensor, _: Tensor) -> Tensor:
@@ -196,6 +205,7 @@ def test_fast_ap(problem: Problem, bins: int) -> None:
     assert_equals_its_equation(built(fast_ap.SPEC, problem, num_bins=bins), problem, equation)
 
 
+@examples(40)
 @given(problem=problems(), pos_margin=st.floats(0, 2), neg_margin=st.floats(0, 2), weight=st.floats(0, 1))
 def test_snr_contrastive_regularises_the_normalised_embeddings(
     problem: Problem, pos_margin: float, neg_margin: float, weight: float
@@ -213,7 +223,7 @@ def test_snr_contrastive_regularises_the_normalised_embeddings(
     assert_equals_its_equation(loss, problem, equation)
 
 
-@settings(max_examples=10)
+@examples(10)
 @given(
     problem=problems(), la=st.floats(0.01, 50), gamma=st.floats(0.05, 100), weight=st.floats(0, 1), size=st.floats(0, 1)
 )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlrc.protocols.catalogue import PROTOCOLS, find
-from mlrc.protocols.protocol import PerDataset, Protocol, digest_of, of
+from mlrc.protocols.protocol import PerDataset, Protocol, completed, digest_of, of
 from mlrc.protocols.quick import QUICK
 from mlrc.protocols.reality_check import REALITY_CHECK
 
@@ -297,3 +297,19 @@ def test_protocols_are_found_by_name() -> None:
         assert protocol.name == name
     with pytest.raises(LookupError, match="No protocol named 'reality_chek'. Did you mean 'reality_check'?"):
         find("reality_chek")
+
+
+def test_a_record_stands_for_the_defaults_of_the_fields_that_came_later() -> None:
+    fields_ = QUICK.to_json()
+    old = {name: value for name, value in fields_.items() if name not in {"epoch_choice", "nmi"}}
+    assert completed(old) == fields_
+    assert completed({**old, "nmi": True})["nmi"] is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "without", "what"), [({}, "trunk", "lacks trunk"), ({"tempo": 1}, "", "has tempo, unknown")]
+)
+def test_a_record_whose_rules_cannot_be_told_is_refused(changes: dict[str, Any], without: str, what: str) -> None:
+    fields_ = {name: value for name, value in {**QUICK.to_json(), **changes}.items() if name != without}
+    with pytest.raises(ValueError, match=f"must have the fields of a protocol, but 'quick' {what}"):
+        completed(fields_)

@@ -10,10 +10,15 @@ from typer.testing import CliRunner, Result
 
 from mlrc.harness.cli import app
 from mlrc.harness.guard import goldens
+from mlrc.protocols.quick import QUICK
+from mlrc.results.boards.leaderboard import boards
 from mlrc.results.publishing.published import PUBLISHED
+from mlrc.results.rendering.spreadsheet import leaderboard_csv
 from tests.results.studies import make, sound
 
 MEANS = {"triplet": 50.0, "contrastive": 40.0}
+OF_THE_STUDY = {"name", "folds", "trials", "repeats", "embedding_size", "seed"}
+RULES = {name: value for name, value in QUICK.to_json().items() if name not in OF_THE_STUDY}
 
 
 def _mlrc(*words: str | Path) -> Result:
@@ -55,9 +60,9 @@ def test_what_cannot_be_published_is_one_sentence(tmp_path: Path, published: Pat
 
 
 def test_drift_tells_by_its_exit_status_and_writes_for_machines(tmp_path: Path, published: Path) -> None:
-    runs = make(MEANS, repeats=10, noise=0.1).write(tmp_path / "runs")
-    worse = make({**MEANS, "triplet": 30.0}, repeats=10, noise=0.1, seed=1).write(tmp_path / "worse")
-    noisy = make(MEANS, noise=9.0, seed=2).write(tmp_path / "noisy")
+    runs = make(MEANS, fields=RULES, repeats=10, noise=0.1).write(tmp_path / "runs")
+    worse = make({**MEANS, "triplet": 30.0}, fields=RULES, repeats=10, noise=0.1, seed=1).write(tmp_path / "worse")
+    noisy = make(MEANS, fields=RULES, noise=9.0, seed=2).write(tmp_path / "noisy")
     accepted = _mlrc("accept", "canary", runs, "--reason", "the first", "--published", published)
     assert accepted.exit_code == 0, accepted.output
     assert _mlrc("drift", "canary", runs, "--published", published).exit_code == 0
@@ -81,12 +86,44 @@ def test_drift_tells_by_its_exit_status_and_writes_for_machines(tmp_path: Path, 
     ],
 )
 def test_wrong_use_of_drift_is_one_sentence(tmp_path: Path, published: Path, options: list[str], sentence: str) -> None:
-    runs = make(MEANS).write(tmp_path / "runs")
+    runs = make(MEANS, fields=RULES).write(tmp_path / "runs")
     words = [str(runs) if word == "RUNS" else word for word in options]
     refused = _mlrc("drift", runs, *words, "--published", published)
     assert refused.exit_code == 2
     assert refused.stderr.startswith("Error: ")
     assert sentence in refused.stderr
+
+
+def test_a_reference_whose_rules_cannot_be_told_is_refused_before_anything_is_compared(
+    tmp_path: Path, published: Path
+) -> None:
+    runs = make(MEANS, fields=RULES).write(tmp_path / "runs")
+    lacking = make(MEANS, fields={name: value for name, value in RULES.items() if name != "trunk"})
+    refused = _mlrc("drift", lacking.write(tmp_path / "lacking"), runs, "--published", published)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("Error: ")
+    assert refused.stderr.endswith(
+        "'quick' lacks trunk; do the run again with this version, or accept another reference.\n"
+    )
+    table = tmp_path / "leaderboard.csv"
+    other = make(MEANS, fields=RULES, digest="e" * 12)
+    table.write_text(leaderboard_csv([row for board in boards(other.records, other.per_class) for row in board.rows]))
+    refused = _mlrc("drift", table, runs, "--published", published)
+    assert (refused.exit_code, refused.stderr.count("does not tell those of its digest eeeeeeeeeeee")) == (2, 1)
+
+
+CANARYS = Path(__file__).parents[1] / "results" / "canaries"
+"""Repeats of the canary with another seed, and of its contrastive loss with half the margin, as they were recorded."""
+
+
+def test_the_canary_of_another_seed_is_compared_row_by_row_and_half_the_margin_is_moved() -> None:
+    other_seed = _mlrc("drift", "canary", CANARYS / "other_seed")
+    assert other_seed.exit_code == 3
+    assert "not compared" not in other_seed.stdout
+    assert "the protocols differ" not in other_seed.stdout
+    half_margin = _mlrc("drift", "canary", CANARYS / "half_margin")
+    assert half_margin.exit_code == 1
+    assert "moved | contrastive on glyphs" in half_margin.stdout
 
 
 def test_goldens_are_stored_with_a_reason_and_then_compared(

@@ -36,17 +36,34 @@ SMALL = QUICK.set(
 )
 
 
+LONGEST_OF_RAYS_PATHS = len("/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.3")
+LONGEST_SOCKET = 107
+"""Bytes of a Unix socket's path, by Linux; macOS has 103."""
+
+
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
+def rays_folder() -> Iterator[Path]:
+    """A folder for all that Ray writes, with a short path, as pytest's own are too long for Ray's sockets.
+
+    It is Ray's default, too: `Nodes` writes the head's address there, whatever folder the head is given.
+    """
+    short = len(tempfile.gettempdir()) + len("/ray12345678") + LONGEST_OF_RAYS_PATHS < LONGEST_SOCKET - 4
+    with pytest.MonkeyPatch.context() as patch:
+        folder = Path(tempfile.mkdtemp(prefix="ray", dir=None if short else "/tmp"))  # noqa: S108 made under a new name
+        patch.setenv("RAY_TMPDIR", str(folder))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def nodes(rays_folder: Path) -> Iterator[Nodes]:
     """A head without processors and two nodes with one each."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    folder = Path(tempfile.mkdtemp(prefix="ray"))  # pytest's own paths are too long for Ray's sockets
     cluster = Nodes(
         initialize_head=True,
         head_node_args={
             "num_cpus": 0,
             "include_dashboard": False,
-            "temp_dir": str(folder),
             "_system_config": {
                 "health_check_initial_delay_ms": 0,
                 "health_check_period_ms": 1000,
@@ -56,9 +73,9 @@ def nodes() -> Iterator[Nodes]:
     )
     cluster.add_node(num_cpus=1)
     cluster.add_node(num_cpus=1)
+    assert (rays_folder / "ray" / "ray_current_cluster").is_file()  # and nowhere else
     yield cluster
     cluster.shutdown()  # type: ignore[no-untyped-call] # of Ray
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

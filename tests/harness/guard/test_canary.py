@@ -9,7 +9,7 @@ from mlrc.harness.cli.carry_out import carry_out
 from mlrc.harness.cli.option_groups import Effort
 from mlrc.harness.guard.canary import canary
 from mlrc.harness.study.comparison import Comparison
-from mlrc.protocols.protocol import of
+from mlrc.protocols.protocol import completed, of
 from mlrc.results.publishing.drift import drift
 from mlrc.results.publishing.published import PUBLISHED
 from mlrc.results.publishing.references import open_side
@@ -24,7 +24,7 @@ def _sung(comparison: Comparison, runs: Path, *, called: Comparison) -> Verdicts
     ledger = runs / LEDGER
     text = ledger.read_text(encoding="utf-8").replace(mine.digest, theirs.digest).replace(mine.name, theirs.name)
     ledger.write_text(text, encoding="utf-8")
-    return drift(open_side("canary", PUBLISHED), open_side(str(runs), PUBLISHED))
+    return drift(*(open_side(place, PUBLISHED, completed) for place in ("canary", str(runs))))
 
 
 @pytest.mark.slow

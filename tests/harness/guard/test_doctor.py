@@ -55,3 +55,12 @@ def test_a_missing_core_package_is_a_problem(monkeypatch: pytest.MonkeyPatch) ->
     found = examine()
     assert dict(found.facts)["no-such-package"] == "missing"
     assert found.problems == ("no-such-package must be installed, but is not; reinstall mlrc.",)
+
+
+def test_a_version_outside_of_the_bounds_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = ["torch>=2.6", "torch>=99; extra == 'dev'", "optuna<6,>=5", "nowhere>=1"]
+    assert doctor._outside_of_bounds(bounds) == [
+        f"torch must be >=99, but is {doctor._version('torch')}; run: pip install 'torch>=99'."
+    ]
+    monkeypatch.setattr(doctor, "requires", lambda name: ["numpy<2"])
+    assert any(problem.startswith("numpy must be <2, but is ") for problem in examine().problems)

@@ -6,11 +6,12 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mlrc.harness.metrics.retrieval import Retrieval, retrieval, values
+from tests.examples import examples
 from tests.harness.metrics.slow_retrieval import slow_retrieval
 
 CUTS = st.sampled_from(((1,), (1, 3), (1, 3, 10, 200)))
@@ -57,7 +58,7 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(cases(), CUTS, st.sampled_from(("torch", "faiss")))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_every_metric_equals_its_definition_in_slow_loops(
     case: dict[str, Any], ks: tuple[int, ...], backend: Any
 ) -> None:

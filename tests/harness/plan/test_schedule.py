@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlrc.harness.plan.schedule import Recorded, factor, falls, recorded
@@ -32,7 +32,6 @@ def _optimizer() -> torch.optim.Optimizer:
     return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
 
 
-@settings(deadline=None)  # the first optimizer takes PyTorch a second
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=60), st.integers(1, 5))
 def test_a_plateau_is_that_of_pytorch(scores: list[int], patience: int) -> None:
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(_optimizer(), mode="max", patience=patience)
@@ -66,7 +65,6 @@ def test_what_stage_1_tells_stage_2() -> None:
         recorded(history[:2], protocol)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30), st.sampled_from([0.1, 0.25, 0.5]))
 def test_steps_are_those_of_pytorch(every: int, decay: float) -> None:
     protocol = QUICK.vary({"lr_step": PerDataset(0, (("sop", every),)), "lr_decay": PerDataset(decay)})

@@ -7,12 +7,13 @@ from typing import Any
 
 import optuna
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from mlrc.harness.plan.search import Trial, best, propose, sobol_point
 from mlrc.results.records.evidence import DIVERGED_SCORE
+from tests.examples import examples
 
 SPACE: dict[str, BaseDistribution] = {
     "margin": FloatDistribution(-0.2, 2.0),
@@ -92,7 +93,7 @@ def test_a_space_without_parameters_gives_none() -> None:
     assert propose({}, [], seed=1, startup=5) == {}
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.integers(0, 40), st.integers(0, 2**63 - 1))
 def test_sobol_points_lie_in_the_space(index: int, seed: int) -> None:
     for name, value in sobol_point(SPACE, index, seed=seed).items():

@@ -185,29 +185,38 @@ def test_one_repeat_of_a_trunk_from_scratch_is_noise() -> None:
     assert _verdicts(drift(one, other)) == {"cannot tell"}
 
 
-def test_results_on_other_images_cannot_be_told() -> None:
+def test_results_on_other_images_are_not_compared() -> None:
     images = {("glyphs", "d0d0d0d0d0d0"): frozenset({("f1f1f1f1f1f1f1f1", "official")})}
     others = {("glyphs", "d0d0d0d0d0d0"): frozenset({("f1f1f1f1f1f1f1f1", "half")})}
     reference, moved = _side(make(MEANS)), _side(make({"triplet": 20.0, "contrastive": 30.0}))
     verdicts = drift(replace(reference, images=images), replace(moved, images=others))
-    assert _verdicts(verdicts) == {"cannot tell"}
+    assert _verdicts(verdicts) == {"not compared"}
     assert "the images or their cut differ (official of f1f1f1f1f1f1f1f1 and half" in verdicts.findings[0].why
     assert "moved" in _verdicts(drift(replace(reference, images=images), replace(moved, images=images)))
 
 
-def test_another_protocol_or_a_missing_row_cannot_be_told() -> None:
+def test_another_protocol_or_a_missing_row_is_not_compared() -> None:
     reference = _side(make(MEANS))
     other = _side(make(MEANS, digest="eeeeeeeeeeee", fields={"lr": 0.1}))
     verdicts = drift(reference, other)
-    assert verdicts.status == 3
+    assert verdicts.status == 4
     assert {finding.why for finding in verdicts.findings} == {"the protocols differ in lr"}
-    from_csv = drift(reference, Side(name="csv", rows=other.rows))
-    assert {finding.why for finding in from_csv.findings} == {
+    both = drift(reference, Side(name="csv", rows=[*other.rows, *_side(make({"triplet": 50.0})).rows]))
+    assert {finding.why for finding in both.findings if finding.verdict == "not compared"} == {
         "the protocols differ (digest d0d0d0d0d0d0 and eeeeeeeeeeee)"
     }
     fewer = Side(name="fewer", rows=[row for row in reference.rows if row.loss != "triplet"])
-    assert _of(drift(reference, fewer), "triplet") == {"cannot tell"}
-    assert drift(reference, fewer).status == 3
+    assert _of(drift(reference, fewer), "triplet") == {"not compared"}
+    assert drift(reference, fewer).status == 4
+    assert drift(reference, Side(name="none", rows=[])).status == 4
+
+
+def test_sides_of_which_one_does_not_tell_its_rules_are_refused() -> None:
+    reference, other = _side(make(MEANS)), _side(make(MEANS, digest="eeeeeeeeeeee", fields={"seed": 1}))
+    assert drift(reference, other).verdict != "not compared"
+    for one, two in ((reference, Side(name="csv", rows=other.rows)), (Side(name="csv", rows=reference.rows), other)):
+        with pytest.raises(ValueError, match="must be of the same rules, but csv does not tell those of its digest"):
+            drift(one, two)
 
 
 def test_an_honest_re_run_is_one_whose_protocol_differs_in_the_seed_alone() -> None:
@@ -216,7 +225,7 @@ def test_an_honest_re_run_is_one_whose_protocol_differs_in_the_seed_alone() -> N
     again = make({"triplet": 50.0}, **renamed, fields={"seed": 1})
     assert drift(reference, _side(again), margin=1.0).status == 0
     other = make({"triplet": 50.0}, **renamed, fields={"seed": 1, "lr": 0.1})
-    assert drift(reference, _side(other), margin=1.0).status == 3
+    assert drift(reference, _side(other), margin=1.0).status == 4
 
 
 def test_rows_without_a_reference_are_said_and_judge_nothing() -> None:
@@ -233,8 +242,8 @@ def test_one_number_under_three_names_is_one_hypothesis() -> None:
     assert by_measure["separated P@1"] == by_measure["separated R@1"] == by_measure["separated nDCG@1"]
 
 
-def test_an_empty_reference_tells_nothing() -> None:
-    assert drift(Side(name="empty", rows=[]), _side(make(MEANS))).status == 3
+def test_an_empty_reference_compares_nothing() -> None:
+    assert drift(Side(name="empty", rows=[]), _side(make(MEANS))).status == 4
 
 
 @pytest.mark.parametrize(("margin", "alpha"), [(0.0, 0.05), (-1.0, 0.05), (1.0, 0.0), (1.0, 1.0), (float("nan"), 0.05)])
@@ -251,7 +260,7 @@ def test_golden_values_are_judged_by_their_tolerance() -> None:
     assert verdicts.status == 0
     assert verdicts.notes == ("Without a reference: new.",)
     moved = value_drift(reference, {"triplet": {"value": -2.0, "gradient": 0.0}}, title="Goldens", tolerance=1e-3)
-    assert [finding.verdict for finding in moved.findings] == ["moved", "same", "cannot tell"]
+    assert [finding.verdict for finding in moved.findings] == ["moved", "same", "not compared"]
     assert value_drift(reference, {"triplet": {"value": float("nan")}}, title="", tolerance=1e-3).status == 1
 
 

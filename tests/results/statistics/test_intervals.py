@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -20,6 +20,7 @@ from mlrc.results.statistics.intervals import (
     satterthwaite,
     welch,
 )
+from tests.examples import examples
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
@@ -99,7 +100,7 @@ def test_one_class_has_no_class_interval() -> None:
     assert class_intervals(np.ones((1, 2, 1)), np.array([3])) is None
 
 
-@settings(max_examples=10)  # statsmodels takes a tenth of a second per call
+@examples(10)  # statsmodels takes a tenth of a second per call
 @given(P_VALUES)
 def test_holm_equals_statsmodels(p_values: list[float]) -> None:
     expected = multipletests(p_values, method="holm")[1]

@@ -6,7 +6,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -17,6 +17,7 @@ from mlrc.harness.metrics.ranking.similarity import chunks, directions, full_pre
 from mlrc.harness.metrics.ranking.symmetric import Lists
 from mlrc.harness.metrics.ranking.tiles import Candidates
 from mlrc.harness.metrics.retrieval import Retrieval, retrieval
+from tests.examples import examples
 from tests.harness.metrics.slow_retrieval import on_grid
 
 BACKENDS: tuple[Backend, ...] = ("torch", "faiss")
@@ -146,7 +147,7 @@ def test_progress_rises_to_the_end_while_candidates_are_used(pays: bool, monkeyp
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 700))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_float32_product_is_within_the_tolerance_of_the_exact_similarity(seed: int, dim: int) -> None:
     random = np.random.default_rng(seed)
     rows = random.standard_normal((6, dim)) * 10.0 ** random.uniform(-6, 6, dim)
@@ -229,16 +230,22 @@ def test_a_dense_tile_is_taken_in_a_bounded_number_of_parts() -> None:
 def test_settings_that_shorten_products_are_overruled_and_restored() -> None:
     embeddings, labels = np.random.default_rng(0).standard_normal((600, 64)).astype(np.float32), np.arange(600) % 50
     expected = retrieval(embeddings, labels)
-    matmuls = [torch.backends.mkldnn.matmul, torch.backends.cuda.matmul]  # type: ignore[attr-defined]
+    there: list[Any] = [getattr(backend, "matmul", None) for backend in (torch.backends.mkldnn, torch.backends.cuda)]
+    matmuls = [matmul for matmul in there if hasattr(matmul, "fp32_precision")]  # none before torch 2.9
     torch.set_float32_matmul_precision("medium")
     before = [matmul.fp32_precision for matmul in matmuls]
+
+    def full() -> bool:
+        return torch.get_float32_matmul_precision() == "highest"
+
     try:
         with full_precision():
-            assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"  # type: ignore[attr-defined]
+            assert {matmul.fp32_precision for matmul in matmuls} == {"ieee"} if matmuls else full()
         with torch.autocast("cpu"):
             assert_same(retrieval(embeddings, labels), expected)
         assert torch.get_float32_matmul_precision() == "medium"
-        assert [matmul.fp32_precision for matmul in matmuls] == before != ["ieee", "ieee"]
+        assert [matmul.fp32_precision for matmul in matmuls] == before
+        assert not matmuls or set(before) != {"ieee"}
     finally:
         torch.set_float32_matmul_precision("highest")
 

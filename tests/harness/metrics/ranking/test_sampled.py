@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -32,6 +32,7 @@ from mlrc.harness.metrics.ranking.sampled import (
 from mlrc.harness.metrics.ranking.similarity import directions
 from mlrc.harness.metrics.ranking.tiles import Candidates
 from mlrc.harness.metrics.retrieval import retrieval
+from tests.examples import examples
 
 Floats = NDArray[np.float32]
 
@@ -57,7 +58,7 @@ def classes(images: int, number: int, order: str, *, noise: float = 0.3, dim: in
     return directions(rows.astype(np.float32)).unit()
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(
     seed=st.integers(0, 2**32 - 1),
     images=st.integers(2, 160),
@@ -142,7 +143,6 @@ def test_the_rank_of_the_floor_is_seldom_too_high_and_never_far_too_low(tiles: i
 
 
 @given(st.integers(1, 10**6), st.integers(1, 3000), st.integers(2**16, 2**28))
-@settings(deadline=None)
 def test_blocks_stay_within_the_memory_and_tiles_within_their_widths(gallery: int, length: int, memory: int) -> None:
     cut = choose_cut(gallery, length, memory=memory)
     width = -(-gallery // cut.tiles)

@@ -1,0 +1,48 @@
+"""What holds for every test: which examples Hypothesis tries, and that a failure names the package it comes from."""
+
+import shutil
+import tempfile
+from collections.abc import Generator
+
+import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from tests import versions
+from tests.examples import register
+
+register()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Hypothesis keep its tables of characters where they go with the run."""
+    folder = tempfile.mkdtemp(prefix="hypothesis")
+    set_hypothesis_home_dir(folder)
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def pytest_report_header() -> list[str]:
+    """Say which versions this run is of."""
+    return versions.header()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Name the package inside of which a failure was raised."""
+    report = yield
+    if call.excinfo is not None and (package := versions.blamed(str(entry.path) for entry in call.excinfo.traceback)):
+        report.sections.append(("raised inside of", package))
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Name the package that cannot be imported, or warns while it is."""
+    report = yield
+    excinfo = getattr(report, "call", None) and report.call.excinfo
+    if excinfo and (package := versions.blamed(str(entry.path) for entry in excinfo.traceback)):
+        report.sections.append(("raised inside of", package))
+    return report
