@@ -113,8 +113,8 @@ def test_a_reference_whose_rules_cannot_be_told_is_refused_before_anything_is_co
 
 
 CANARIES = Path(__file__).parents[1] / "results" / "canaries"
-"""Repeats of the canary as they were recorded: before eleven fields of the protocol were there, with them and of another
-seed, and of that seed with half the margin in the contrastive loss."""
+"""Repeats of the canary as they were recorded: before eleven fields of the protocol were there, with them and of
+another seed, and of that seed with half the margin in the contrastive loss."""
 
 
 def test_the_canary_of_another_seed_is_compared_row_by_row_and_half_the_margin_is_moved() -> None:
