@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_failure_names_the_package_that_it_was_raised_inside_of(tmp_path: Path
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert re.findall(r"-+ raised inside of -+\n(.*)", done.stdout) == [f"numpy {versions.version('numpy')}"]
+    assert re.findall(r"-+ raised inside of -+\n(.*)", done.stdout) == [f"numpy {version('numpy')}"]
     assert done.stdout.count("2 failed") == 1
 
 

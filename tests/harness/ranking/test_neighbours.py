@@ -230,7 +230,7 @@ def test_a_dense_tile_is_taken_in_a_bounded_number_of_parts() -> None:
 def test_settings_that_shorten_products_are_overruled_and_restored() -> None:
     embeddings, labels = np.random.default_rng(0).standard_normal((600, 64)).astype(np.float32), np.arange(600) % 50
     expected = retrieval(embeddings, labels)
-    there = [getattr(backend, "matmul", None) for backend in (torch.backends.mkldnn, torch.backends.cuda)]
+    there: list[Any] = [getattr(backend, "matmul", None) for backend in (torch.backends.mkldnn, torch.backends.cuda)]
     matmuls = [matmul for matmul in there if hasattr(matmul, "fp32_precision")]  # none before torch 2.9
     torch.set_float32_matmul_precision("medium")
     before = [matmul.fp32_precision for matmul in matmuls]
