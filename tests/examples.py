@@ -9,7 +9,7 @@ keeps examples of earlier runs, nor judges a test by how long it takes on a mach
 from hypothesis import HealthCheck, settings
 
 DEFAULT, LONG = "default_run", "long"
-EXAMPLES = {DEFAULT: 100, LONG: 1000}
+EXAMPLES = {DEFAULT: 100, LONG: 500}
 
 
 def register() -> None:

@@ -112,16 +112,17 @@ def test_a_reference_whose_rules_cannot_be_told_is_refused_before_anything_is_co
     assert (refused.exit_code, refused.stderr.count("does not tell those of its digest eeeeeeeeeeee")) == (2, 1)
 
 
-CANARYS = Path(__file__).parents[1] / "results" / "canaries"
-"""Repeats of the canary with another seed, and of its contrastive loss with half the margin, as they were recorded."""
+CANARIES = Path(__file__).parents[2] / "results" / "canaries"
+"""Repeats of the canary as they were recorded: before eleven fields of the protocol were there, with them and of
+another seed, and of that seed with half the margin in the contrastive loss."""
 
 
 def test_the_canary_of_another_seed_is_compared_row_by_row_and_half_the_margin_is_moved() -> None:
-    other_seed = _mlrc("drift", "canary", CANARYS / "other_seed")
+    other_seed = _mlrc("drift", CANARIES / "old_reference", CANARIES / "other_seed")
     assert other_seed.exit_code == 3
     assert "not compared" not in other_seed.stdout
     assert "the protocols differ" not in other_seed.stdout
-    half_margin = _mlrc("drift", "canary", CANARYS / "half_margin")
+    half_margin = _mlrc("drift", CANARIES / "old_reference", CANARIES / "half_margin")
     assert half_margin.exit_code == 1
     assert "moved | contrastive on glyphs" in half_margin.stdout
 

@@ -92,7 +92,8 @@ def exact_weights(start: int, length: int, extent: int, side: int) -> NDArray[np
     weights = np.zeros((side, extent))
     distance = np.abs(np.arange(length) + 0.5 - centres)
     weights[:, start : start + length] = np.clip(1 - distance / max(scale, 1.0), 0, None)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 def ties(
