@@ -9,28 +9,18 @@ import typer
 
 from mlrc.harness.cli.option_groups import Effort, Subject
 from mlrc.harness.cli.options import USAGE_ERROR, needs, user_errors
-from mlrc.protocols import catalogue
-from mlrc.protocols.protocol import Protocol
 
 if TYPE_CHECKING:
     from mlrc.harness.plan.state import Until
     from mlrc.harness.study.comparison import Comparison
+    from mlrc.harness.study.rules import Rules
 
 
-def choose_protocol(name: str, subject: Subject) -> tuple[Protocol, Path | None]:
-    """Give the protocol that the options mean, and the file of its trunk's weights if one was given.
+def choose_rules(protocol: str, subject: Subject) -> "Rules":
+    """Give the protocol that the options mean; raises what `mlrc.harness.study.rules.chosen` raises."""
+    from mlrc.harness.study import rules
 
-    Raises what `mlrc.protocols.catalogue.find`, `mlrc.harness.trunks` and `Protocol.set` raise.
-    """
-    chosen = catalogue.find(name)
-    from mlrc.harness.trunks.catalogue import find_trunk, with_trunk
-    from mlrc.harness.trunks.weights import find_weights
-
-    trunk = subject.trunk or chosen.trunk
-    file = find_weights(find_trunk(trunk), subject.weights) if subject.weights else None
-    if subject.trunk or file:
-        chosen = with_trunk(chosen, trunk, file)
-    return chosen.set(subject.changes or []), file
+    return rules.chosen(protocol, trunk=subject.trunk, weights=subject.weights, changes=subject.changes or [])
 
 
 def carry_out(

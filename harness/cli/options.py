@@ -18,8 +18,15 @@ TRACEBACK = "MLRC_TRACEBACK"
 CONSOLE = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 400)
 
 Dataset = Annotated[str, typer.Option(help="A name from `mlrc list datasets`.")]
-Losses = Annotated[str, typer.Option(help="Names from `mlrc list losses`, separated by commas.")]
-ProtocolName = Annotated[str, typer.Option("--protocol", help="A name from `mlrc list protocols`.")]
+Losses = Annotated[
+    str, typer.Option(help="Names from `mlrc list losses` or files FILE.py[:NAME], separated by commas.")
+]
+ProtocolName = Annotated[
+    str,
+    typer.Option(
+        "--protocol", help="A name from `mlrc list protocols`, or a file: FILE.toml (parent, changes), FILE.py."
+    ),
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Derive a variant of the protocol; may be given several times."),

@@ -18,7 +18,7 @@ from mlrc.harness.cli.options import user_errors
 from mlrc.losses.contract import promises as contract
 from mlrc.losses.contrastive import SPEC
 from mlrc.losses.spec import LossSpec
-from mlrc.protocols.catalogue import PROTOCOLS
+from mlrc.protocols.quick import QUICK
 from mlrc.results.records.ledger import LEDGER
 
 SMALL = [
@@ -138,9 +138,8 @@ def test_doctor_names_devices_and_backends() -> None:
 def test_plan_counts_trainings_and_runs_none(root: Path, tmp_path: Path) -> None:
     result = _mlrc("plan", "--dataset", "glyphs", "--losses", "contrastive", "--protocol", "quick", "--root", root)
     assert result.exit_code == 0
-    quick = PROTOCOLS["quick"]
     words = next(line.split() for line in result.stdout.splitlines() if line.strip().startswith("contrastive"))
-    assert words[1:3] == [str(quick.trials * quick.folds), str(quick.repeats * quick.folds)]
+    assert words[1:3] == [str(QUICK.trials * QUICK.folds), str(QUICK.repeats * QUICK.folds)]
 
 
 def test_a_loss_that_cannot_be_built_is_named_before_it_is_planned(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
