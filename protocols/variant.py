@@ -1,15 +1,17 @@
 """A protocol in a TOML file: the name of its parent, and its changes; what `--set` says in words.
 
-parent = "reality_check"
+    parent = "reality_check"
 
-[changes]
-trials = 20
-crop_scale = [0.25, 1.0]
-patience = { default = 9, cars196 = 14 }
+    [changes]
+    trials = 20
+    crop_scale = [0.25, 1.0]
+    patience = { default = 9, cars196 = 14 }
+
+Numbers that differ by dataset are a table, `default` for those that it does not name.
 """
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 DEFAULT = "default"
@@ -37,10 +39,15 @@ def read(text: str) -> Variant:
         raise ValueError(
             f"it must say `parent` and, below [changes], fields and their values, but says {unknown[0]!r} too"
         )
-    parent, changes = told.get("parent"), told.get("changes", {})
-    if not isinstance(parent, str) or not isinstance(changes, dict):
-        raise ValueError('it must say parent = "NAME" and, below [changes], fields and their values')
-    return Variant(parent, tuple(text for name, value in changes.items() for text in _assignments(name, value)))
+    match told.get("parent"), told.get("changes", {}):
+        case str(parent), dict(changes):
+            return Variant(parent, assignments(changes))
+    raise ValueError('it must say parent = "NAME" and, below [changes], fields and their values')
+
+
+def assignments(changes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Write names and values as `name=value` texts; a table of values per dataset as one for each."""
+    return tuple(text for change in changes.items() for text in _assignments(*change))
 
 
 def _assignments(name: str, value: Any) -> Iterator[str]:
@@ -53,4 +60,4 @@ def _assignments(name: str, value: Any) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -42,17 +42,19 @@ def list_(
 
 @app.command()
 def check(
-    names: Annotated[list[str], typer.Argument(metavar="LOSS...", help="Names from `mlrc list losses`.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="LOSS...", help="Names from `mlrc list losses`, or files FILE.py[:NAME].")
+    ],
 ) -> None:
     """Hold losses against the contract that every loss keeps, ours and a stranger's; exit status 1 if one breaks it.
 
     Example: mlrc check contrastive multi_proxy_anchor
     """
-    from mlrc.harness.plugins import LOSSES
+    from mlrc.harness.study.comparison import found_losses
     from mlrc.losses.contract import promises as contract
 
     with user_errors():
-        specs = [LOSSES.find(name) for name in names]
+        specs = found_losses(names)
     broken = 0
     for spec in specs:
         findings = contract.check(spec)

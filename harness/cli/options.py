@@ -23,9 +23,7 @@ Losses = Annotated[
 ]
 ProtocolName = Annotated[
     str,
-    typer.Option(
-        "--protocol", help="A name from `mlrc list protocols`, or a file: FILE.toml (parent, changes), FILE.py."
-    ),
+    typer.Option("--protocol", help="A name from `mlrc list protocols`, or a file: FILE.toml, FILE.py[:NAME]."),
 ]
 Changes = Annotated[
     list[str] | None,
@@ -84,24 +82,6 @@ SaveModels = Annotated[
     bool, typer.Option("--save-models", help="Keep the models of the final repeats in RUNS/models, with their cards.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder for the report; the runs folder by default.")]
-
-
-@contextmanager
-def needs(package: str, option: str) -> Iterator[None]:
-    """Say in a sentence that an option needs a package which is an extra.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise ImportError(
-            f"{option} needs the package {package}, which is not installed; install it with: "
-            f"pip install 'mlrc[{package}]'"
-        ) from None
 
 
 @contextmanager

@@ -80,12 +80,18 @@ def _asked(name: str, loss: str, protocol: str, vary: list[str]) -> sweeps.Sweep
     names = " and ".join(factor.name for factor in factors)
     return sweeps.Sweep(
         name="_".join(factor.name.replace(".", "_") for factor in factors),
-        title=f"{loss}: {names}",
+        title=f"{_own_name(loss)}: {names}",
         source="",
         loss=loss,
         protocol=protocol or "quick",
         factors=factors,
     )
+
+
+def _own_name(loss: str) -> str:
+    from mlrc.harness.plugins import LOSSES
+
+    return LOSSES.find(loss).name
 
 
 def _write(runs: Path, out: Path) -> None:
