@@ -22,6 +22,7 @@ from mlrc.harness.cli.options import (
     Storage,
     Workers,
     user_errors,
+    words,
 )
 from mlrc.harness.cli.report import write
 
@@ -145,7 +146,7 @@ def _prepare(
 
         prepared = checked_comparison(
             dataset=subject.dataset,
-            losses=[name.strip() for name in losses.split(",") if name.strip()],
+            losses=words(losses),
             protocol=rules.protocol,
             root=subject.root,
             device=device,

@@ -21,6 +21,10 @@ Dataset = Annotated[str, typer.Option(help="A name from `mlrc list datasets`.")]
 Losses = Annotated[
     str, typer.Option(help="Names from `mlrc list losses` or files FILE.py[:NAME], separated by commas.")
 ]
+LossFiles = Annotated[
+    str | None,
+    typer.Option("--losses", metavar="FILES", help="Files of losses that no package registers, separated by commas."),
+]
 ProtocolName = Annotated[
     str,
     typer.Option("--protocol", help="A name from `mlrc list protocols`, or a file: FILE.toml, FILE.py[:NAME]."),
@@ -82,6 +86,11 @@ SaveModels = Annotated[
     bool, typer.Option("--save-models", help="Keep the models of the final repeats in RUNS/models, with their cards.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder for the report; the runs folder by default.")]
+
+
+def words(text: str) -> list[str]:
+    """Give what commas separate."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 @contextmanager

@@ -79,12 +79,21 @@ def test_a_list_of_something_else_is_refused() -> None:
     _refused(_mlrc("list", "wishes"), "mlrc list takes one of losses, datasets", "'wishes'")
 
 
-def test_a_plug_in_that_does_not_import_is_named_and_the_others_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mlrc.losses.contrastive", None)
-    result = _mlrc("list", "losses")
+@pytest.mark.parametrize(
+    ("what", "module", "broken", "whole"),
+    [
+        ("losses", "mlrc.losses.contrastive", "loss 'contrastive'", "proxy_anchor "),
+        ("protocols", "mlrc.protocols.traditional_mpa", "protocol 'traditional_mpa'", "quick "),
+    ],
+)
+def test_a_plug_in_that_does_not_import_is_named_and_the_others_are_listed(
+    what: str, module: str, broken: str, whole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    result = _mlrc("list", what)
     assert result.exit_code == 0
-    assert "Error: The loss 'contrastive' of the distribution 'mlrc' does not import" in result.stderr
-    assert any(line.startswith("proxy_anchor ") for line in result.stdout.splitlines())
+    assert f"Error: The {broken} of the distribution 'mlrc' does not import" in result.stderr
+    assert any(line.startswith(whole) for line in result.stdout.splitlines())
 
 
 def test_check_tells_every_promise_and_fails_on_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
