@@ -83,6 +83,7 @@ def _module(file: PluginFile) -> ModuleType:
     """Run a file as a module that has a name of its own, which dataclasses, pickle and tracebacks look up."""
     module = ModuleType(f"mlrc_file_{file.digest[:12]}", f"The plug-in of {file.path}.")
     module.__file__ = file.path
+    module.__package__ = ""  # of none: a relative import says so
     linecache.cache[file.path] = (len(file.text), None, file.text.splitlines(keepends=True), file.path)
     sys.modules[module.__name__] = module
     try:

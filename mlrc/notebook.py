@@ -17,6 +17,7 @@ from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.variant import assignments
 from mlrc.result import Result
+from mlrc.results.rendering.report import require_margin
 from mlrc.results.statistics.pairs import MARGIN
 
 
@@ -79,6 +80,7 @@ def compare(
         TimeoutError: `stop_after` came, and trainings are left.
         SystemExit: SIGTERM came, with the status by which a batch system knows to requeue.
     """
+    require_margin(margin)
     place, folder = Path(root), Path(runs)
     chosen = rules.chosen(
         protocol,

@@ -12,7 +12,7 @@ from mlrc.results.boards.leaderboard import Board, costs
 from mlrc.results.boards.parameters import parameters
 from mlrc.results.rendering.caption import caption
 from mlrc.results.rendering.page_tables import scores
-from mlrc.results.rendering.report import read_boards
+from mlrc.results.rendering.report import read_boards, require_margin
 from mlrc.results.rendering.spreadsheet import comparisons_frame, cost_frame, leaderboard_frame, parameters_frame
 from mlrc.results.rendering.table import markdown
 from mlrc.results.statistics.pairs import MARGIN
@@ -27,10 +27,12 @@ class Result:
 
     Raises:
         FileNotFoundError: there is no ledger in it.
-        ValueError: the ledger is broken, holds no finished repeat, or its numbers contradict each other.
+        ValueError: the ledger is broken, holds no finished repeat, or its numbers contradict each other; or the margin
+            is not positive.
     """
 
     def __init__(self, runs: str | Path, *, margin: float = MARGIN) -> None:
+        require_margin(margin)
         self.runs = Path(runs)
         self.margin = margin
         self._boards = read_boards(self.runs)
