@@ -1,10 +1,18 @@
-"""The one door by which losses, datasets and trunks enter: entry points, ours and a stranger's alike."""
+"""The one door by which losses, protocols, datasets and trunks enter: entry points, ours and a stranger's alike.
 
-from dataclasses import dataclass
+A loss or a protocol may also stand in a file of one's own, which enters by its path (`mlrc.harness.plugin_files`).
+"""
+
+import sys
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+from mlrc.harness import plugin_files
+from mlrc.harness.plugin_files import PluginFile
 from mlrc.losses.spec import LossSpec
+from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.suggestion import did_you_mean
 
 T = TypeVar("T")
@@ -19,25 +27,42 @@ class Survey(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind(Generic[T]):
-    """One kind of plug-in: its entry-point group, what it is called, and the type an entry must lead to."""
+    """One kind of plug-in: its entry-point group, what it is called, and the type an entry must lead to.
+
+    Attributes:
+        attribute: the name that a file of one's own holds it by; empty where none may enter by a file.
+        files: name to the file that it entered by, in this process.
+    """
 
     group: str
     noun: str
     plural: str
     type: type[T]
+    attribute: str = ""
+    files: dict[str, PluginFile] = field(default_factory=dict, compare=False, repr=False)
 
     def names(self) -> list[str]:
-        """Give the registered names, sorted, without importing any."""
+        """Give the registered names, sorted, without importing any; what entered by a file is not among them."""
         return sorted({entry.name for entry in entry_points(group=self.group)})
 
+    def knows(self, name: str) -> bool:
+        """Say whether there is a plug-in of that name, registered or entered by a file."""
+        return name in self.files or name in self.names()
+
     def find(self, name: str) -> T:
-        """Import the plug-in of that name.
+        """Import the plug-in of that name, or the one in the file `PATH.py` or `PATH.py:NAME`, which enters by it.
 
         Raises:
             LookupError: there is none, or two distributions claim the name.
             ImportError: the plug-in does not import.
-            TypeError: the entry point leads to something else, or to a plug-in of another name.
+            TypeError: the entry point or the file leads to something else, or to a plug-in of another name.
+            ValueError: the plug-in in the file has the name of a registered one.
+            OSError: there is no such file.
         """
+        if self.attribute and plugin_files.is_file(name):
+            return self.enter(plugin_files.read(name, self.attribute))
+        if name in self.files:
+            return self.in_file(self.files[name])
         claims = [entry for entry in entry_points(group=self.group) if entry.name == name]
         if not claims:
             hint = did_you_mean(name, self.names(), f"See them all with: mlrc list {self.plural}")
@@ -59,13 +84,67 @@ class Kind(Generic[T]):
                 f"The {self.noun} {name!r} of {owners[0]} must be a {self.type.__name__}, but is "
                 f"a {type(plugin).__name__}; correct its entry point."
             )
-        own_name = getattr(plugin, "name", name)
+        own_name = _name_of(plugin) or name
         if own_name != name:
             raise TypeError(
                 f"The {self.noun} {name!r} of {owners[0]} must bear the name of its entry point, but calls itself "
                 f"{own_name!r}; make the two equal."
             )
         return plugin
+
+    def enter(self, file: PluginFile) -> T:
+        """Let the plug-in in a file enter, in the place of one that entered before by the same name.
+
+        Raises what `in_file` raises, and:
+            ValueError: a registered plug-in has its name.
+        """
+        plugin = self.in_file(file)
+        name = _name_of(plugin)
+        if name in self.names():
+            raise ValueError(
+                f"The {self.noun} in {file.path} must have a name of its own, but there is a {self.noun} named "
+                f"{name!r}; give it another `name`."
+            )
+        self.files[name] = file
+        return plugin
+
+    def in_file(self, file: PluginFile) -> T:
+        """Give the plug-in in a file; nothing is registered.
+
+        Raises:
+            ImportError: the file cannot be run, or holds no such name.
+            TypeError: it holds something else.
+        """
+        plugin = file.content()
+        if not isinstance(plugin, self.type):
+            raise TypeError(
+                f"{file.attribute} in {file.path} must be a {self.type.__name__}, but is a {type(plugin).__name__}; "
+                f"name what it holds: {Path(file.path).name}:NAME."
+            )
+        return plugin
+
+    def take(self, plugin: T) -> str:
+        """Let a plug-in enter that Python code holds as a value, by the file that defines it; give its name.
+
+        Raises what `enter` raises, and:
+            ValueError: no file can be told that gives it again, as other processes need.
+        """
+        name = _name_of(plugin)
+        if name in self.names() and self.find(name) is plugin:
+            return name
+        found = _defined(plugin)
+        if found is None:
+            raise ValueError(
+                f"The {self.noun} {name!r} must stand in a file, from which every process can make it, but it is "
+                "defined in a notebook, a script or a function. Write it into a file (a notebook's cell does so with "
+                f"%%writefile {name}.py) that holds it as {self.attribute}, and give the path './{name}.py'."
+            )
+        if self.enter(found) is not plugin and _told(self.in_file(found)) != _told(plugin):
+            raise ValueError(
+                f"The {self.noun} {name!r} must be what its file {found.path} says, but that was changed since it was "
+                f"imported; give the path in place of the value, or import it again."
+            )
+        return name
 
     def survey(self) -> Survey[T]:
         """Import every plug-in; one that fails spoils no other."""
@@ -82,4 +161,30 @@ def _owner(entry: EntryPoint) -> str:
     return f"the distribution {entry.dist.name!r}" if entry.dist else repr(entry.value)
 
 
-LOSSES = Kind(group="mlrc.losses", noun="loss", plural="losses", type=LossSpec)
+def _name_of(plugin: object) -> str:
+    return str(getattr(plugin, "name", ""))
+
+
+def _told(plugin: object) -> object:
+    """Give what can be compared of a plug-in: the functions of two runs of one file are not the same."""
+    return plugin.describe() if isinstance(plugin, LossSpec) else plugin
+
+
+def _defined(plugin: object) -> PluginFile | None:
+    """Find the imported module that holds a value, that of its function first, and give its file."""
+    home = getattr(getattr(plugin, "build", None), "__module__", "")
+    for name, module in sorted(sys.modules.items(), key=lambda pair: pair[0] != home):
+        path = getattr(module, "__file__", None)
+        if name in ("__main__", "__mp_main__") or not path or not plugin_files.is_file(path):
+            continue
+        for attribute, value in tuple(vars(module).items()):
+            if value is plugin and Path(path).is_file():
+                return plugin_files.read(f"{path}:{attribute}", attribute)
+    return None
+
+
+LOSSES = Kind(group="mlrc.losses", noun="loss", plural="losses", type=LossSpec, attribute="SPEC")
+"""What is compared."""
+
+PROTOCOLS = Kind(group="mlrc.protocols", noun="protocol", plural="protocols", type=Protocol, attribute="PROTOCOL")
+"""By which rules."""

@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple
 from optuna.distributions import BaseDistribution, FloatDistribution, distribution_to_json
 from torch import nn
 
+from mlrc.losses.parts.plain_loss import PlainLoss, takes_indices
+
 LOSS_LR = "loss_lr"
 """The reserved name in a space: the learning rate of the loss's own parameters. The harness takes it for their
 optimizer and does not hand it to `build`."""
@@ -41,9 +43,10 @@ class LossSpec:
         space: parameter name to the Optuna distribution it is searched in. The reserved name `loss_lr` is the learning
             rate of the loss's own parameters; a loss with parameters needs it and a loss without must not have it.
             Bounds that a study widened for one dataset hold for all.
-        build: `build(num_classes, embedding_size, **params)` gives a PML loss, or a `MinedLoss`; `params` are exactly
-            the names of `space` without `loss_lr`. Proxies are drawn here, from torch's global generator, which the
-            harness seeds from the job within a fork; labels arrive as 0..num_classes-1, embeddings unnormalised.
+        build: `build(num_classes, embedding_size, **params)` gives a PML loss, a `MinedLoss`, or any module whose
+            `forward(embeddings, labels)` gives one number; `params` are exactly the names of `space` without `loss_lr`.
+            Proxies are drawn here, from torch's global generator, which the harness seeds from the job within a fork;
+            labels arrive as 0..num_classes-1, embeddings unnormalised.
         batch: `"pairs"` draws several images per class (m = 4 in the Reality Check), `"classes"` one (m = 1).
         weight_decay: of the loss's own parameters; `None` takes the protocol's.
         published: dataset name to the tuned parameters that a paper reports, so that the search can be skipped.
@@ -107,7 +110,14 @@ class LossSpec:
                 f"The factory of loss {self.name!r} must give a torch module or a MinedLoss, but gave "
                 f"a {type(loss).__name__}; correct its `build`."
             )
-        return loss
+        if isinstance(loss, MinedLoss):
+            if not takes_indices(loss.loss):
+                raise TypeError(
+                    f"The loss in the MinedLoss of {self.name!r} must take what its miner found, as "
+                    "`forward(embeddings, labels, indices_tuple)`, but takes embeddings and labels alone."
+                )
+            return loss
+        return loss if takes_indices(loss) else PlainLoss(loss)
 
     def describe(self) -> dict[str, Any]:
         """Give what a list shows, in plain JSON values: the fields, and every parameter with its range."""

@@ -198,6 +198,11 @@ class Protocol:
         """The name of the protocol that a variant derives from; the name itself where it is none."""
         return self.name.split("+", 1)[0]
 
+    @property
+    def origin(self) -> "Protocol":
+        """What a variant derives from; the protocol itself where it is none."""
+        return self._origin or self
+
     def to_json(self) -> dict[str, Any]:
         """Give all fields as JSON values."""
         return {name: as_json(getattr(self, name)) for name in _FIELDS_IN_ORDER}
@@ -220,7 +225,7 @@ class Protocol:
             if name in ("name", "version") or name not in _FIELDS:
                 hint = did_you_mean(name, _FIELDS_IN_ORDER, f"The fields are {', '.join(sorted(_FIELDS))}.")
                 raise ValueError(f"Protocol {self.name!r} has no field {name!r} to set. {hint}")
-        origin = self._origin or self
+        origin = self.origin
         varied = replace(self, **{name: in_order(value, getattr(origin, name)) for name, value in changes.items()})
         told = "".join(f"+{name}={short(getattr(varied, name))}" for name in sorted(varied.diff(origin)))
         variant = replace(varied, name=origin.name + told)

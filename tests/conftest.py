@@ -1,8 +1,11 @@
-"""What holds for every test: which examples Hypothesis tries, and that a failure names the package it comes from."""
+"""What holds for every test: which examples Hypothesis tries, that a failure names the package it comes from, and that
+no test knows the plug-in files of another.
+"""
 
 import shutil
+import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -46,3 +49,12 @@ def pytest_make_collect_report(
     if excinfo and (package := versions.blamed(str(entry.path) for entry in excinfo.traceback)):
         report.sections.append(("raised inside of", package))
     return report
+
+
+@pytest.fixture(autouse=True)
+def no_files_of_other_tests() -> Iterator[None]:
+    """Forget the losses and protocols that a test let in by a file."""
+    yield
+    if plugins := sys.modules.get("mlrc.harness.plugins"):  # a test of results alone imports no torch for this
+        plugins.LOSSES.files.clear()
+        plugins.PROTOCOLS.files.clear()

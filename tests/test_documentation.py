@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlrc.protocols.catalogue import PROTOCOLS
+from mlrc.harness.plugins import PROTOCOLS
 from mlrc.results.publishing.published import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
@@ -34,14 +34,14 @@ def _documented() -> list[tuple[str, str, str]]:
         for header, rows in _tables(ROOT / "docs" / "protocol.md")
         for row in rows
         for name, values in zip(header, row, strict=True)
-        if name in PROTOCOLS
+        if name in PROTOCOLS.names()
     ]
 
 
 @pytest.mark.parametrize(("protocol", "fields", "values"), _documented())
 def test_the_numbers_of_the_protocols_are_those_of_the_code(protocol: str, fields: str, values: str) -> None:
     names = re.findall(r"`(\w+)`", fields)
-    assert ", ".join(str(getattr(PROTOCOLS[protocol], name)) for name in names) == values
+    assert ", ".join(str(getattr(PROTOCOLS.find(protocol), name)) for name in names) == values
 
 
 def test_the_published_findings_are_those_of_the_comparisons() -> None:
@@ -64,7 +64,7 @@ def test_the_published_findings_are_those_of_the_comparisons() -> None:
 
 
 def test_every_protocol_is_documented() -> None:
-    assert {name for name, *_ in _documented()} == set(PROTOCOLS)
+    assert {name for name, *_ in _documented()} == set(PROTOCOLS.names())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -21,10 +21,9 @@ from typer.testing import CliRunner
 from mlrc.harness.cli import app
 from mlrc.harness.guard import canary
 from mlrc.harness.images.dataset import DATASETS, ArrayPixels, Dataset, ImageSet
-from mlrc.harness.plugins import Kind
+from mlrc.harness.plugins import PROTOCOLS, Kind
 from mlrc.harness.study import conduct
 from mlrc.harness.trunks import small_conv
-from mlrc.protocols.catalogue import PROTOCOLS
 from mlrc.protocols.datasets.facts import DatasetFacts
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.quick import QUICK
@@ -45,8 +44,8 @@ ELSEWHERE = {
     "git": "no part of this project",
 }
 SMALL = ("trials=1", "startup_trials=1", "repeats=2", "iterations_per_epoch=2", "max_epochs=2", "validation_interval=1")
-WHOLE = dict(PROTOCOLS)
-"""The protocols as they are, for the golden values, which are of these."""
+FIND = Kind.find
+"""Finds plug-ins as they are, for the golden values, which are of whole protocols."""
 STATUSES = {"drift": {0, 1, 3, 4}}
 """Exit statuses that are answers; of all other commands it is 0."""
 
@@ -70,15 +69,12 @@ def _commands(page: Path) -> list[str]:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make everything small, and give the working folder with the files that the pages name."""
     monkeypatch.chdir(tmp_path)
-    for name, protocol in PROTOCOLS.items():
-        monkeypatch.setitem(PROTOCOLS, name, _small(protocol))
     monkeypatch.setattr(canary, "PROTOCOL", _small(QUICK))
     monkeypatch.setattr(conduct, "in_processes", lambda workplace, _, told, **rest: in_this_process(workplace, told))
-    find = Kind.find
 
     def find_small(kind: Kind[Any], name: str) -> Any:
-        found = find(kind, name)
-        return _tiny(found) if kind is DATASETS else found
+        found = FIND(kind, name)
+        return _tiny(found) if kind is DATASETS else _small(found) if kind is PROTOCOLS else found
 
     monkeypatch.setattr(Kind, "find", find_small)
     torch.save(small_conv.build(1).state_dict(), "bn_inception-52deb4733.pth")
@@ -131,8 +127,8 @@ def test_every_command_of_a_page_does_what_it_says(page: Path, world: Path, monk
                 shutil.copytree("runs", name)
             assert program == "mlrc", f"{command!r} is run by nobody"
             with pytest.MonkeyPatch.context() as as_it_is:
-                for name, protocol in WHOLE.items() if rest[0] == "goldens" else ():
-                    as_it_is.setitem(PROTOCOLS, name, protocol)
+                if rest[0] == "goldens":
+                    as_it_is.setattr(Kind, "find", FIND)
                 found = CliRunner().invoke(app, rest)
             assert found.exit_code in STATUSES.get(rest[0], {0}), f"{command}\n{found.output}\n{found.exception!r}"
 

@@ -23,8 +23,7 @@ from mlrc.harness.guard.canary import PARAMS
 from mlrc.harness.metrics import retrieval as metrics
 from mlrc.harness.training import optimization
 from mlrc.losses import circle
-from mlrc.protocols import splits
-from mlrc.protocols.catalogue import PROTOCOLS
+from mlrc.protocols import quick, splits
 from mlrc.protocols.quick import QUICK
 
 
@@ -70,7 +69,7 @@ def _break_an_optimizer(patch: pytest.MonkeyPatch) -> None:
 
 
 def _break_a_protocol(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(PROTOCOLS, "quick", replace(QUICK, lr=1.01e-4))
+    patch.setattr(quick, "QUICK", replace(QUICK, lr=1.01e-4))
 
 
 def test_every_fault_is_named_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

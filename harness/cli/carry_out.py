@@ -1,36 +1,25 @@
 """How a command's words become work: the protocol that options mean, and a comparison carried out to its end."""
 
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from mlrc.harness.cli.option_groups import Effort, Subject
-from mlrc.harness.cli.options import USAGE_ERROR, needs, user_errors
-from mlrc.protocols import catalogue
-from mlrc.protocols.protocol import Protocol
+from mlrc.harness.cli.options import USAGE_ERROR, user_errors
 
 if TYPE_CHECKING:
     from mlrc.harness.plan.state import Until
     from mlrc.harness.study.comparison import Comparison
+    from mlrc.harness.study.rules import Rules
 
 
-def choose_protocol(name: str, subject: Subject) -> tuple[Protocol, Path | None]:
-    """Give the protocol that the options mean, and the file of its trunk's weights if one was given.
+def choose_rules(protocol: str, subject: Subject) -> "Rules":
+    """Give the protocol that the options mean; raises what `mlrc.harness.study.rules.chosen` raises."""
+    from mlrc.harness.study import rules
 
-    Raises what `mlrc.protocols.catalogue.find`, `mlrc.harness.trunks` and `Protocol.set` raise.
-    """
-    chosen = catalogue.find(name)
-    from mlrc.harness.trunks.catalogue import find_trunk, with_trunk
-    from mlrc.harness.trunks.weights import find_weights
-
-    trunk = subject.trunk or chosen.trunk
-    file = find_weights(find_trunk(trunk), subject.weights) if subject.weights else None
-    if subject.trunk or file:
-        chosen = with_trunk(chosen, trunk, file)
-    return chosen.set(subject.changes or []), file
+    return rules.chosen(protocol, trunk=subject.trunk, weights=subject.weights, changes=subject.changes or [])
 
 
 def carry_out(
@@ -54,42 +43,16 @@ def carry_out(
     """
     from mlrc.harness.engine.execute import UnfitError
     from mlrc.harness.machine.atomic import is_full
-    from mlrc.harness.machine.stopping import DISK_FULL, INTERRUPTED, Stop, seconds
-    from mlrc.harness.study.conduct import Listener, Means, conduct, number_of_workers
-    from mlrc.harness.study.disk import shortage
-    from mlrc.harness.watch.optuna_export import Mirror, open_storage
-    from mlrc.results.records.ledger import Ledger
+    from mlrc.harness.machine.stopping import DISK_FULL, INTERRUPTED
+    from mlrc.harness.study.carry_out import ready
 
     with ExitStack() as stack:
         with user_errors():
-            mirror = Mirror(stack.enter_context(open_storage(storage))) if storage else None
-            listeners: list[Listener] = [mirror] if mirror else []
-            if effort.tensorboard:
-                with needs("tensorboard", "--tensorboard"):
-                    from mlrc.harness.watch.scalars import Scalars
-                listeners.append(stack.enter_context(Scalars(runs, comparison.studies)))
-            elsewhere = None
-            if effort.ray:
-                with needs("ray", "--ray"):
-                    from mlrc.harness.engine.ray_cluster import connected, on_cluster
-                elsewhere = partial(
-                    on_cluster,
-                    stack.enter_context(
-                        connected(effort.ray, effort.device, per_device=effort.per_device, workers=effort.workers)
-                    ),
-                )
-            means = Means(
-                workers=effort.workers or 1
-                if effort.ray
-                else number_of_workers(effort.workers, effort.per_device, len(comparison.devices)),
-                elsewhere=elsewhere,
-                stop=Stop(seconds(effort.stop_after) if effort.stop_after else None),
-                save_models=save_models,
-                listeners=tuple(listeners),
+            work = stack.enter_context(
+                ready(comparison, runs, **vars(effort), storage=storage, save_models=save_models)
             )
-            ledger = stack.enter_context(Ledger(runs))
         try:
-            left = conduct(comparison, ledger, means, until)
+            left = work.do(until)
         except KeyboardInterrupt:
             typer.echo("Stopped at once; what is recorded stays recorded.", err=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -99,10 +62,11 @@ def carry_out(
         except OSError as error:
             if not is_full(error):
                 raise
-            typer.echo(f"Error: {shortage(comparison, runs, means.workers, models_kept=save_models)}", err=True)
+            typer.echo(f"Error: {error.strerror}", err=True)
             raise typer.Exit(DISK_FULL) from None
-    if mirror and mirror.failure:
-        typer.echo(f"The storage broke ({mirror.failure}); catch up with: mlrc export-optuna --runs {runs}", err=True)
+    if work.warning:
+        typer.echo(work.warning, err=True)
     if left:
-        typer.echo(f"Stopped ({means.stop.reason}) with {left} trainings left; the same command goes on.", err=True)
-        raise typer.Exit(means.stop.status)
+        stop = work.means.stop
+        typer.echo(f"Stopped ({stop.reason}) with {left} trainings left; the same command goes on.", err=True)
+        raise typer.Exit(stop.status)

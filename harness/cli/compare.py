@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from mlrc.harness.cli.carry_out import carry_out, choose_protocol
+from mlrc.harness.cli.carry_out import carry_out, choose_rules
 from mlrc.harness.cli.option_groups import Effort, Subject, spelled_out
 from mlrc.harness.cli.options import (
     CONSOLE,
@@ -22,6 +22,7 @@ from mlrc.harness.cli.options import (
     Storage,
     Workers,
     user_errors,
+    words,
 )
 from mlrc.harness.cli.report import write
 
@@ -140,16 +141,16 @@ def _prepare(
 ) -> "Comparison":
     """Prepare a comparison, and check what the runs folder holds of it."""
     with user_errors():
-        chosen, file = choose_protocol(protocol, subject)
+        rules = choose_rules(protocol, subject)
         from mlrc.harness.study.comparison import checked_comparison, require_same_space
 
         prepared = checked_comparison(
             dataset=subject.dataset,
-            losses=[name.strip() for name in losses.split(",") if name.strip()],
-            protocol=chosen,
+            losses=words(losses),
+            protocol=rules.protocol,
             root=subject.root,
             device=device,
-            weights=file,
+            weights=rules.weights,
             cache=subject.cache,
             params=params or [],
         )

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from mlrc.harness.images.dataset import DATASETS
-from mlrc.harness.plugins import LOSSES
+from mlrc.harness.plugins import LOSSES, PROTOCOLS
 from mlrc.harness.trunks.trunk import TRUNKS
 from mlrc.losses.left_out import LEFT_OUT
-from mlrc.protocols.catalogue import PROTOCOLS
 from mlrc.protocols.sweeps import SWEEPS
 
 
@@ -53,12 +52,13 @@ def datasets() -> Listing:
 
 def protocols() -> Listing:
     """List the protocols with their digests and budgets."""
+    found, failures = PROTOCOLS.survey()
     rows = [
-        (name, one.digest, one.trunk, str(one.folds), str(one.trials), str(one.repeats))
-        for name, one in PROTOCOLS.items()
+        (name, one.digest, one.trunk, str(one.folds), str(one.trials), str(one.repeats)) for name, one in found.items()
     ]
-    entries = [{"digest": one.digest, **one.to_json()} for one in PROTOCOLS.values()]
-    return Listing(("name", "digest", "trunk", "folds", "trials", "repeats"), rows, entries)
+    entries = [{"digest": one.digest, **one.to_json()} for one in found.values()]
+    columns = ("name", "digest", "trunk", "folds", "trials", "repeats")
+    return Listing(columns, rows, entries, list(failures.values()))
 
 
 def sweeps() -> Listing:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -42,17 +42,19 @@ def list_(
 
 @app.command()
 def check(
-    names: Annotated[list[str], typer.Argument(metavar="LOSS...", help="Names from `mlrc list losses`.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="LOSS...", help="Names from `mlrc list losses`, or files FILE.py[:NAME].")
+    ],
 ) -> None:
     """Hold losses against the contract that every loss keeps, ours and a stranger's; exit status 1 if one breaks it.
 
     Example: mlrc check contrastive multi_proxy_anchor
     """
-    from mlrc.harness.plugins import LOSSES
+    from mlrc.harness.study.comparison import found_losses
     from mlrc.losses.contract import promises as contract
 
     with user_errors():
-        specs = [LOSSES.find(name) for name in names]
+        specs = found_losses(names)
     broken = 0
     for spec in specs:
         findings = contract.check(spec)
@@ -69,14 +71,21 @@ def check(
 @app.command("new-loss")
 def new_loss(
     name: Annotated[str, typer.Argument(help="lower_case_with_underscores")],
-    out: Annotated[Path, typer.Option(help="Folder to write the package into.")] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path(),
+    kind: Annotated[
+        Literal["proxy", "pair", "miner"], typer.Option(help="With proxies, over pairs, or with a miner.")
+    ] = "proxy",
+    file: Annotated[bool, typer.Option("--file", help="One file, used by its path; no package.")] = False,
 ) -> None:
-    """Write a small installable package with a loss of your own, which keeps the contract as it stands.
+    """Write a loss of your own, which keeps the contract as it stands: a small installable package, or one file.
 
-    Example: mlrc new-loss my_loss
+    Example: mlrc new-loss my_loss --file --kind pair
     """
-    from mlrc.harness.cli.new_loss import write
+    from mlrc.harness.cli.new_loss.writing import write_file, write_package
 
     with user_errors():
-        folder = write(name, out)
-    typer.echo(f"Written: {folder}. Next: pip install --editable {folder}, then: mlrc check {name}")
+        written = write_file(name, out, kind) if file else write_package(name, out, kind)
+    if file:
+        typer.echo(f"Written: {written}. Next: mlrc check {written}, then: mlrc run --losses {written},contrastive …")
+    else:
+        typer.echo(f"Written: {written}. Next: pip install --editable {written}, then: mlrc check {name}")

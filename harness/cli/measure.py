@@ -8,7 +8,6 @@ import typer
 from rich.table import Table
 
 from mlrc.harness.cli.options import CONSOLE, Device, ProtocolName, Root, user_errors
-from mlrc.protocols import catalogue
 
 app = typer.Typer()
 
@@ -29,13 +28,14 @@ def prepare(
     Example: mlrc prepare glyphs --root data
     """
     from mlrc.harness.images.prepare import prepare_dataset
+    from mlrc.harness.study import rules
     from mlrc.harness.watch.progress import steps
 
     with user_errors(), steps() as on_progress:
         found = prepare_dataset(
             dataset,
             root,
-            side=catalogue.find(protocol).resize,
+            side=rules.found(protocol).resize,
             cache=None if no_cache else root / "cache",
             threads=os.cpu_count() or 1,
             may_download=download,

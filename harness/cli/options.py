@@ -18,8 +18,17 @@ TRACEBACK = "MLRC_TRACEBACK"
 CONSOLE = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 400)
 
 Dataset = Annotated[str, typer.Option(help="A name from `mlrc list datasets`.")]
-Losses = Annotated[str, typer.Option(help="Names from `mlrc list losses`, separated by commas.")]
-ProtocolName = Annotated[str, typer.Option("--protocol", help="A name from `mlrc list protocols`.")]
+Losses = Annotated[
+    str, typer.Option(help="Names from `mlrc list losses` or files FILE.py[:NAME], separated by commas.")
+]
+LossFiles = Annotated[
+    str | None,
+    typer.Option("--losses", metavar="FILES", help="Files of losses that no package registers, separated by commas."),
+]
+ProtocolName = Annotated[
+    str,
+    typer.Option("--protocol", help="A name from `mlrc list protocols`, or a file: FILE.toml, FILE.py[:NAME]."),
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Derive a variant of the protocol; may be given several times."),
@@ -79,22 +88,9 @@ SaveModels = Annotated[
 Out = Annotated[Path | None, typer.Option(help="Folder for the report; the runs folder by default.")]
 
 
-@contextmanager
-def needs(package: str, option: str) -> Iterator[None]:
-    """Say in a sentence that an option needs a package which is an extra.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != package:
-            raise
-        raise ImportError(
-            f"{option} needs the package {package}, which is not installed; install it with: "
-            f"pip install 'mlrc[{package}]'"
-        ) from None
+def words(text: str) -> list[str]:
+    """Give what commas separate."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from mlrc.harness.cli.options import CONSOLE, Device, Out, Runs, user_errors
+from mlrc.harness.cli.options import CONSOLE, Device, LossFiles, Out, Runs, user_errors, words
 from mlrc.results.statistics.pairs import MARGIN
 
 app = typer.Typer()
@@ -26,6 +26,7 @@ def report(
     runs: Runs = Path("runs"),
     out: Out = None,
     root: GalleryRoot = None,
+    losses: LossFiles = None,
     device: Device = "auto",
     margin: Margin = MARGIN,
 ) -> None:
@@ -33,6 +34,11 @@ def report(
 
     Example: mlrc report --runs runs --out report --root data
     """
+    if losses:
+        from mlrc.harness.study.comparison import found_losses
+
+        with user_errors():
+            found_losses(words(losses))
     write(runs, out, root=root, device=device, margin=margin)
 
 

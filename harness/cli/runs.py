@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from mlrc.harness.cli.options import CONSOLE, Runs, user_errors
+from mlrc.harness.cli.options import CONSOLE, LossFiles, Runs, user_errors, words
 
 app = typer.Typer()
 
@@ -78,15 +78,19 @@ def export_optuna(
         str, typer.Option(metavar="URL", help="sqlite:///FILE, postgresql+psycopg://…, mysql+pymysql://…, or a path.")
     ],
     runs: Runs = Path("runs"),
+    losses: LossFiles = None,
 ) -> None:
     """Write every search of a run as an Optuna study, for optuna-dashboard; a path alone is a journal file.
 
     Example: mlrc export-optuna --runs runs --storage sqlite:///searches.db
     """
+    from mlrc.harness.study.comparison import found_losses
     from mlrc.harness.watch.optuna_export import export, open_storage
     from mlrc.results.records.ledger import read, require
 
     with user_errors():
+        if losses:
+            found_losses(words(losses))
         path = require(runs)
         with open_storage(storage) as opened:
             written = export(read(path), opened)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from mlrc.harness.cli.carry_out import carry_out, choose_protocol
+from mlrc.harness.cli.carry_out import carry_out, choose_rules
 from mlrc.harness.cli.option_groups import Effort, Subject, spelled_out
 from mlrc.harness.cli.options import CONSOLE, Out, Params, Runs, user_errors
 from mlrc.protocols import sweeps
@@ -46,18 +46,18 @@ def sweep(
     """
     with user_errors():
         asked = _asked(name, loss, protocol, vary or [])
-        chosen, file = choose_protocol(asked.protocol, subject)
+        rules = choose_rules(asked.protocol, subject)
         from mlrc.harness.study.sweep import planned_sweep
         from mlrc.results.records.ledger import Ledger
 
         planned = planned_sweep(
             asked,
             dataset=subject.dataset,
-            protocol=chosen,
+            protocol=rules.protocol,
             repeats=repeats,
             root=subject.root,
             device=effort.device_here,
-            weights=file,
+            weights=rules.weights,
             cache=subject.cache,
             params=params or [],
         )
@@ -80,12 +80,18 @@ def _asked(name: str, loss: str, protocol: str, vary: list[str]) -> sweeps.Sweep
     names = " and ".join(factor.name for factor in factors)
     return sweeps.Sweep(
         name="_".join(factor.name.replace(".", "_") for factor in factors),
-        title=f"{loss}: {names}",
+        title=f"{_own_name(loss)}: {names}",
         source="",
         loss=loss,
         protocol=protocol or "quick",
         factors=factors,
     )
+
+
+def _own_name(loss: str) -> str:
+    from mlrc.harness.plugins import LOSSES
+
+    return LOSSES.find(loss).name
 
 
 def _write(runs: Path, out: Path) -> None:

@@ -26,7 +26,6 @@ from mlrc.harness.machine.determinism import deterministic_device, seed_global_g
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.job import FoldJob, rules
 from mlrc.harness.plan.split import ClassSplit, split
-from mlrc.harness.plugins import LOSSES
 from mlrc.harness.training import model as models
 from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.fold import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
@@ -105,7 +104,7 @@ def _train_and_embed(
         trained = Trained("done", model, (), None, None)
     else:
         seed_global_generators(stream(job, "training"))
-        spec = LOSSES.find(job.loss)
+        spec = workplace.loss(job.loss)
         train, validation = _parts(job, images, pixels, classes)
         trained = train_fold(
             job,

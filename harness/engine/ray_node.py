@@ -87,7 +87,7 @@ def require_fit(workplace: Workplace) -> None:
     """Compare this node with what the driver has.
 
     Raises:
-        UnfitError: the node lacks the dataset, the weights, a package or the commit.
+        UnfitError: the node lacks the dataset, the weights, what a loss's file imports, a package or the commit.
     """
     host = socket.gethostname()
     paths = [root if ":" not in name else Path(name.split(":", 1)[1]) for name, root in workplace.roots.values()]
@@ -97,6 +97,13 @@ def require_fit(workplace: Workplace) -> None:
                 f"Every node of the Ray cluster must find the dataset and the weights under the driver's paths, but "
                 f"{host} has no {path}; use a shared folder, or copy it to the same place."
             )
+    for name in workplace.losses:
+        try:
+            workplace.loss(name)
+        except (ImportError, TypeError) as error:
+            raise UnfitError(
+                f"Every node of the Ray cluster must be able to run the losses' files, but on {host}: {error}"
+            ) from error
     here, driver = environment.current(torch.device("cpu")), workplace.environment
     for package, version in driver.versions.items():
         if here.versions.get(package) != version:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 
 from mlrc.harness.engine.execute import UnfitError
 from mlrc.harness.engine.repeat import EmbeddingFiles, ScoredRun, score_run
+from mlrc.harness.engine.spawning import without_main
 from mlrc.harness.engine.worker import die_with_parent
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.study import Study
@@ -89,7 +90,8 @@ class Scorer:
             self._connection, theirs = context.Pipe()
             arguments = (self._files, self._task, self._environment, theirs)
             self._process = context.Process(target=serve, args=arguments, daemon=True)
-            self._process.start()
+            with without_main():
+                self._process.start()
             theirs.close()
         try:
             self._connection.send(self._waiting[0])

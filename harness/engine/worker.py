@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from mlrc.harness.engine.events import Told
 from mlrc.harness.engine.perform import perform
+from mlrc.harness.engine.spawning import without_main
 from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.machine.stopping import WORK_LEFT, Stop
 from mlrc.harness.plan.job import FoldJob
@@ -70,7 +71,10 @@ class Worker:
         context = multiprocessing.get_context("spawn")  # a forked torch would share its parent's threads and locks
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(workplace, theirs, self._log), daemon=True)
-        with _blocked():  # a Ctrl-C goes to the whole group, and would hit the child before it has a handler
+        with (
+            without_main(),
+            _blocked(),
+        ):  # a Ctrl-C goes to the whole group, and would hit the child before it has a handler
             self._process.start()
         theirs.close()
 

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from mlrc.harness.machine.environment import device_name
 from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plugin_files import PluginFile
+from mlrc.harness.plugins import LOSSES
+from mlrc.losses.spec import LossSpec
 from mlrc.results.records.record import Environment, FoldRecord
 
 Shortage = Literal["", "memory", "disk"]
@@ -30,6 +33,7 @@ class Workplace:
         runs: folder of the run, for checkpoints and logs; `None` keeps neither.
         share: of the device that a job has.
         save_models: whether the outcomes of the final stage carry the weights that were scored.
+        losses: name to the file of a loss that is registered nowhere, whose text a process elsewhere needs.
     """
 
     roots: Mapping[str, tuple[str, Path]]
@@ -40,11 +44,16 @@ class Workplace:
     runs: Path | None = None
     share: float = 1.0
     save_models: bool = False
+    losses: Mapping[str, PluginFile] = field(default_factory=dict)
 
     def found_here(self) -> "Workplace":
         """Give the workplace with this machine and its device in the environment, which the driver can't know."""
         here = replace(self.environment, device=device_name(torch.device(self.device)), host=socket.gethostname())
         return replace(self, environment=here)
+
+    def loss(self, name: str) -> LossSpec:
+        """Give the loss of a job; raises what `LOSSES.find` and `LOSSES.in_file` raise."""
+        return LOSSES.in_file(self.losses[name]) if name in self.losses else LOSSES.find(name)
 
     def checkpoint(self, job: FoldJob) -> Path | None:
         """Where the job's checkpoint is kept."""

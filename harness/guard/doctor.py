@@ -14,6 +14,13 @@ from types import ModuleType
 from packaging.requirements import Requirement
 
 CORE = ("mlrc", "torch", "torchvision", "pytorch-metric-learning", "optuna", "numpy", "scipy", "pandas")
+PLUGINS = (
+    ("mlrc.harness.plugins", "LOSSES"),
+    ("mlrc.harness.plugins", "PROTOCOLS"),
+    ("mlrc.harness.images.dataset", "DATASETS"),
+    ("mlrc.harness.trunks.trunk", "TRUNKS"),
+)
+"""Where each kind of plug-in is found."""
 OPTIONAL = ("scikit-learn", "timm", "tensorboard", "ray")
 
 
@@ -42,7 +49,7 @@ def examine() -> Diagnosis:
         f"{name} must be installed, but is not; reinstall mlrc." for name in CORE if not _version(name)
     ]
     problems += _outside_of_bounds(requires("mlrc") or [])
-    for look in (_torch, _torchvision, _faiss):
+    for look in (_torch, _torchvision, _faiss, _plugins):
         found, wrong = look()
         facts += found
         problems += wrong
@@ -102,6 +109,20 @@ def _torchvision() -> Findings:
         f"torchvision does not import ({torchvision}); install torch and torchvision from the same package index, "
         "in versions that belong together."
     ]
+
+
+def _plugins() -> Findings:
+    """Import every plug-in, ours and a stranger's, and name those that cannot be used."""
+    if any(isinstance(_import(name), Exception) for name in ("torch", "torchvision")):
+        return [], []  # which is named; without them hardly any plug-in imports
+    problems: list[str] = []
+    for place, kind in PLUGINS:
+        module = _import(place)
+        if isinstance(module, Exception):
+            problems.append(f"{place} does not import ({module}); reinstall mlrc.")
+        else:
+            problems += getattr(module, kind).survey().failures.values()
+    return [], problems
 
 
 def _faiss() -> Findings:

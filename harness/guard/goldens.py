@@ -15,11 +15,10 @@ from mlrc.harness.guard.canary import PARAMS
 from mlrc.harness.guard.golden_training import of_training
 from mlrc.harness.metrics.scores import separated_and_concatenated
 from mlrc.harness.metrics.task import Task
-from mlrc.harness.plugins import LOSSES
+from mlrc.harness.plugins import LOSSES, PROTOCOLS
 from mlrc.losses.contract import rehearsal
 from mlrc.losses.contract.space import centre
 from mlrc.losses.spec import LossSpec, Value
-from mlrc.protocols.catalogue import PROTOCOLS
 from mlrc.protocols.splits import class_folds, trainval_classes
 from mlrc.results.publishing.drift import value_drift
 from mlrc.results.publishing.verdict import Verdicts
@@ -42,7 +41,7 @@ def goldens() -> dict[str, dict[str, float]]:
         **{f"split of {name}": of_split(n) for name, n in DATASET_CLASSES.items()},
         **{
             f"training with {loss} under {name}": of_training(protocol, loss)
-            for name, protocol in PROTOCOLS.items()
+            for name, protocol in ((name, PROTOCOLS.find(name)) for name in PROTOCOLS.names())
             for loss in PARAMS
         },
     }

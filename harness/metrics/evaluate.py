@@ -1,4 +1,7 @@
-"""The metrics alone, on anyone's embeddings: files in, numbers with their evidence out. The body of `mlrc evaluate`."""
+"""The metrics alone, on anyone's embeddings: files or arrays in, numbers with their evidence out.
+
+The body of the command `mlrc evaluate`, and of the function.
+"""
 
 import json
 import re
@@ -9,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
 
 from mlrc.harness.machine.environment import resolve_device
 from mlrc.harness.metrics.clustering import clustering_scores
 from mlrc.harness.metrics.ranking.candidates import Backend
 from mlrc.harness.metrics.retrieval import retrieval
+
+Rows = str | Path | ArrayLike | torch.Tensor
+"""An array, a tensor, or the path of a `.npy` file."""
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 PACKAGES = ("mlrc", "numpy", "torch")
@@ -62,11 +69,11 @@ class Evaluation:
 
 
 def evaluate(
-    embeddings: Path,
-    labels: Path,
+    embeddings: Rows,
+    labels: Rows,
     *,
-    gallery_embeddings: Path | None = None,
-    gallery_labels: Path | None = None,
+    gallery_embeddings: Rows | None = None,
+    gallery_labels: Rows | None = None,
     cuts: Sequence[int] = (1, 10),
     clustering: bool = False,
     backend: Backend = "torch",
@@ -74,11 +81,11 @@ def evaluate(
     memory: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Measure embeddings in files.
+    """Measure embeddings: P@1, RP, MAP@R and the metrics at k, exactly, in percent.
 
     Args:
-        embeddings: a `.npy` file, `(images, dim)`, float16, float32 or float64.
-        labels: a `.npy` file, `(images,)`, integers or strings.
+        embeddings: an array, a tensor or a `.npy` file, `(images, dim)`, float16, float32 or float64.
+        labels: likewise, `(images,)`, integers or strings.
         gallery_embeddings: likewise; by default the images are their own gallery.
         gallery_labels: likewise.
         cuts: the k of nDCG@k, R@k, MAP@k and P@k.
@@ -95,13 +102,13 @@ def evaluate(
         TypeError: embeddings or labels of another type.
     """
     cap = None if memory is None else bytes_of(memory)
-    queries, of_query = load(embeddings), load(labels)
-    gallery = None if gallery_embeddings is None else load(gallery_embeddings)
+    queries, of_query = rows(embeddings), rows(labels)
+    gallery = None if gallery_embeddings is None else rows(gallery_embeddings)
     found = retrieval(
         queries,
         of_query,
         gallery_embeddings=gallery,
-        gallery_labels=None if gallery_labels is None else load(gallery_labels),
+        gallery_labels=None if gallery_labels is None else rows(gallery_labels),
         ndcg_at=cuts,
         recall_at=cuts,
         map_at=cuts,
@@ -124,6 +131,19 @@ def evaluate(
         dim=queries.shape[1],
         versions={name: version(name) for name in PACKAGES},
     )
+
+
+def rows(given: Rows) -> NDArray[Any]:
+    """Give an array of what stands for one; a tensor may lie on any device, a path leads to a `.npy` file.
+
+    Raises what `load` raises.
+    """
+    if isinstance(given, str | Path):
+        return load(Path(given))
+    if isinstance(given, torch.Tensor):
+        there = given.detach().cpu()
+        return (there.float() if there.dtype == torch.bfloat16 else there).numpy()
+    return np.asarray(given)
 
 
 def load(path: Path) -> NDArray[Any]:

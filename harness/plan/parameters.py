@@ -1,12 +1,14 @@
 """Which parameters a loss has under a protocol: those that a search varies, and those that are given without one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from mlrc.harness.plugins import LOSSES
 from mlrc.losses.spec import LOSS_LR, LossSpec, Value
 from mlrc.protocols.protocol import Protocol
+from mlrc.results.boards.parameters import Range
 
 FALLBACK = "cub200"
 """The dataset whose published parameters hold where a paper names none: all papers use it."""
@@ -21,6 +23,24 @@ def space(spec: LossSpec, protocol: Protocol, dataset: str) -> dict[str, BaseDis
 def buildable(spec: LossSpec, protocol: Protocol, dataset: str, params: Mapping[str, Value]) -> LossSpec:
     """Give the spec that builds the loss from `params`: a `loss_lr` among them goes before the protocol's."""
     return spec if LOSS_LR in params else replace(spec, space=space(spec, protocol, dataset))
+
+
+def ranges(losses: Iterable[str]) -> dict[str, dict[str, Range]]:
+    """Give loss to parameter to the range that its search has today, of the losses that are known here."""
+    return {
+        loss: {name: _range(distribution) for name, distribution in LOSSES.find(loss).space.items()}
+        for loss in losses
+        if LOSSES.knows(loss)
+    }
+
+
+def _range(distribution: BaseDistribution) -> Range:
+    match distribution:
+        case FloatDistribution(low=low, high=high, log=log) | IntDistribution(low=low, high=high, log=log):
+            return Range(low=low, high=high, log=log)
+        case CategoricalDistribution(choices=choices):
+            return Range(choices=tuple(choice for choice in choices if choice is not None))
+    raise TypeError(f"A space holds Optuna's float, int and categorical distributions, but got {distribution!r}.")
 
 
 def tried(spec: LossSpec, params: Mapping[str, Value]) -> dict[str, BaseDistribution]:

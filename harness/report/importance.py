@@ -23,7 +23,7 @@ def importances(records: Records) -> dict[tuple[str, str], dict[str, dict[str, f
     """
     found: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for evidence in gather(records):
-        if evidence.loss not in LOSSES.names():
+        if not LOSSES.knows(evidence.loss):
             continue
         trials = history(evidence)
         try:

@@ -21,9 +21,11 @@ from mlrc.harness.plan import parameters
 from mlrc.harness.plan.split import split
 from mlrc.harness.plan.state import StudyState
 from mlrc.harness.plan.study import Study, untrained
+from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.training import batches, model
 from mlrc.harness.watch import progress
+from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.ledger import LEDGER, read
 
@@ -54,7 +56,7 @@ class Comparison:
 def checked_comparison(
     *,
     dataset: str,
-    losses: Sequence[str],
+    losses: Sequence[str | LossSpec],
     protocol: Protocol,
     root: Path,
     device: str,
@@ -66,7 +68,8 @@ def checked_comparison(
 ) -> Comparison:
     """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
 
-    A loss of whose parameters some are given in `params` is not searched; see `mlrc.harness.plan.parameters`.
+    A loss is given as `found_losses` takes it. One of whose parameters some are given in `params` is not searched; see
+    `mlrc.harness.plan.parameters`.
     `fall_back` is passed on to it. A dataset that is open already may be given as `images`.
 
     Raises:
@@ -74,9 +77,7 @@ def checked_comparison(
         ValueError: the protocol does not fit the dataset, a loss or this machine.
         OSError: the dataset is not there or cannot be read.
     """
-    specs = [LOSSES.find(name) for name in dict.fromkeys(losses)]
-    if not specs:
-        raise ValueError("At least one loss must be given; see them all with: mlrc list losses")
+    specs = found_losses(losses)
     model.build(protocol, seed=0, weights=weights)
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
@@ -108,9 +109,35 @@ def checked_comparison(
             weights=weights,
             cache=cache,
             environment=environment.current(devices[0]),
+            losses={spec.name: LOSSES.files[spec.name] for spec in specs if spec.name in LOSSES.files},
         ),
         devices=tuple(map(str, devices)),
     )
+
+
+def found_losses(losses: Sequence[str | LossSpec]) -> list[LossSpec]:
+    """Give the losses that are meant, each once; those of files enter by them.
+
+    Raises:
+        LookupError: there is no such loss.
+        ValueError: there are none, two files have losses of one name, or a value is defined in no file.
+        ImportError: a plug-in or a file does not import.
+        TypeError: a plug-in or a file holds something else than a loss.
+        OSError: a file cannot be read.
+    """
+    found: dict[str, tuple[LossSpec, PluginFile | None]] = {}
+    for loss in losses:
+        spec = LOSSES.find(loss if isinstance(loss, str) else LOSSES.take(loss))
+        file = LOSSES.files.get(spec.name)
+        _, other = found.setdefault(spec.name, (spec, file))
+        if file != other:
+            raise ValueError(
+                f"Two losses must have two names, but both {getattr(other, 'path', 'the registered one')} and "
+                f"{getattr(file, 'path', 'the registered one')} have {spec.name!r}; give one another `name`."
+            )
+    if not found:
+        raise ValueError("At least one loss must be given; see them all with: mlrc list losses")
+    return [spec for spec, _ in found.values()]
 
 
 def require_same_space(comparison: Comparison, runs: Path) -> None:

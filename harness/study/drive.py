@@ -13,7 +13,6 @@ from mlrc.harness.engine.workplace import FoldOutcome, checkpoint_path
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.state import Frontier, StudyState, Until
 from mlrc.harness.training.saved_model import ModelFiles
-from mlrc.protocols.catalogue import PROTOCOLS
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.ledger import Ledger
 from mlrc.results.records.record import Environment, FoldRecord, Identity, ProtocolRecord, RunRecord
@@ -111,7 +110,5 @@ def _owner(states: Iterable[StudyState]) -> Callable[[FoldRecord | RunRecord], S
 
 
 def _protocol_record(protocol: Protocol) -> ProtocolRecord:
-    parent = PROTOCOLS.get(protocol.parent, protocol)
-    return ProtocolRecord(
-        digest=protocol.digest, name=protocol.name, fields=protocol.to_json(), changes=parent.diff(protocol)
-    )
+    changes = protocol.origin.diff(protocol)
+    return ProtocolRecord(digest=protocol.digest, name=protocol.name, fields=protocol.to_json(), changes=changes)

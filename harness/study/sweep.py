@@ -76,6 +76,7 @@ def planned_sweep(
     """
     if not 1 <= len(sweep.factors) <= 2:
         raise ValueError(f"A sweep varies one or two factors, but got {len(sweep.factors)}; see mlrc sweep --help.")
+    sweep = replace(sweep, loss=LOSSES.find(sweep.loss).name)  # a file's enters here
     names = [factor.name for factor in sweep.factors]
     if len(set(names)) < len(names):
         raise ValueError(f"Two factors must have two names, but both are {names[0]!r}; give all its values at once.")

@@ -1,7 +1,7 @@
 """The models of the final stage, kept for use elsewhere: weights as safetensors, and a card that says what they are.
 
-from mlrc.harness.training.saved_model import load
-model = load("runs/models/0123456789abcdef.safetensors")
+import mlrc
+model = mlrc.load("runs/models/0123456789abcdef.safetensors")
 embeddings = model.embed(["one.jpg", "another.jpg"])  # (2, embedding size), unit rows
 """
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import groupby
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
@@ -133,12 +134,21 @@ def _trials(folds: Iterable[FoldRecord], of_trial: int) -> list[FrozenTrial]:
     return found
 
 
+def _space(fold: FoldRecord) -> dict[str, BaseDistribution]:
+    if not LOSSES.knows(fold.loss):
+        raise LookupError(
+            f"The search of {fold.loss!r} needs that loss for its ranges, but none here has that name; give its file "
+            "with --losses FILE.py, or install its package."
+        )
+    return tried(LOSSES.find(fold.loss), fold.params)
+
+
 def _trial(folds: Sequence[FoldRecord]) -> FrozenTrial:
     courses = [dict(fold.history) for fold in folds]
     epochs = set.intersection(*(set(course) for course in courses))
     return optuna.trial.create_trial(
         params=dict(folds[0].params),
-        distributions=tried(LOSSES.find(folds[0].loss), folds[0].params),
+        distributions=_space(folds[0]),
         value=trial_score(folds),
         intermediate_values={epoch: sum(course[epoch] for course in courses) / len(courses) for epoch in epochs},
         user_attrs={

@@ -38,14 +38,19 @@ def write_report(
             not positive.
         OSError: `out` cannot be written.
     """
-    if not margin > 0:
-        raise ValueError(f"The margin must be positive, in percent points, but got {margin}.")
+    require_margin(margin)
     files = rendered_report(read_boards(runs), importances or {}, galleries=galleries, margin=margin)
     out.mkdir(parents=True, exist_ok=True)
     (out / "plots").mkdir(exist_ok=True)
     for name, content in files.items():
         (out / name).write_bytes(content)
     return [out / name for name in files]
+
+
+def require_margin(margin: float) -> None:
+    """Raise `ValueError` unless a margin is one."""
+    if not margin > 0:
+        raise ValueError(f"The margin must be positive, in percent points, but got {margin}.")
 
 
 def rendered_report(

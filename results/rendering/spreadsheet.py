@@ -6,6 +6,7 @@ from io import StringIO
 import pandas as pd
 
 from mlrc.results.boards.leaderboard import Board, CostRow, Row
+from mlrc.results.boards.parameters import ParameterRow
 from mlrc.results.statistics.curves import epochs_to_best
 from mlrc.results.statistics.intervals import Interval
 
@@ -50,9 +51,30 @@ PAIR_COLUMNS = (
 differ by `margin` or more lie as close; both corrected for the number of pairs in the column (Holm)."""
 
 
+PARAMETER_COLUMNS = (
+    "dataset",
+    "protocol",
+    "digest",
+    "loss",
+    "parameter",
+    "value",
+    "searched",
+    "low",
+    "high",
+    "log",
+    "choices",
+)
+"""`searched`: whether a search found the value, from `low` to `high`, on a `log` scale, or among `choices`."""
+
+
 def leaderboard_csv(rows: Sequence[Row]) -> str:
     """Give `leaderboard.csv`: scores in percent with four decimals, empty where there is no interval."""
-    table = pd.DataFrame(
+    return _csv(leaderboard_frame(rows))
+
+
+def leaderboard_frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """Give the leaderboard with the columns `COLUMNS`, scores in percent, missing where there is no interval."""
+    return pd.DataFrame(
         [
             {
                 **{name: getattr(row, name) for name in COLUMNS if hasattr(row, name)},
@@ -63,12 +85,30 @@ def leaderboard_csv(rows: Sequence[Row]) -> str:
         ],
         columns=list(COLUMNS),
     )
-    return _csv(table)
 
 
 def cost_csv(rows: Sequence[CostRow]) -> str:
     """Give `cost.csv`: hours with four decimals."""
-    return _csv(pd.DataFrame([vars(row) for row in rows], columns=list(CostRow.__dataclass_fields__)))
+    return _csv(cost_frame(rows))
+
+
+def cost_frame(rows: Sequence[CostRow]) -> pd.DataFrame:
+    """Give what each loss took, in hours."""
+    return pd.DataFrame([vars(row) for row in rows], columns=list(CostRow.__dataclass_fields__))
+
+
+def parameters_frame(rows: Sequence[ParameterRow]) -> pd.DataFrame:
+    """Give the parameters of the losses with the columns `PARAMETER_COLUMNS`, missing where no range is known."""
+    return pd.DataFrame(
+        [
+            {
+                **{name: getattr(row, name) for name in PARAMETER_COLUMNS if hasattr(row, name)},
+                **(vars(row.range) | {"choices": row.range.choices or None} if row.range else {}),
+            }
+            for row in rows
+        ],
+        columns=list(PARAMETER_COLUMNS),
+    )
 
 
 def convergence_csv(boards: Sequence[Board]) -> str:
@@ -85,6 +125,11 @@ def convergence_csv(boards: Sequence[Board]) -> str:
 
 def comparisons_csv(boards: Sequence[Board], margin: float) -> str:
     """Give `comparisons.csv`: every two losses once, in the order of `PAIR_COLUMNS`."""
+    return _csv(comparisons_frame(boards, margin))
+
+
+def comparisons_frame(boards: Sequence[Board], margin: float) -> pd.DataFrame:
+    """Give every two losses once, with the columns `PAIR_COLUMNS`; `margin` in percent points."""
     rows = []
     for board in boards:
         for (setting, metric), contest in board.contests.items():
@@ -95,7 +140,7 @@ def comparisons_csv(boards: Sequence[Board], margin: float) -> str:
                     low, high = pair.difference.interval()
                     told = (pair.difference.mean, low, high, pair.probability, pair.adjusted)
                     rows.append((*place, *told, margin, equivalence[first, second]))
-    return _csv(pd.DataFrame(rows, columns=list(PAIR_COLUMNS)))
+    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
 
 
 def read_leaderboard_csv(text: str) -> list[Row]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrc.protocols.catalogue import PROTOCOLS, find
+from mlrc.harness.plugins import PROTOCOLS
 from mlrc.protocols.protocol import PerDataset, Protocol, completed, digest_of, of
 from mlrc.protocols.quick import QUICK
 from mlrc.protocols.reality_check import REALITY_CHECK
@@ -78,7 +78,7 @@ def test_digests_are_the_same_in_every_process_and_version_of_python() -> None:
     # A change of a published protocol's digest means that its old rows no longer stand beside new ones: raise its
     # version, and say so in the change log, before you change this number.
     published = ("reality_check", "reality_check_small", "reality_check_small_handwriting", "quick")
-    assert {name: PROTOCOLS[name].digest for name in published} == {
+    assert {name: PROTOCOLS.find(name).digest for name in published} == {
         "reality_check": "40ccde8d9330",
         "reality_check_small": "cc4be4fe8204",
         "reality_check_small_handwriting": "16e07e0f171d",
@@ -89,7 +89,7 @@ def test_digests_are_the_same_in_every_process_and_version_of_python() -> None:
 VARIANT = QUICK.vary({"layer_norm": True, "loss_lr": PerDataset(0.5, (("sop", 1.0),))})
 
 
-@pytest.mark.parametrize("protocol", [*PROTOCOLS.values(), VARIANT], ids=lambda protocol: protocol.name)
+@pytest.mark.parametrize("protocol", [*PROTOCOLS.survey().found.values(), VARIANT], ids=lambda one: one.name)
 def test_recorded_fields_have_the_digest_of_their_protocol(protocol: Protocol) -> None:
     recorded = protocol.to_json()
     assert digest_of(recorded) == protocol.digest
@@ -260,7 +260,7 @@ def test_a_wrong_assignment_is_one_sentence_with_the_rule_and_the_value(assignme
 )
 def test_stage_1_of_two_is_validated_and_outlasts_its_warm_up(assignment: str, sentence: str) -> None:
     with pytest.raises(ValueError, match="^[^\n]*$") as caught:
-        PROTOCOLS["traditional_proxy_nca_pp"].set([assignment])
+        PROTOCOLS.find("traditional_proxy_nca_pp").set([assignment])
     assert sentence in str(caught.value)
 
 
@@ -292,11 +292,10 @@ def test_a_number_may_be_set_per_dataset_or_once_for_all() -> None:
 
 
 def test_protocols_are_found_by_name() -> None:
-    for name, protocol in PROTOCOLS.items():
-        assert find(name) is protocol
-        assert protocol.name == name
+    for name in PROTOCOLS.names():
+        assert PROTOCOLS.find(name).name == name
     with pytest.raises(LookupError, match="No protocol named 'reality_chek'. Did you mean 'reality_check'?"):
-        find("reality_chek")
+        PROTOCOLS.find("reality_chek")
 
 
 def test_a_record_stands_for_the_defaults_of_the_fields_that_came_later() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlrc.protocols.catalogue import PROTOCOLS
+from mlrc.harness.plugins import PROTOCOLS
 from mlrc.protocols.sweeps import SWEEPS, factor, find
 
 
@@ -34,7 +34,7 @@ def test_a_sweep_that_is_not_there_gets_a_suggestion() -> None:
 
 
 def test_named_sweeps_stand_under_protocols_that_exist() -> None:
-    assert {sweep.protocol for sweep in SWEEPS.values()} <= set(PROTOCOLS)
+    assert {sweep.protocol for sweep in SWEEPS.values()} <= set(PROTOCOLS.names())
 
 
 def test_the_values_are_those_of_the_papers() -> None:

@@ -18,7 +18,7 @@ from mlrc.harness.cli.options import user_errors
 from mlrc.losses.contract import promises as contract
 from mlrc.losses.contrastive import SPEC
 from mlrc.losses.spec import LossSpec
-from mlrc.protocols.catalogue import PROTOCOLS
+from mlrc.protocols.quick import QUICK
 from mlrc.results.records.ledger import LEDGER
 
 SMALL = [
@@ -79,12 +79,21 @@ def test_a_list_of_something_else_is_refused() -> None:
     _refused(_mlrc("list", "wishes"), "mlrc list takes one of losses, datasets", "'wishes'")
 
 
-def test_a_plug_in_that_does_not_import_is_named_and_the_others_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mlrc.losses.contrastive", None)
-    result = _mlrc("list", "losses")
+@pytest.mark.parametrize(
+    ("what", "module", "broken", "whole"),
+    [
+        ("losses", "mlrc.losses.contrastive", "loss 'contrastive'", "proxy_anchor "),
+        ("protocols", "mlrc.protocols.traditional_mpa", "protocol 'traditional_mpa'", "quick "),
+    ],
+)
+def test_a_plug_in_that_does_not_import_is_named_and_the_others_are_listed(
+    what: str, module: str, broken: str, whole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    result = _mlrc("list", what)
     assert result.exit_code == 0
-    assert "Error: The loss 'contrastive' of the distribution 'mlrc' does not import" in result.stderr
-    assert any(line.startswith("proxy_anchor ") for line in result.stdout.splitlines())
+    assert f"Error: The {broken} of the distribution 'mlrc' does not import" in result.stderr
+    assert any(line.startswith(whole) for line in result.stdout.splitlines())
 
 
 def test_check_tells_every_promise_and_fails_on_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,9 +147,8 @@ def test_doctor_names_devices_and_backends() -> None:
 def test_plan_counts_trainings_and_runs_none(root: Path, tmp_path: Path) -> None:
     result = _mlrc("plan", "--dataset", "glyphs", "--losses", "contrastive", "--protocol", "quick", "--root", root)
     assert result.exit_code == 0
-    quick = PROTOCOLS["quick"]
     words = next(line.split() for line in result.stdout.splitlines() if line.strip().startswith("contrastive"))
-    assert words[1:3] == [str(quick.trials * quick.folds), str(quick.repeats * quick.folds)]
+    assert words[1:3] == [str(QUICK.trials * QUICK.folds), str(QUICK.repeats * QUICK.folds)]
 
 
 def test_a_loss_that_cannot_be_built_is_named_before_it_is_planned(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

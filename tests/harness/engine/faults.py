@@ -1,12 +1,14 @@
 """`mlrc` on a machine that breaks: faults wait as files in the folder $FAULTS, and whoever takes one away suffers it.
 
-Run as a program it is the command; worker processes, which import the main program again, break in the same way.
+Run as a program it is the command; worker processes, which run `serve` of this module, break in the same way.
 One training has losses that are not numbers, always: it is part of the study.
 """
 
 import errno
+import importlib
 import os
 import signal
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 
 from mlrc.harness.cli import main
 from mlrc.harness.engine import perform as work
+from mlrc.harness.engine import worker
 from mlrc.harness.images.transform import training_batch
 from mlrc.harness.training import fold as train
 from mlrc.harness.training.fold import train_fold
@@ -81,9 +84,20 @@ def breaking_append(self: Ledger, records: Iterable[Record]) -> None:
     append(self, records)
 
 
-vars(train)["training_batch"] = breaking_batch
-vars(work)["train_fold"] = breaking_fold
-Ledger.append = breaking_append  # type: ignore[method-assign] # it breaks on purpose
+serve = worker.serve
+
+
+def breaking_serve(*arguments: Any) -> None:
+    """Do what a worker does, in a process that by finding this function has imported what breaks it."""
+    serve(*arguments)
+
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+    importlib.import_module("tests.harness.engine.faults")  # by the name that the workers know
     main()
+else:
+    vars(train)["training_batch"] = breaking_batch
+    vars(work)["train_fold"] = breaking_fold
+    vars(worker)["serve"] = breaking_serve
+    Ledger.append = breaking_append  # type: ignore[method-assign] # it breaks on purpose

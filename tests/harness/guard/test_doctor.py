@@ -50,6 +50,15 @@ def test_a_package_that_does_not_import_is_named(package: str, monkeypatch: pyte
     assert problem.startswith(f"{package} does not import")
 
 
+def test_a_plug_in_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "strange", "strange")
+    entry = "[mlrc.protocols]\nodd = nowhere_at_all:PROTOCOL\n"
+    (tmp_path / "strange-9.9.dist-info" / "entry_points.txt").write_text(entry)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (problem,) = examine().problems
+    assert problem.startswith("The protocol 'odd' of the distribution 'strange' does not import")
+
+
 def test_a_missing_core_package_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "CORE", (*doctor.CORE, "no-such-package"))
     found = examine()

@@ -10,10 +10,10 @@ import pytest
 
 from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.plugins import PROTOCOLS
 from mlrc.harness.study import comparison, sweep
 from mlrc.harness.study.sweep import Planned
 from mlrc.harness.training import batches
-from mlrc.protocols.catalogue import PROTOCOLS
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.sweeps import SWEEPS, Sweep, factor
 from mlrc.results.records.ledger import LEDGER, Ledger, read
@@ -147,14 +147,14 @@ def test_every_point_of_the_papers_ablations_can_be_built(
     asked = SWEEPS[name]
     field = asked.factors[0].name
     small = [text for text in SMALL if not text.startswith(field)]
-    protocol = PROTOCOLS[asked.protocol].set([*small, "batch_size=8", "cut=half"])
+    protocol = PROTOCOLS.find(asked.protocol).set([*small, "batch_size=8", "cut=half"])
     planned = plan(asked=asked, protocol=protocol)
     points = math.prod(len(one.choices) for one in asked.factors)
     assert len(planned.record.points) == len(planned.comparison.studies) == points
 
 
 def test_an_enhancement_may_be_another_loss(plan: Plan) -> None:
-    protocol = PROTOCOLS["traditional_proxy_nca_pp"].set([*SMALL, "batch_size=8", "cut=half"])
+    protocol = PROTOCOLS.find("traditional_proxy_nca_pp").set([*SMALL, "batch_size=8", "cut=half"])
     points = plan(asked=SWEEPS["proxy_nca_pp_enhancements"], protocol=protocol).record.points
     by_label = {point.labels[0]: point for point in points}
     assert by_label["-prob"].loss == "proxy_nca_classic"

@@ -16,11 +16,10 @@ from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.parameters import given
 from mlrc.harness.plan.split import split
 from mlrc.harness.plan.study import Study
-from mlrc.harness.plugins import LOSSES
+from mlrc.harness.plugins import LOSSES, PROTOCOLS
 from mlrc.harness.study.comparison import Comparison, checked_comparison
 from mlrc.harness.training.fold import Trained, train_fold
 from mlrc.harness.training.saved_model import load
-from mlrc.protocols.catalogue import PROTOCOLS
 from mlrc.protocols.protocol import PerDataset, Protocol
 from mlrc.protocols.quick import QUICK
 from mlrc.results.records.ledger import LEDGER, Ledger, Records, read
@@ -29,7 +28,7 @@ from tests.harness.conftest import SpyPixels
 from tests.harness.driving import drive_on, states_of
 from tests.harness.in_this_process import in_this_process
 
-TRADITIONAL = [name for name in PROTOCOLS if name.startswith("traditional")]
+TRADITIONAL = [name for name in PROTOCOLS.names() if name.startswith("traditional")]
 PAPER_LOSS = {
     "traditional_mpa": "multi_proxy_anchor",
     "traditional_mean_field": "mean_field_classwise_multi_similarity",
@@ -42,8 +41,8 @@ SMALL = [
 
 
 def small(name: str, *more: str, side: int = 16) -> Protocol:
-    warm_up = ["warm_up=1"] if PROTOCOLS[name].warm_up else []
-    return PROTOCOLS[name].set([*SMALL, f"resize={side}", f"crop={side}", *warm_up, *more])
+    warm_up = ["warm_up=1"] if PROTOCOLS.find(name).warm_up else []
+    return PROTOCOLS.find(name).set([*SMALL, f"resize={side}", f"crop={side}", *warm_up, *more])
 
 
 def _whole(runs: Path, studies: Iterable[Study], images: ImageSet, execute: Execute) -> Records:
@@ -140,10 +139,10 @@ def watched(monkeypatch: pytest.MonkeyPatch, images: ImageSet) -> dict[tuple[Sta
 
 ALL_CHOICES = {
     "best_on_validation": (QUICK, []),
-    "last": (PROTOCOLS["traditional_mpa"], []),
-    "last, two stages": (PROTOCOLS["traditional_proxy_nca_pp"], []),
-    "best_on_test": (PROTOCOLS["traditional_mpa"], ["epoch_choice=best_on_test"]),
-    "best_on_test, two stages": (PROTOCOLS["traditional_proxy_nca_pp"], ["epoch_choice=best_on_test"]),
+    "last": (PROTOCOLS.find("traditional_mpa"), []),
+    "last, two stages": (PROTOCOLS.find("traditional_proxy_nca_pp"), []),
+    "best_on_test": (PROTOCOLS.find("traditional_mpa"), ["epoch_choice=best_on_test"]),
+    "best_on_test, two stages": (PROTOCOLS.find("traditional_proxy_nca_pp"), ["epoch_choice=best_on_test"]),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlrc.protocols.catalogue import PROTOCOLS
+from mlrc.harness.plugins import PROTOCOLS
 from mlrc.protocols.protocol import digest_of
 from mlrc.results.boards.papers import read_papers, references
 from mlrc.results.publishing import published
@@ -258,7 +258,7 @@ def test_the_papers_numbers_in_this_repository_are_within_range_and_named_once()
         *((dataset, protocol) for protocol in ("reality_check", "traditional_mpa") for dataset in MLRC_DATASETS),
         *((dataset, "traditional_proxy_nca_pp") for dataset in (*MLRC_DATASETS, "inshop")),
     }
-    assert {protocol for _, protocol in beside} <= set(PROTOCOLS)
+    assert {protocol for _, protocol in beside} <= set(PROTOCOLS.names())
     anchor = next(one for one in beside["cub200", "traditional_mpa"] if one.loss == "multi_proxy_anchor")
     assert set(anchor.values) == {
         ("separated", metric) for metric in ("P@1", "R@2", "R@4", "R@8", "nDCG@2", "nDCG@4", "nDCG@8")

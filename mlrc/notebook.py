@@ -1,0 +1,143 @@
+"""What a notebook calls: `compare`, `check`, `read`. The commands go the same way, through the same functions."""
+
+import signal
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mlrc.harness.machine.stopping import Stop
+from mlrc.harness.plugins import LOSSES
+from mlrc.harness.study import rules
+from mlrc.harness.study.carry_out import ready
+from mlrc.harness.study.comparison import checked_comparison, require_same_space
+from mlrc.losses.contract import promises
+from mlrc.losses.contract.promises import Finding
+from mlrc.losses.spec import LossSpec
+from mlrc.protocols.protocol import Protocol
+from mlrc.protocols.variant import assignments
+from mlrc.result import Result
+from mlrc.results.rendering.report import require_margin
+from mlrc.results.statistics.pairs import MARGIN
+
+
+def compare(
+    losses: Sequence[str | LossSpec],
+    *,
+    dataset: str,
+    protocol: str | Protocol = "reality_check",
+    root: str | Path = "data",
+    runs: str | Path = "runs",
+    out: str | Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    trunk: str | None = None,
+    weights: str | Path | None = None,
+    cache: bool = True,
+    workers: int | None = None,
+    per_device: int | None = None,
+    device: str = "auto",
+    stop_after: str | None = None,
+    ray: str | None = None,
+    tensorboard: bool = False,
+    storage: str | None = None,
+    save_models: bool = False,
+    margin: float = MARGIN,
+) -> Result:
+    """Do the whole protocol, as `mlrc run` does: search, final repeats, report. Goes on with whatever `runs` holds.
+
+    Ctrl-C lets the trainings at work write where they stand, and then interrupts; the same call goes on.
+
+    Args:
+        losses: names, files (`PATH.py` or `PATH.py:NAME`) or specs that a file defines, each once.
+        dataset: a name from `mlrc list datasets`, or `folder:PATH`.
+        protocol: a name, a file (`PATH.toml`, `PATH.py`) or a value.
+        root: folder that holds the dataset.
+        runs: folder of the ledger.
+        out: folder of the report; `runs` by default.
+        changes: to the protocol, field to value: `{"trials": 20, "patience.cub200": 9}`.
+        params: of losses that are not searched then: `{"margin": 0.1, "proxy_anchor.alpha": 32}`.
+        trunk: another one, with the file or the name of its `weights`.
+        weights: of the trunk.
+        cache: keep decoded images below `root`.
+        workers: number of worker processes; no result depends on it.
+        per_device: in place of `workers`, so many on each device.
+        device: `auto`, `cpu`, `cuda` or devices separated by commas.
+        stop_after: such as `3h`.
+        ray: address of a running Ray cluster.
+        tensorboard: write curves below `runs`.
+        storage: URL to mirror the searches to.
+        save_models: keep the models of the final repeats below `runs`.
+        margin: percent points within which two losses count as equivalent.
+
+    Raises:
+        LookupError: no such loss, dataset, protocol or trunk.
+        ValueError: something given does not fit; the sentence says what must hold.
+        ImportError: a plug-in, a file or an extra package does not import.
+        TypeError: a plug-in or a file holds something else.
+        OSError: something is not there, cannot be read or written, or the disk is full.
+        KeyboardInterrupt: Ctrl-C came; what is recorded stays recorded.
+        TimeoutError: `stop_after` came, and trainings are left.
+        SystemExit: SIGTERM came, with the status by which a batch system knows to requeue.
+    """
+    require_margin(margin)
+    place, folder = Path(root), Path(runs)
+    chosen = rules.chosen(
+        protocol,
+        trunk=trunk,
+        weights=None if weights is None else str(weights),
+        changes=assignments(changes or {}),
+    )
+    comparison = checked_comparison(
+        dataset=dataset,
+        losses=[losses] if isinstance(losses, str | LossSpec) else losses,
+        protocol=chosen.protocol,
+        root=place,
+        device="cpu" if ray else device,
+        weights=chosen.weights,
+        cache=place / "cache" if cache else None,
+        params=assignments(params or {}),
+    )
+    require_same_space(comparison, folder)
+    with ready(
+        comparison,
+        folder,
+        workers=workers,
+        per_device=per_device,
+        device=device,
+        stop_after=stop_after,
+        ray=ray,
+        tensorboard=tensorboard,
+        storage=storage,
+        save_models=save_models,
+    ) as work:
+        left = work.do("final")
+    if work.warning:
+        warnings.warn(work.warning, stacklevel=2)
+    if left:
+        _interrupt(work.means.stop, left)
+    result = Result(folder, margin=margin)
+    result.report(out)
+    return result
+
+
+def read(runs: str | Path, *, margin: float = MARGIN) -> Result:
+    """Read what a runs folder holds, whoever made it; raises what `Result` raises."""
+    return Result(runs, margin=margin)
+
+
+def check(loss: str | LossSpec) -> list[Finding]:
+    """Hold a loss, given as for `compare`, against the contract that every loss keeps, as `mlrc check` does.
+
+    A spec need not stand in a file for this. Raises what `mlrc.harness.plugins.Kind.find` raises.
+    """
+    return promises.check(LOSSES.find(loss) if isinstance(loss, str) else loss)
+
+
+def _interrupt(stop: Stop, left: int) -> NoReturn:
+    sentence = f"Stopped ({stop.reason}) with {left} trainings left; the same call goes on."
+    if stop.signal == signal.SIGINT:
+        raise KeyboardInterrupt(sentence)
+    if stop.signal is not None:
+        raise SystemExit(stop.status)
+    raise TimeoutError(sentence)
