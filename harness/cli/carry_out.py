@@ -9,19 +9,20 @@ import typer
 
 from mlrc.harness.cli.option_groups import Effort, Subject
 from mlrc.harness.cli.options import USAGE_ERROR, needs, user_errors
-from mlrc.protocols import catalogue
-from mlrc.protocols.protocol import Protocol
 
 if TYPE_CHECKING:
     from mlrc.harness.plan.state import Until
     from mlrc.harness.study.comparison import Comparison
+    from mlrc.protocols.protocol import Protocol
 
 
-def choose_protocol(name: str, subject: Subject) -> tuple[Protocol, Path | None]:
+def choose_protocol(name: str, subject: Subject) -> "tuple[Protocol, Path | None]":
     """Give the protocol that the options mean, and the file of its trunk's weights if one was given.
 
     Raises what `mlrc.protocols.catalogue.find`, `mlrc.harness.trunks` and `Protocol.set` raise.
     """
+    from mlrc.protocols import catalogue
+
     chosen = catalogue.find(name)
     from mlrc.harness.trunks.catalogue import find_trunk, with_trunk
     from mlrc.harness.trunks.weights import find_weights

@@ -4,22 +4,59 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from mlrc.harness.cli.completion import names_of
 from mlrc.harness.machine.atomic import is_full
 from mlrc.harness.machine.stopping import DISK_FULL
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 USAGE_ERROR = 2
 TRACEBACK = "MLRC_TRACEBACK"
-CONSOLE = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 400)
 
-Dataset = Annotated[str, typer.Option(help="A name from `mlrc list datasets`.")]
-Losses = Annotated[str, typer.Option(help="Names from `mlrc list losses`, separated by commas.")]
-ProtocolName = Annotated[str, typer.Option("--protocol", help="A name from `mlrc list protocols`.")]
+
+class _Console:
+    """Rich's console, made at the first print: importing it takes as long as help takes to answer."""
+
+    @cached_property
+    def _made(self) -> "Console":
+        from rich.console import Console
+
+        return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 400)
+
+    def print(self, *shown: Any, **options: Any) -> None:
+        """Print as `rich.console.Console.print` does."""
+        self._made.print(*shown, **options)
+
+    def show(self, markdown: str) -> None:
+        """Print Markdown, laid out where a person reads it and as it is elsewhere."""
+        if self._made.is_terminal:
+            from rich.markdown import Markdown
+
+            self._made.print(Markdown(markdown))
+        else:
+            self._made.print(markdown, soft_wrap=True)
+
+
+CONSOLE = _Console()
+
+Dataset = Annotated[
+    str, typer.Option(help="A name from `mlrc list datasets`.", autocompletion=names_of("mlrc.datasets"))
+]
+Losses = Annotated[
+    str,
+    typer.Option(help="Names from `mlrc list losses`, separated by commas.", autocompletion=names_of("mlrc.losses")),
+]
+ProtocolName = Annotated[
+    str,
+    typer.Option("--protocol", help="A name from `mlrc list protocols`.", autocompletion=names_of("mlrc.protocols")),
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Derive a variant of the protocol; may be given several times."),
@@ -33,7 +70,11 @@ Params = Annotated[
     ),
 ]
 Trunk = Annotated[
-    str | None, typer.Option(help="Another trunk for the protocol: a name from `mlrc list trunks`, or timm:NAME.")
+    str | None,
+    typer.Option(
+        help="Another trunk for the protocol: a name from `mlrc list trunks`, or timm:NAME.",
+        autocompletion=names_of("mlrc.trunks"),
+    ),
 ]
 Weights = Annotated[
     str | None, typer.Option(metavar="FILE", help="The trunk's weights: a file, or a name that the trunk publishes.")

@@ -23,7 +23,7 @@ from mlrc.harness.plan.state import StudyState
 from mlrc.harness.plan.study import Study, untrained
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.training import batches, model
-from mlrc.harness.watch import progress
+from mlrc.harness.watch.steps import steps
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.ledger import LEDGER, read
 
@@ -92,7 +92,7 @@ def checked_comparison(
         batches.require_a_batch(len(fold.train), protocol, name)
     if protocol.nmi.of(name):
         clustering.require()
-    with progress.steps() as on_progress:
+    with steps() as on_progress:
         cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)
     studies = [untrained(protocol, name, fingerprint)]
     for spec in specs:

@@ -15,13 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrc.results.statistics.intervals import SEED, Difference, class_draws, holm, satterthwaite
+from mlrc.results.statistics.levels import ALPHA
 
 Values = NDArray[np.float64]
-
-ALPHA = 0.05
-"""The error rate of a whole table: the chance that any two equal losses in one column are told apart."""
-MARGIN = 1.0
-"""Percent points within which a difference is of no interest, unless another margin is given."""
 
 
 @dataclass(frozen=True, kw_only=True)

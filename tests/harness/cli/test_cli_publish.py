@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from mlrc.harness.cli import app
 from mlrc.harness.guard import goldens
-from mlrc.results.publishing.published import PUBLISHED
+from mlrc.results.publishing.place import PUBLISHED
 from tests.results.studies import make, sound
 
 MEANS = {"triplet": 50.0, "contrastive": 40.0}
