@@ -58,14 +58,14 @@ def goldens(
 
     Example: mlrc goldens --junit goldens.xml
     """
-    from mlrc.harness.guard import goldens as golden
-    from mlrc.harness.machine import environment
-    from mlrc.results.publishing.references import ACCEPTED, add_reason
-
     folder = published / REFERENCES / "goldens"
     with user_errors():
         if accept:
             require_own(published)
+        from mlrc.harness.guard import goldens as golden
+        from mlrc.harness.machine import environment
+        from mlrc.results.publishing.references import ACCEPTED, add_reason
+
         values = golden.goldens()
         if accept:
             here = environment.current(environment.resolve_device("cpu"))  # before the values make the checkout dirty

@@ -29,12 +29,13 @@ def regenerate(
     """
     if context.invoked_subcommand:
         return
-    from mlrc.protocols.protocol import digest_of
-    from mlrc.results.publishing import published as leaderboards
-
     with user_errors():
         if not check:
             require_own(published)
+        from mlrc.protocols.protocol import digest_of
+        from mlrc.results.publishing import published as leaderboards
+
+        if not check:
             paths = leaderboards.regenerate(published, _importances())
             typer.echo(f"Written: {len(paths)} files in {published / RENDERED}")
             return
@@ -59,11 +60,11 @@ def add(
 
     Example: mlrc leaderboard add runs/omniglot --name omniglot
     """
-    from mlrc.protocols.protocol import digest_of
-    from mlrc.results.publishing import published as leaderboards
-
     with user_errors():
         require_own(published)
+        from mlrc.protocols.protocol import digest_of
+        from mlrc.results.publishing import published as leaderboards
+
         target = leaderboards.add(published, runs, name or runs.resolve().name, digest_of)
         leaderboards.regenerate(published, _importances())
     typer.echo(f"Published: {target}")
@@ -80,10 +81,10 @@ def accept(
 
     Example: mlrc accept canary runs/canary --reason "torch 2.16 rounds convolutions differently"
     """
-    from mlrc.results.publishing import references
-
     with user_errors():
         require_own(published)
+        from mlrc.results.publishing import references
+
         folder = references.accept(published, name, runs, reason)
     typer.echo(f"Accepted: {folder}")
 
