@@ -125,10 +125,8 @@ def test_setup_notices_missing_links(checkout: tuple[Fresh, Path]) -> None:
     links = [source / ".links" / "mlrc", *(source / "mlrc" / name for name in NAMES)]
     for link in links:
         link.unlink()
-    (source / ".venv").mkdir(exist_ok=True)
+    (source / ".venv").symlink_to(environment.folder)
     (source / ".venv" / ".installed").touch()
-    if not (source / ".venv" / "bin").exists():
-        (source / ".venv" / "bin").symlink_to(environment.folder / "bin")
     subprocess.run(["make", "setup"], cwd=source, check=True, capture_output=True)
     assert all(link.is_dir() for link in links)
     assert environment.where(source.parent).resolve() == source / "mlrc" / "__init__.py"
