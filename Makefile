@@ -39,6 +39,7 @@ pytest:
 	$(BIN)/pytest -n $(WORKERS)
 
 setup: $(VENV)/.installed
+	@$(BIN)/python hatch_build.py # the links that give each file its name, where they were cleaned away
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(None if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed, this is ' + sys.version)"

@@ -20,12 +20,16 @@ class EditableLinks(BuildHookInterface[Any]):
         del build_data
         if version != "editable":
             return
-        root = Path(self.root)
-        links = root / ".links"
-        links.mkdir(exist_ok=True)
-        _link(links / "mlrc", Path("..") / "mlrc")
-        for room in ROOMS:
-            _link(root / "mlrc" / room, Path("..") / room)
+        make_links(Path(self.root))
+
+
+def make_links(root: Path) -> None:
+    """Make the links of a checkout that are not there yet."""
+    links = root / ".links"
+    links.mkdir(exist_ok=True)
+    _link(links / "mlrc", Path("..") / "mlrc")
+    for room in ROOMS:
+        _link(root / "mlrc" / room, Path("..") / room)
 
 
 def _link(path: Path, target: Path) -> None:
@@ -34,3 +38,7 @@ def _link(path: Path, target: Path) -> None:
             return
         path.unlink()
     path.symlink_to(target, target_is_directory=True)
+
+
+if __name__ == "__main__":  # `make setup`, also where the links were cleaned away
+    make_links(Path(__file__).parent)

@@ -18,7 +18,7 @@ from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.variant import assignments
 from mlrc.result import Result
 from mlrc.results.rendering.report import require_margin
-from mlrc.results.statistics.pairs import MARGIN
+from mlrc.results.statistics.levels import MARGIN
 
 
 def compare(

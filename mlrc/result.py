@@ -15,7 +15,7 @@ from mlrc.results.rendering.page_tables import scores
 from mlrc.results.rendering.report import read_boards, require_margin
 from mlrc.results.rendering.spreadsheet import comparisons_frame, cost_frame, leaderboard_frame, parameters_frame
 from mlrc.results.rendering.table import markdown
-from mlrc.results.statistics.pairs import MARGIN
+from mlrc.results.statistics.levels import MARGIN
 
 
 class Result:

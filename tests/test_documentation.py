@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlrc.harness.plugins import PROTOCOLS
-from mlrc.results.publishing.published import PUBLISHED
+from mlrc.results.publishing.place import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("**/README.md")])

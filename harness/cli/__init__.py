@@ -9,7 +9,6 @@ from mlrc.harness.cli import compare, drift, look, measure, publish, report, run
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Compare deep metric learning losses by the Metric Learning Reality Check protocol.",

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from mlrc.harness.cli.carry_out import carry_out, choose_rules
 from mlrc.harness.cli.option_groups import Effort, Subject, spelled_out
@@ -48,6 +47,8 @@ def plan(
 
     Example: mlrc plan --dataset glyphs --losses contrastive,proxy_anchor --protocol quick
     """
+    from rich.table import Table
+
     from mlrc.harness.study.conduct import number_of_workers
     from mlrc.harness.study.estimate import estimate
 

@@ -1,20 +1,17 @@
 """The commands that notice drift: goldens for formulas, canary for training, drift for any two results."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markdown import Markdown
 
 from mlrc.harness.cli.options import CONSOLE, Device, Root, Runs, Workers, user_errors
 from mlrc.harness.cli.publish import Published
-from mlrc.protocols.protocol import completed
-from mlrc.results.publishing import drift as drifts
-from mlrc.results.publishing import verdict as verdicts
-from mlrc.results.publishing.published import PUBLISHED
-from mlrc.results.publishing.references import ACCEPTED, REFERENCES, add_reason, open_side
-from mlrc.results.publishing.verdict import Verdicts
-from mlrc.results.statistics.pairs import MARGIN
+from mlrc.results.publishing.place import PUBLISHED, REFERENCES, require_own
+from mlrc.results.statistics.levels import ALPHA, MARGIN
+
+if TYPE_CHECKING:
+    from mlrc.results.publishing.verdict import Verdicts
 
 app = typer.Typer()
 
@@ -28,7 +25,7 @@ def drift(
     reference: Annotated[str, typer.Argument(help="A leaderboard.csv, a runs folder or a published name.")],
     candidate: Annotated[str, typer.Argument(help="Likewise.")],
     margin: Annotated[float, typer.Option(help="Percent points within which a difference counts as none.")] = MARGIN,
-    alpha: Annotated[float, typer.Option(help="Chance of calling anything moved when nothing did.")] = drifts.ALPHA,
+    alpha: Annotated[float, typer.Option(help="Chance of calling anything moved when nothing did.")] = ALPHA,
     junit: Junit = None,
     json: Json = None,
     markdown: Summary = None,
@@ -38,6 +35,10 @@ def drift(
 
     Example: mlrc drift canary runs/canary --junit drift.xml
     """
+    from mlrc.protocols.protocol import completed
+    from mlrc.results.publishing import drift as drifts
+    from mlrc.results.publishing.references import open_side
+
     with user_errors():
         before, after = (open_side(place, published, completed) for place in (reference, candidate))
         found = drifts.drift(before, after, margin=margin, alpha=alpha)
@@ -57,11 +58,14 @@ def goldens(
 
     Example: mlrc goldens --junit goldens.xml
     """
-    from mlrc.harness.guard import goldens as golden
-    from mlrc.harness.machine import environment
-
     folder = published / REFERENCES / "goldens"
     with user_errors():
+        if accept:
+            require_own(published)
+        from mlrc.harness.guard import goldens as golden
+        from mlrc.harness.machine import environment
+        from mlrc.results.publishing.references import ACCEPTED, add_reason
+
         values = golden.goldens()
         if accept:
             here = environment.current(environment.resolve_device("cpu"))  # before the values make the checkout dirty
@@ -91,7 +95,9 @@ def canary(
     carry_out(comparison, runs, Effort(workers=workers), "final")
 
 
-def _tell(found: Verdicts, junit: Path | None, json: Path | None, summary: Path | None) -> None:
+def _tell(found: "Verdicts", junit: Path | None, json: Path | None, summary: Path | None) -> None:
+    from mlrc.results.publishing import verdict as verdicts
+
     text = verdicts.markdown(found)
     for path, content in ((junit, verdicts.junit([found])), (json, verdicts.to_json(found))):
         if path:
@@ -99,4 +105,4 @@ def _tell(found: Verdicts, junit: Path | None, json: Path | None, summary: Path 
     if summary:
         with summary.open("a", encoding="utf-8") as file:
             file.write(text)
-    CONSOLE.print(Markdown(text) if CONSOLE.is_terminal else text, soft_wrap=not CONSOLE.is_terminal, markup=False)
+    CONSOLE.show(text)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
+from mlrc.harness.cli.completion import names_of
 from mlrc.harness.cli.options import CONSOLE, user_errors
 
 BROKEN = 1
@@ -32,6 +32,8 @@ def list_(
     if as_json:
         typer.echo(json.dumps(found.entries, indent=2, ensure_ascii=False))
     else:
+        from rich.table import Table
+
         table = Table(*found.columns, box=None, pad_edge=False)
         for row in found.rows:
             table.add_row(*row)
@@ -43,7 +45,12 @@ def list_(
 @app.command()
 def check(
     names: Annotated[
-        list[str], typer.Argument(metavar="LOSS...", help="Names from `mlrc list losses`, or files FILE.py[:NAME].")
+        list[str],
+        typer.Argument(
+            metavar="LOSS...",
+            help="Names from `mlrc list losses`, or files FILE.py[:NAME].",
+            autocompletion=names_of("mlrc.losses"),
+        ),
     ],
 ) -> None:
     """Hold losses against the contract that every loss keeps, ours and a stranger's; exit status 1 if one breaks it.

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from mlrc.harness.cli.options import CONSOLE, Device, ProtocolName, Root, user_errors
 
@@ -29,7 +28,7 @@ def prepare(
     """
     from mlrc.harness.images.prepare import prepare_dataset
     from mlrc.harness.study import rules
-    from mlrc.harness.watch.progress import steps
+    from mlrc.harness.watch.steps import steps
 
     with user_errors(), steps() as on_progress:
         found = prepare_dataset(
@@ -72,7 +71,7 @@ def evaluate(
     Example: mlrc evaluate --embeddings E.npy --labels L.npy --k 1,2,4,8
     """
     from mlrc.harness.metrics.evaluate import evaluate as evaluate_files
-    from mlrc.harness.watch.progress import steps
+    from mlrc.harness.watch.steps import steps
 
     with user_errors(), steps() as on_progress:
         found = evaluate_files(
@@ -90,6 +89,8 @@ def evaluate(
     if as_json:
         typer.echo(found.to_json())
         return
+    from rich.table import Table
+
     table = Table("metric", "percent", box=None, pad_edge=False)
     for metric, value in found.metrics.items():
         table.add_row(metric, f"{value:.4f}")
@@ -104,6 +105,8 @@ def doctor() -> None:
 
     Example: mlrc doctor
     """
+    from rich.table import Table
+
     from mlrc.harness.guard.doctor import examine
 
     found = examine()

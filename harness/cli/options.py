@@ -4,22 +4,57 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from mlrc.harness.cli.completion import names_of
 from mlrc.harness.machine.atomic import is_full
 from mlrc.harness.machine.stopping import DISK_FULL
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 USAGE_ERROR = 2
 TRACEBACK = "MLRC_TRACEBACK"
-CONSOLE = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 400)
 
-Dataset = Annotated[str, typer.Option(help="A name from `mlrc list datasets`.")]
+
+class _Console:
+    """Rich's console, made at the first print: importing it takes as long as help takes to answer."""
+
+    @cached_property
+    def _made(self) -> "Console":
+        from rich.console import Console
+
+        return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 400)
+
+    def print(self, *shown: Any, **options: Any) -> None:
+        """Print as `rich.console.Console.print` does."""
+        self._made.print(*shown, **options)
+
+    def show(self, markdown: str) -> None:
+        """Print Markdown, laid out where a person reads it and as it is elsewhere."""
+        if self._made.is_terminal:
+            from rich.markdown import Markdown
+
+            self._made.print(Markdown(markdown))
+        else:
+            self._made.print(markdown, soft_wrap=True)
+
+
+CONSOLE = _Console()
+
+Dataset = Annotated[
+    str, typer.Option(help="A name from `mlrc list datasets`.", autocompletion=names_of("mlrc.datasets"))
+]
 Losses = Annotated[
-    str, typer.Option(help="Names from `mlrc list losses` or files FILE.py[:NAME], separated by commas.")
+    str,
+    typer.Option(
+        help="Names from `mlrc list losses` or files FILE.py[:NAME], separated by commas.",
+        autocompletion=names_of("mlrc.losses"),
+    ),
 ]
 LossFiles = Annotated[
     str | None,
@@ -27,7 +62,11 @@ LossFiles = Annotated[
 ]
 ProtocolName = Annotated[
     str,
-    typer.Option("--protocol", help="A name from `mlrc list protocols`, or a file: FILE.toml, FILE.py[:NAME]."),
+    typer.Option(
+        "--protocol",
+        help="A name from `mlrc list protocols`, or a file: FILE.toml, FILE.py[:NAME].",
+        autocompletion=names_of("mlrc.protocols"),
+    ),
 ]
 Changes = Annotated[
     list[str] | None,
@@ -42,7 +81,11 @@ Params = Annotated[
     ),
 ]
 Trunk = Annotated[
-    str | None, typer.Option(help="Another trunk for the protocol: a name from `mlrc list trunks`, or timm:NAME.")
+    str | None,
+    typer.Option(
+        help="Another trunk for the protocol: a name from `mlrc list trunks`, or timm:NAME.",
+        autocompletion=names_of("mlrc.trunks"),
+    ),
 ]
 Weights = Annotated[
     str | None, typer.Option(metavar="FILE", help="The trunk's weights: a file, or a name that the trunk publishes.")

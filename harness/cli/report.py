@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markdown import Markdown
 
 from mlrc.harness.cli.options import CONSOLE, Device, LossFiles, Out, Runs, user_errors, words
-from mlrc.results.statistics.pairs import MARGIN
+from mlrc.results.statistics.levels import MARGIN
 
 app = typer.Typer()
 
@@ -49,7 +48,7 @@ def write(
     with user_errors():
         from mlrc.harness.machine.environment import resolve_devices
         from mlrc.harness.report.reporting import write_full_report
-        from mlrc.harness.watch.progress import steps
+        from mlrc.harness.watch.steps import steps
         from mlrc.results.records.ledger import require
 
         require(runs)
@@ -63,5 +62,5 @@ def write(
                 on_progress=on_progress,
             )
     table = next(path for path in paths if path.name == "table.md").read_text(encoding="utf-8")
-    CONSOLE.print(Markdown(table) if CONSOLE.is_terminal else table, soft_wrap=not CONSOLE.is_terminal)
+    CONSOLE.show(table)
     typer.echo("Written: " + ", ".join(str(path) for path in paths))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from mlrc.harness.cli.options import CONSOLE, LossFiles, Runs, user_errors, words
 
@@ -21,6 +20,8 @@ def status(
 
     Example: mlrc status --runs runs
     """
+    from rich.table import Table
+
     from mlrc.harness.watch.status import status as find
 
     with user_errors():

@@ -2,17 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markdown import Markdown
 
 from mlrc.harness.cli.carry_out import carry_out, choose_rules
 from mlrc.harness.cli.option_groups import Effort, Subject, spelled_out
 from mlrc.harness.cli.options import CONSOLE, Out, Params, Runs, user_errors
-from mlrc.protocols import sweeps
-from mlrc.results.boards.papers import read_papers
-from mlrc.results.publishing.published import PUBLISHED
+from mlrc.results.publishing.place import PUBLISHED
+
+if TYPE_CHECKING:
+    from mlrc.protocols.sweeps import Sweep
 
 app = typer.Typer()
 
@@ -68,7 +68,9 @@ def sweep(
     _write(runs, out or runs)
 
 
-def _asked(name: str, loss: str, protocol: str, vary: list[str]) -> sweeps.Sweep:
+def _asked(name: str, loss: str, protocol: str, vary: list[str]) -> "Sweep":
+    from mlrc.protocols import sweeps
+
     if bool(name) == bool(vary):
         raise ValueError("A sweep needs a name from mlrc list sweeps, or --vary NAME=VALUE,VALUE,… , and not both.")
     if name:
@@ -95,6 +97,7 @@ def _own_name(loss: str) -> str:
 
 
 def _write(runs: Path, out: Path) -> None:
+    from mlrc.results.boards.papers import read_papers
     from mlrc.results.rendering.sweep_report import write_sweeps
 
     printed = PUBLISHED / "papers.csv"
@@ -102,5 +105,5 @@ def _write(runs: Path, out: Path) -> None:
         papers = read_papers(printed.read_text(encoding="utf-8")) if printed.exists() else []
         paths = write_sweeps(runs, out, papers)
     text = next(path for path in paths if path.suffix == ".md").read_text(encoding="utf-8")
-    CONSOLE.print(Markdown(text) if CONSOLE.is_terminal else text, soft_wrap=not CONSOLE.is_terminal, markup=False)
+    CONSOLE.show(text)
     typer.echo(f"Written: {', '.join(map(str, paths))}")

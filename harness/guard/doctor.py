@@ -5,6 +5,7 @@ Every package is asked inside a guard: the one that does not import is the one t
 
 import os
 import platform
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, req
 from types import ModuleType
 
 from packaging.requirements import Requirement
+
+from mlrc.harness.guard.installation import faults
 
 CORE = ("mlrc", "torch", "torchvision", "pytorch-metric-learning", "optuna", "numpy", "scipy", "pandas")
 PLUGINS = (
@@ -22,6 +25,9 @@ PLUGINS = (
 )
 """Where each kind of plug-in is found."""
 OPTIONAL = ("scikit-learn", "timm", "tensorboard", "ray")
+
+_PINNED = re.compile(r"torch\s*\(?==\s*([\w.]+)")
+"""The requirement by which a torchvision names the one torch whose binary interface it fits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ def examine() -> Diagnosis:
         f"{name} must be installed, but is not; reinstall mlrc." for name in CORE if not _version(name)
     ]
     problems += _outside_of_bounds(requires("mlrc") or [])
+    problems += faults()
     for look in (_torch, _torchvision, _faiss, _plugins):
         found, wrong = look()
         facts += found
@@ -102,13 +109,21 @@ def _torch() -> Findings:
 
 
 def _torchvision() -> Findings:
-    torchvision = _import("torchvision")
-    if not isinstance(torchvision, Exception):
+    torch, torchvision = _import("torch"), _import("torchvision")
+    pair = f"torch {_version('torch')} and torchvision {_version('torchvision')}"
+    way_out = "install torch and torchvision from the same package index, in versions that belong together."
+    if isinstance(torchvision, Exception):
+        return [], [f"torchvision does not import ({torchvision}); there are {pair}: {way_out}"]
+    if isinstance(torch, Exception):
         return [], []
-    return [], [
-        f"torchvision does not import ({torchvision}); install torch and torchvision from the same package index, "
-        "in versions that belong together."
-    ]
+    if not hasattr(torch.ops.torchvision, "nms"):
+        return [], [
+            f"torchvision's operators must fit torch, but those of {pair} do not (no torchvision::nms); {way_out}"
+        ]
+    wanted = next((_PINNED.match(line) for line in requires("torchvision") or () if _PINNED.match(line)), None)
+    if wanted and (_version("torch") or "").partition("+")[0] != wanted[1]:
+        return [], [f"torchvision is built for torch {wanted[1]}, but there are {pair}; {way_out}"]
+    return [], []
 
 
 def _plugins() -> Findings:

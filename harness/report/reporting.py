@@ -11,7 +11,7 @@ from mlrc.results.records.ledger import LEDGER, Records, read
 from mlrc.results.records.record import UNTRAINED
 from mlrc.results.rendering.gallery import Gallery
 from mlrc.results.rendering.report import write_report
-from mlrc.results.statistics.pairs import MARGIN
+from mlrc.results.statistics.levels import MARGIN
 
 
 def write_full_report(

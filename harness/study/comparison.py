@@ -24,7 +24,7 @@ from mlrc.harness.plan.study import Study, untrained
 from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.training import batches, model
-from mlrc.harness.watch import progress
+from mlrc.harness.watch.steps import steps
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.ledger import LEDGER, read
@@ -93,7 +93,7 @@ def checked_comparison(
         batches.require_a_batch(len(fold.train), protocol, name)
     if protocol.nmi.of(name):
         clustering.require()
-    with progress.steps() as on_progress:
+    with steps() as on_progress:
         cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)
     studies = [untrained(protocol, name, fingerprint)]
     for spec in specs:

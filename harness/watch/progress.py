@@ -3,15 +3,13 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from mlrc.harness.engine.events import Event, Lost, Stopping, Validated
 from mlrc.harness.plan.job import FoldJob, rules
@@ -113,23 +111,6 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bars.stop()
-
-
-@contextmanager
-def steps() -> Iterator[Callable[[str, int, int], None]]:
-    """Show work that comes before the first training, told as (what, how much is done, of how much)."""
-    console = Console(file=sys.stderr, highlight=False)
-    with Progress(console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def told(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(escape(what), total=total)
-                if not console.is_terminal:
-                    console.print(what, soft_wrap=True, markup=False)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield told
 
 
 def _place(record: FoldJob | FoldRecord) -> str:

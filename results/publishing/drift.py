@@ -19,9 +19,8 @@ from mlrc.results.publishing.verdict import Finding, Verdict, Verdicts
 from mlrc.results.records.metric_names import SAME_NUMBER, metric_order
 from mlrc.results.records.record import UNTRAINED, ProtocolRecord
 from mlrc.results.statistics.intervals import Difference, error_of, holm, welch
-from mlrc.results.statistics.pairs import MARGIN
+from mlrc.results.statistics.levels import ALPHA, MARGIN
 
-ALPHA = 0.05
 SMALL = 0.01
 """Golden values below it are sums of larger ones that cancel, and are judged by their absolute difference."""
 _NO_RULES = ("name", "seed")  # of a protocol's fields: what two honest re-runs may differ in

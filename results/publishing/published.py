@@ -18,6 +18,7 @@ from pathlib import Path
 from mlrc.results.boards.leaderboard import boards
 from mlrc.results.boards.papers import read_papers, references
 from mlrc.results.publishing.audit import DigestOf, audit, read_splits
+from mlrc.results.publishing.place import EVIDENCE, RENDERED, came_with_a_wheel
 from mlrc.results.records.evidence import PerClass, gather
 from mlrc.results.records.ledger import LEDGER, Records, read, require
 from mlrc.results.records.per_class import PER_CLASS, PerClassFiles
@@ -26,8 +27,6 @@ from mlrc.results.rendering.papers_page import papers_markdown
 from mlrc.results.rendering.plots import Importances
 from mlrc.results.rendering.report import rendered_report
 
-PUBLISHED = Path(__file__).parents[1] / "published"
-EVIDENCE, RENDERED = "evidence", "rendered"
 DRAWN_WITH = "drawn_with.txt"
 """Names the versions whose pictures these are: others draw other bytes from the same numbers."""
 _DRAWN = ("report.html", "plots/")
@@ -68,14 +67,14 @@ def regenerate(folder: Path, find_importances: FindImportances) -> list[Path]:
 def check(folder: Path, find_importances: FindImportances, digest_of: DigestOf) -> list[str]:
     """Say in sentences what is wrong with the published leaderboard; nothing when all holds.
 
-    Pictures are compared where the versions that drew them are those at hand.
+    Pictures are compared where the versions that drew them are those at hand; a wheel has evidence alone.
     """
     known = read_splits(_text(folder / "splits.csv"))
     found = []
     for one in _folders(folder):
         sentences = audit(read(one / LEDGER), PerClassFiles(one), known, digest_of)
         found += [f"evidence {one.name}: {sentence}" for sentence in sentences]
-    if found:
+    if found or came_with_a_wheel(folder):
         return found
     fresh = rendered(folder, find_importances)
     there = {

@@ -9,13 +9,13 @@ from typing import Any
 
 from mlrc.results.boards.leaderboard import boards
 from mlrc.results.publishing.drift import Side
-from mlrc.results.publishing.published import EVIDENCE, check_name, counting
+from mlrc.results.publishing.place import EVIDENCE, REFERENCES
+from mlrc.results.publishing.published import check_name, counting
 from mlrc.results.records.ledger import LEDGER, read, require
 from mlrc.results.records.per_class import PerClassFiles
 from mlrc.results.records.record import ProtocolRecord, RunRecord, to_line
 from mlrc.results.rendering.spreadsheet import read_leaderboard_csv
 
-REFERENCES = "references"
 ACCEPTED = "accepted.csv"
 _COLUMNS = ("reason", "commit", "versions")
 Completed = Callable[[Mapping[str, Any]], Mapping[str, Any]]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mlrc.results.boards.leaderboard import Board
 from mlrc.results.records.metric_names import RANKED_BY, WITHOUT_CLASSES
 from mlrc.results.records.record import UNTRAINED, Params, ProtocolRecord
-from mlrc.results.statistics.pairs import ALPHA
+from mlrc.results.statistics.levels import ALPHA
 
 _PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna")
 

@@ -13,7 +13,7 @@ from mlrc.results.rendering.gallery import Gallery, Picture, Query
 from mlrc.results.rendering.page_tables import all_metrics, comparisons, cost, scores
 from mlrc.results.rendering.plots import Plot
 from mlrc.results.rendering.table import sources
-from mlrc.results.statistics.pairs import MARGIN
+from mlrc.results.statistics.levels import MARGIN
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 

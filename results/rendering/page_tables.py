@@ -8,7 +8,8 @@ from mlrc.results.boards.leaderboard import Board, Row, costs
 from mlrc.results.boards.papers import Reference
 from mlrc.results.records.metric_names import RANKED_BY
 from mlrc.results.rendering.table import ABSENT, Cell, layout
-from mlrc.results.statistics.pairs import ALPHA, Contest, Pair
+from mlrc.results.statistics.levels import ALPHA
+from mlrc.results.statistics.pairs import Contest, Pair
 
 FULL_CELLS = 6
 """With more losses, the cells of a comparison show the difference alone, so that the matrix fits a screen."""

@@ -12,7 +12,7 @@ from mlrc.results.rendering.page import anchor, page
 from mlrc.results.rendering.plots import Importances, plots
 from mlrc.results.rendering.spreadsheet import comparisons_csv, convergence_csv, cost_csv, leaderboard_csv
 from mlrc.results.rendering.table import latex, markdown
-from mlrc.results.statistics.pairs import MARGIN
+from mlrc.results.statistics.levels import MARGIN
 
 
 def write_report(

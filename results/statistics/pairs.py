@@ -18,13 +18,9 @@ from numpy.typing import NDArray
 
 from mlrc.results.statistics.exact import DECIMALS, Whole, grid_bits, in_billionths, in_steps, percent, variance
 from mlrc.results.statistics.intervals import SEED, ClassDraws, Difference, class_draws, holm, satterthwaite
+from mlrc.results.statistics.levels import ALPHA
 
 Values = NDArray[np.float64]
-
-ALPHA = 0.05
-"""The error rate of a whole table: the chance that any two equal losses in one column are told apart."""
-MARGIN = 1.0
-"""Percent points within which a difference is of no interest, unless another margin is given."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from mlrc.harness.cli import app
 from mlrc.harness.guard import goldens
 from mlrc.protocols.quick import QUICK
 from mlrc.results.boards.leaderboard import boards
-from mlrc.results.publishing.published import PUBLISHED
+from mlrc.results.publishing.place import PUBLISHED
 from mlrc.results.rendering.spreadsheet import leaderboard_csv
 from tests.results.studies import make, sound
 

@@ -11,7 +11,7 @@ from mlrc.harness.guard.canary import canary
 from mlrc.harness.study.comparison import Comparison
 from mlrc.protocols.protocol import completed, of
 from mlrc.results.publishing.drift import drift
-from mlrc.results.publishing.published import PUBLISHED
+from mlrc.results.publishing.place import PUBLISHED
 from mlrc.results.publishing.references import open_side
 from mlrc.results.publishing.verdict import Verdicts
 from mlrc.results.records.ledger import LEDGER

@@ -18,7 +18,7 @@ from mlrc.harness.plugins import LOSSES
 from mlrc.losses.spec import LossSpec
 from mlrc.losses.triplet import SPEC as TRIPLET
 from mlrc.protocols import splits
-from mlrc.results.publishing.published import PUBLISHED
+from mlrc.results.publishing.place import PUBLISHED
 from mlrc.results.publishing.verdict import Verdicts
 
 REFERENCE = PUBLISHED / "references" / "goldens" / "values.json"

@@ -23,6 +23,7 @@ def test_the_example_is_a_workflow_with_one_job_whose_steps_run_or_use_something
     assert all(("run" in step) != ("uses" in step) for step in job["steps"])
     scripts = "\n".join(step.get("run", "") for step in job["steps"])
     assert [line.split()[1] for line in re.findall(r"^\s*mlrc .*$", scripts, flags=re.MULTILINE)] == [
+        "doctor",
         "leaderboard",
         "goldens",
         "canary",
@@ -30,8 +31,14 @@ def test_the_example_is_a_workflow_with_one_job_whose_steps_run_or_use_something
     ]
 
 
+def test_the_example_needs_nothing_but_the_installed_package() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert re.findall("pip install (.*)", text) == ["mlrc # or the wheel that you have: pip install wheels/mlrc-*.whl"]
+    assert all("--published drift" in line for line in LINES if "accept" in line)
+
+
 def test_the_example_checks_the_leaderboard_the_formulas_and_the_training() -> None:
-    assert {line.split()[1] for line in LINES} == {"leaderboard", "goldens", "canary", "drift", "accept"}
+    assert {line.split()[1] for line in LINES} == {"doctor", "leaderboard", "goldens", "canary", "drift", "accept"}
 
 
 @pytest.mark.parametrize("line", LINES)

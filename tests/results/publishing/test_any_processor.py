@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlrc.results.publishing.published import PUBLISHED
+from mlrc.results.publishing.place import PUBLISHED
 from mlrc.results.records.ledger import LEDGER, read
 from mlrc.results.records.record import UNTRAINED, Record, to_line
 

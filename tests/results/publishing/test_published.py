@@ -13,7 +13,8 @@ from mlrc.protocols.protocol import digest_of
 from mlrc.results.boards.papers import read_papers, references
 from mlrc.results.publishing import published
 from mlrc.results.publishing.audit import read_splits
-from mlrc.results.publishing.published import PUBLISHED, add, check, evidence, regenerate
+from mlrc.results.publishing.place import PUBLISHED
+from mlrc.results.publishing.published import add, check, evidence, regenerate
 from mlrc.results.records.evidence import gather
 from mlrc.results.records.ledger import LEDGER, Records, read
 from mlrc.results.records.record import UNTRAINED
