@@ -15,7 +15,7 @@ from mlrc.harness.machine.stopping import DISK_FULL
 
 USAGE_ERROR = 2
 TRACEBACK = "MLRC_TRACEBACK"
-CONSOLE = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 400)
+CONSOLE = Console(highlight=False, markup=False, width=None if sys.stdout and sys.stdout.isatty() else 400)
 
 Dataset = Annotated[str, typer.Option(help="A name from `mlrc list datasets`.")]
 Losses = Annotated[str, typer.Option(help="Names from `mlrc list losses`, separated by commas.")]
