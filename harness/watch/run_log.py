@@ -111,10 +111,12 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._line("ended", error=f"{type(error).__name__}: {error}" if error else None)
-        self._at_work.clear()
-        self._write_status()
-        self._file.close()
+        try:
+            self._line("ended", error=f"{type(error).__name__}: {error}" if error else None)
+            self._at_work.clear()
+            self._write_status()
+        finally:
+            self._file.close()
 
 
 def _planned(state: StudyState, label: str) -> dict[str, object]:
