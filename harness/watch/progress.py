@@ -56,7 +56,7 @@ class Display:
                 note = f"{place(job)}, epoch {epoch}{found}"
                 self._bars.update(self._tasks[label], note=note if best is None else f"{note}, best trial {best:.2f}")
             case Lost(job, message):
-                self._print(f"{self._label(job)}: {place(job)}: {message}; it is done again")
+                self._print(f"{self._label(job)}: {place(job)}, {message}; it is done again")
             case Closed(where, message):
                 self._print(f"Nothing more is begun by {where}: {message}.")
             case Stopping(reason, at_work):
