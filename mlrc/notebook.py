@@ -3,6 +3,7 @@
 import signal
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -77,6 +78,7 @@ def compare(
         TypeError: a plug-in or a file holds something else.
         OSError: something is not there, cannot be read or written, or the disk is full.
         KeyboardInterrupt: Ctrl-C came; what is recorded stays recorded.
+        RuntimeError: a training failed, so that its loss stands still; the others are done and reported.
         TimeoutError: `stop_after` came, and trainings are left.
         SystemExit: SIGTERM came, with the status by which a batch system knows to requeue.
     """
@@ -111,11 +113,13 @@ def compare(
         storage=storage,
         save_models=save_models,
     ) as work:
-        left = work.do("final")
+        ending = work.do("final")
     if work.warning:
         warnings.warn(work.warning, stacklevel=2)
-    if left:
-        _interrupt(work.means.stop, left)
+    if ending.left and work.means.stop():
+        _interrupt(work.means.stop, ending.left)
+    if ending.failures:
+        _fail(ending.failures, folder, out, margin)
     result = Result(folder, margin=margin)
     result.report(out)
     return result
@@ -132,6 +136,17 @@ def check(loss: str | LossSpec) -> list[Finding]:
     A spec need not stand in a file for this. Raises what `mlrc.harness.plugins.Kind.find` raises.
     """
     return promises.check(LOSSES.find(loss) if isinstance(loss, str) else loss)
+
+
+def _fail(failures: Sequence[tuple[str, str, str]], folder: Path, out: str | Path | None, margin: float) -> NoReturn:
+    """Report the losses that have a row, and name those that have none."""
+    with suppress(ValueError, OSError):  # where no loss has a row there is none
+        Result(folder, margin=margin).report(out)
+    told = "; ".join(f"{label}: {which} failed: {why}" for label, which, why in failures)
+    raise RuntimeError(
+        f"Every training must come to an end, but some failed ({told}), and their losses stand still. See to the "
+        f"causes; then: mlrc retry --runs {folder}, and the same call. mlrc.read({str(folder)!r}) gives the others."
+    )
 
 
 def _interrupt(stop: Stop, left: int) -> NoReturn:

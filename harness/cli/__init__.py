@@ -3,9 +3,16 @@
 Heavy packages are imported inside the commands that need them, so that `mlrc --help` answers at once.
 """
 
+import os
+import sys
+
 import typer
 
 from mlrc.harness.cli import compare, drift, look, measure, publish, report, runs, sweep
+from mlrc.harness.cli.options import TRACEBACK
+from mlrc.harness.machine.file_errors import sentence
+from mlrc.harness.machine.stopping import DISK_FULL, Stop
+from mlrc.harness.machine.streams import drop_output, forgiving, nothing_written_is_lost_in_silence, open_closed_streams
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,5 +25,29 @@ for group in (look, measure, compare, sweep, runs, report, publish, drift):
 
 
 def main() -> None:
-    """Run the command line; the console script `mlrc`."""
-    app()
+    """Run the command line; the console script `mlrc`.
+
+    Whatever ends it is a sentence and a status: a signal before there is work to save, and streams that are closed or
+    full, too.
+    """
+    open_closed_streams()
+    sys.stderr = forgiving(sys.stderr)  # what cannot be told there must not cost any work
+    stop = Stop()
+    try:
+        with stop.from_the_start(), nothing_written_is_lost_in_silence():
+            app()
+    except KeyboardInterrupt:
+        sys.exit(_stopped(stop))
+    except OSError as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        drop_output()
+        sys.stderr.write(f"Error: {sentence(error)}\n")
+        sys.exit(DISK_FULL)
+    except SystemExit as ending:
+        sys.exit(_stopped(stop) if stop.early else ending.code)
+
+
+def _stopped(stop: Stop) -> int:
+    sys.stderr.write(f"Stopped ({stop.reason}) before there was work to save; the same command goes on.\n")
+    return stop.status

@@ -1,6 +1,7 @@
 """How a command's words become work: the protocol that options mean, and a comparison carried out to its end."""
 
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,10 +9,12 @@ import typer
 
 from mlrc.harness.cli.option_groups import Effort, Subject
 from mlrc.harness.cli.options import USAGE_ERROR, user_errors
+from mlrc.harness.machine.stopping import DISK_FULL, FAILED, Stop
 
 if TYPE_CHECKING:
     from mlrc.harness.plan.state import Until
     from mlrc.harness.study.comparison import Comparison
+    from mlrc.harness.study.conduct import Ending
     from mlrc.harness.study.rules import Rules
 
 
@@ -30,6 +33,7 @@ def carry_out(
     *,
     storage: str | None = None,
     save_models: bool = False,
+    report: Callable[[], None] = lambda: None,
 ) -> None:
     """Do what the ledger in `runs` does not record yet, or exit with the status that says why not all is done.
 
@@ -40,33 +44,50 @@ def carry_out(
         until: the last stage to do.
         storage: where the searches are mirrored.
         save_models: keep the models of the final stage.
+        report: writes the report, also where some losses failed and others have rows.
     """
-    from mlrc.harness.engine.execute import UnfitError
-    from mlrc.harness.machine.atomic import is_full
-    from mlrc.harness.machine.stopping import DISK_FULL, INTERRUPTED
+    from mlrc.harness.engine.attempts import UnfitError
+    from mlrc.harness.machine.file_errors import sentence
     from mlrc.harness.study.carry_out import ready
 
+    stop = Stop.of_this_command()
     with ExitStack() as stack:
         with user_errors():
             work = stack.enter_context(
-                ready(comparison, runs, **vars(effort), storage=storage, save_models=save_models)
+                ready(comparison, runs, **vars(effort), storage=storage, save_models=save_models, stop=stop)
             )
         try:
-            left = work.do(until)
+            ending = work.do(until)
         except KeyboardInterrupt:
-            typer.echo("Stopped at once; what is recorded stays recorded.", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+            typer.echo(f"Stopped at once ({stop.reason}); what is recorded stays recorded.", err=True)
+            raise typer.Exit(stop.status) from None
         except UnfitError as error:
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(USAGE_ERROR) from None
         except OSError as error:
-            if not is_full(error):
-                raise
-            typer.echo(f"Error: {error.strerror}", err=True)
+            typer.echo(f"Error: {sentence(error)}", err=True)
             raise typer.Exit(DISK_FULL) from None
     if work.warning:
         typer.echo(work.warning, err=True)
-    if left:
-        stop = work.means.stop
-        typer.echo(f"Stopped ({stop.reason}) with {left} trainings left; the same command goes on.", err=True)
+    _conclude(ending, stop, runs, report)
+
+
+def _conclude(ending: "Ending", stop: Stop, runs: Path, report: Callable[[], None]) -> None:
+    """Write the report, or exit with the status that says why not all is done."""
+    for label, which, why in ending.failures:
+        typer.echo(f"{label}: {which} failed: {why}", err=True)
+    if ending.left and stop():
+        typer.echo(f"Stopped ({stop.reason}) with {ending.left} trainings left; the same command goes on.", err=True)
         raise typer.Exit(stop.status)
+    if not ending.failures and not ending.left:
+        report()
+        return
+    with suppress(typer.Exit):  # where no loss has a row there is none
+        report()
+    left = f"{ending.left} are left, as too much failed in a row at every place. " if ending.left else ""
+    typer.echo(
+        f"Error: Every training must come to an end, but some failed, and their losses stand still. {left}See to the "
+        f"causes; then: mlrc retry --runs {runs}, and the same command.",
+        err=True,
+    )
+    raise typer.Exit(FAILED)

@@ -1,6 +1,7 @@
 """The commands that do the protocol: plan, run, search, final."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,8 +83,8 @@ def run(
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
     comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs)
-    carry_out(comparison, runs, effort, "final", storage=storage, save_models=save_models)
-    write(runs, out)
+    report = partial(write, runs, out)
+    carry_out(comparison, runs, effort, "final", storage=storage, save_models=save_models, report=report)
 
 
 @app.command()
@@ -133,8 +134,8 @@ def final(
     comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs)
     with user_errors():
         require_searched(comparison, runs)
-    carry_out(comparison, runs, effort, "final", storage=storage, save_models=save_models)
-    write(runs, out)
+    report = partial(write, runs, out)
+    carry_out(comparison, runs, effort, "final", storage=storage, save_models=save_models, report=report)
 
 
 def _prepare(

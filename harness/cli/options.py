@@ -28,7 +28,7 @@ class _Console:
     def _made(self) -> "Console":
         from rich.console import Console
 
-        return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 400)
+        return Console(highlight=False, markup=False, width=None if sys.stdout and sys.stdout.isatty() else 400)
 
     def print(self, *shown: Any, **options: Any) -> None:
         """Print as `rich.console.Console.print` does."""

@@ -38,7 +38,8 @@ def status(
         table.add_row(study.label, *map(str, numbers))
     CONSOLE.print(table)
     for job in found.at_work:
-        where = f"{job['label']}, {job['stage']} {job['number']}, fold {job['fold']}"
+        fold = "" if job["fold"] is None else f", fold {job['fold']}"
+        where = f"{job['label']}, {job['stage']} {job['number']}{fold}"
         course = f"epoch {job['epoch']}" if "epoch" in job else "begun"
         if job.get("score") is not None:
             course += f", {job['score']:.2f}"
@@ -54,7 +55,7 @@ def status(
 def retry(runs: Runs = Path("runs")) -> None:
     """Plan the failed trainings of a run again: a line in the ledger says that their records count no more.
 
-    A search goes on from what it is told then; what it tried after a failed trial, it tried without knowing that score.
+    The run then goes on as if they had never failed; nor does anything count that an older run had built on them.
 
     Example: mlrc retry --runs runs
     """

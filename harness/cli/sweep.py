@@ -64,8 +64,7 @@ def sweep(
         with Ledger(runs) as ledger:
             if planned.record.key not in ledger.records.sweeps:
                 ledger.append([planned.record])
-    carry_out(planned.comparison, runs, effort, "final")
-    _write(runs, out or runs)
+    carry_out(planned.comparison, runs, effort, "final", report=lambda: _write(runs, out or runs))
 
 
 def _asked(name: str, loss: str, protocol: str, vary: list[str]) -> "Sweep":

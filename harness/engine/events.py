@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.job import Job
 
 
 class Started(NamedTuple):
     """An attempt at a job has begun."""
 
-    job: FoldJob
+    job: Job
     place: str
     attempt: int
 
@@ -20,7 +20,7 @@ class Validated(NamedTuple):
     Where nothing validates the score is not a number, and so many epochs are over.
     """
 
-    job: FoldJob
+    job: Job
     epoch: int
     score: float
     loss: float
@@ -29,7 +29,7 @@ class Validated(NamedTuple):
 class Lost(NamedTuple):
     """An attempt came to nothing, and the job will be done again."""
 
-    job: FoldJob
+    job: Job
     message: str
 
 
@@ -40,7 +40,14 @@ class Stopping(NamedTuple):
     at_work: int
 
 
-Event = Started | Validated | Lost | Stopping
+class Closed(NamedTuple):
+    """Nothing is begun at a place any more, as too much failed there in a row."""
+
+    place: str
+    message: str
+
+
+Event = Started | Validated | Lost | Stopping | Closed
 OnEvent = Callable[[Event], None]
 
 
@@ -50,3 +57,7 @@ class Told(NamedTuple):
     epoch: int
     score: float
     loss: float
+
+
+class Alive(NamedTuple):
+    """The job at work has moved since the last sign of it."""

@@ -11,18 +11,14 @@ from typing import Protocol
 
 from mlrc.harness.engine.crew import Crew, Place
 from mlrc.harness.engine.events import OnEvent
-from mlrc.harness.engine.workplace import FoldOutcome, Workplace
+from mlrc.harness.engine.workplace import JobOutcome, Workplace
 from mlrc.harness.machine.stopping import Stop
-from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.job import Job
 
-Execute = Callable[[Iterable[FoldJob]], Iterator[FoldOutcome]]
+Execute = Callable[[Iterable[Job]], Iterator[JobOutcome]]
 
 POLL_SECONDS = 0.5
 """How long a wish to stop may go unnoticed while no worker has anything to tell."""
-
-
-class UnfitError(Exception):
-    """A machine lacks what the jobs need; a person has to see to it, and the same command goes on then."""
 
 
 class Hands(Protocol):
@@ -33,11 +29,11 @@ class Hands(Protocol):
         """How many are at work."""
         ...
 
-    def employ(self, jobs: Iterable[FoldJob], /) -> None:
+    def employ(self, jobs: Iterable[Job], /) -> None:
         """Give every free place a job, as far as there are jobs."""
         ...
 
-    def hear(self, timeout: float, /) -> Iterator[FoldOutcome]:
+    def hear(self, timeout: float, /) -> Iterator[JobOutcome]:
         """Wait until there is something to tell, or for `timeout` seconds, and give the outcomes among it."""
         ...
 
@@ -60,21 +56,22 @@ def in_processes(
 ) -> Execute:
     """Do jobs in `workers` processes, spread evenly over the devices (that of the workplace, if none is named).
 
-    A worker that dies takes only its own job with it. That job is begun again, or goes on from its checkpoint, alone
-    on its device, as does one that ran out of memory; after a bounded number of attempts a record says that it failed.
+    A worker that dies or hangs takes only its own job with it. That job is begun again, or goes on from its checkpoint,
+    beside the others, and alone on its device at the last attempt, as does one that ran out of memory; after a bounded
+    number of attempts an outcome says that it failed. A process in which something failed is replaced.
     """
     asked = stop or Stop()
     names = tuple(devices) or (workplace.device,)
-    sharing = -(-workers // len(names))
+    of_places = [names[number % len(names)] for number in range(workers)]
     places = [
-        Place(number, replace(workplace, device=names[number % len(names)], share=share(names[0], sharing)))
-        for number in range(workers)
+        Place(number, replace(workplace, device=device, share=share(device, of_places.count(device))))
+        for number, device in enumerate(of_places)
     ]
 
     return lambda jobs: work_off(jobs, Crew(places, on_event), asked)
 
 
-def work_off(jobs: Iterable[FoldJob], hands: Hands, stop: Stop) -> Iterator[FoldOutcome]:
+def work_off(jobs: Iterable[Job], hands: Hands, stop: Stop) -> Iterator[JobOutcome]:
     """Let hands do jobs until none is left or `stop` says so, and yield each outcome as it comes."""
     stopping = False
     try:

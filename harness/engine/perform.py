@@ -1,4 +1,4 @@
-"""The job border: one `FoldJob` in, one `FoldOutcome` out, whatever happens in between; the same in every executor.
+"""The job border: one job in, one outcome out, whatever happens in between; the same in every executor.
 
 For scores, test images are read here and nowhere else, after training, and in no job of the search. A protocol that
 chooses the epoch on the test set, and none but it, is given them during the training of its final models, too. Beside
@@ -8,7 +8,7 @@ this, `mlrc.harness.report.gallery` reads them for the report, when all is score
 import json
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,14 +17,16 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from mlrc.harness.engine.workplace import FoldOutcome, Shortage, Workplace
+from mlrc.harness.engine.repeat import DamagedError, EmbeddingFiles, score_run
+from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, ScoreOutcome, Shortage, Workplace
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.dataset import ImageSet, Pixels, open_dataset
 from mlrc.harness.images.device import on_device
 from mlrc.harness.machine.atomic import is_full
 from mlrc.harness.machine.determinism import deterministic_device, seed_global_generators
+from mlrc.harness.machine.file_errors import is_of_the_machine, sentence
 from mlrc.harness.metrics.task import Task
-from mlrc.harness.plan.job import FoldJob, rules
+from mlrc.harness.plan.job import FoldJob, Job, ScoreJob, rules
 from mlrc.harness.plan.split import ClassSplit, split
 from mlrc.harness.training import model as models
 from mlrc.harness.training.checkpoint import Checkpoint
@@ -33,6 +35,33 @@ from mlrc.results.records.record import Environment, FoldRecord
 
 NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What torch says of the processor's memory, of CUDA's own and of cuBLAS's, for which it has no class."""
+
+
+DEVICE_FAULTS = ("CUDA error", "CUDNN_STATUS", "cuDNN error", "CUBLAS_STATUS", "device-side assert", "HIP error")
+"""What torch says where a device or its libraries break, which leaves the process useless for whatever follows."""
+
+
+def do(job: Job, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]) -> JobOutcome:
+    """Do a job of any kind; raises what `perform` raises."""
+    if isinstance(job, ScoreJob):
+        return score(job, workplace)
+    return perform(job, workplace, on_validation, stop)
+
+
+def score(job: ScoreJob, workplace: Workplace, given: Sequence[NDArray[np.float32]] | None = None) -> ScoreOutcome:
+    """Score one repeat from the embeddings on the disk, or from those `given`; always on the processor."""
+    files = EmbeddingFiles(Path(job.embeddings))
+    try:
+        deterministic_device("cpu")
+        images = _images(*workplace.roots[job.dataset])
+        embeddings = [files.load(key) for key in job.fold_keys] if given is None else given
+        task = Task.of(images, split(images, job.protocol).test)
+        return ScoreOutcome(job, score_run(job, embeddings, task, workplace.environment))
+    except DamagedError:
+        return ScoreOutcome(job, None, damaged=files.damaged(job.fold_keys))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 the job border
+        shortage = _shortage(error, workplace)
+        return ScoreOutcome(job, None, message=_told(error, shortage), shortage=shortage)
 
 
 def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]) -> FoldOutcome:
@@ -51,17 +80,28 @@ def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation, sto
     except StoppedError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 the job border: a failure is a record
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        message = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
-        trained, shortage, embeddings = Trained("failed", None, (), None, None, message), _shortage(error), None
+        shortage = _shortage(error, workplace)
+        trained, embeddings = Trained("failed", None, (), None, None, _told(error, shortage)), None
     seconds = trained.earlier_seconds + time.perf_counter() - started
     return FoldOutcome(job, record_of(job, trained, workplace, seconds), embeddings, weights, shortage)
 
 
-def _shortage(error: BaseException) -> Shortage:
+def _told(error: BaseException, shortage: Shortage) -> str:
+    if shortage in ("disk", "files") and isinstance(error, OSError):
+        return sentence(error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
+
+
+def _shortage(error: BaseException, workplace: Workplace) -> Shortage:
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in NO_MEMORY):
         return "memory"
-    return "disk" if is_full(error) else ""
+    if any(words in str(error) for words in DEVICE_FAULTS):
+        return "device"
+    if is_full(error):
+        return "disk"
+    places = (root for _, root in workplace.roots.values())
+    return "files" if is_of_the_machine(error, [*places, *filter(None, (workplace.runs, workplace.cache))]) else ""
 
 
 def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: float) -> FoldRecord:
@@ -142,6 +182,11 @@ def _origin(job: FoldJob, environment: Environment) -> str:
 
 
 @lru_cache(maxsize=2)
+def _images(name: str, root: Path) -> ImageSet:
+    return open_dataset(name, root)
+
+
+@lru_cache(maxsize=2)
 def _opened(name: str, root: Path, side: int, cache: Path | None, device: torch.device) -> tuple[ImageSet, Pixels]:
-    images = open_dataset(name, root)
+    images = _images(name, root)
     return images, on_device(cached(images, side, folder=cache), device)

@@ -3,19 +3,22 @@
 import math
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import ray
 import torch
+from numpy.typing import NDArray
 
+from mlrc.harness.engine.attempts import UnfitError
 from mlrc.harness.engine.events import Told
-from mlrc.harness.engine.execute import UnfitError
-from mlrc.harness.engine.perform import perform
-from mlrc.harness.engine.workplace import FoldOutcome, Workplace
+from mlrc.harness.engine.perform import do, score
+from mlrc.harness.engine.workplace import JobOutcome, Workplace
 from mlrc.harness.machine import environment
-from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.job import Job, ScoreJob
 from mlrc.harness.training.fold import StoppedError
 from mlrc.results.records.ledger import LEDGER
 
@@ -24,9 +27,21 @@ SECONDS_BETWEEN_QUESTIONS = 1.0
 
 
 class Begun(NamedTuple):
-    """A job is at work; first message of each attempt."""
+    """A job is at work; first message of each attempt.
+
+    Attributes:
+        node: Ray's name of the node.
+    """
 
     place: str
+    node: str = ""
+
+
+class Unfit(NamedTuple):
+    """A node that lacks something, and what."""
+
+    node: str
+    sentence: str
 
 
 class Mailbox:
@@ -51,17 +66,25 @@ class Mailbox:
         return messages
 
 
-def do(job: FoldJob, workplace: Workplace, mailbox: Any) -> FoldOutcome | None:
+def do_here(
+    job: Job, workplace: Workplace, mailbox: Any, embeddings: Sequence[NDArray[np.float32]] | None
+) -> JobOutcome | Unfit | None:
     """Do one job on a node; `None` if it was asked to stop and has left what it could.
 
-    Raises:
-        UnfitError: the node lacks what the driver has.
+    Args:
+        job: to do.
+        workplace: as the driver has it.
+        mailbox: of the driver.
+        embeddings: that are scored, if that is the job.
     """
-    require_fit(workplace)
+    node = ray.get_runtime_context().get_node_id()
+    try:
+        require_fit(workplace)
+    except UnfitError as error:
+        return Unfit(node, str(error))
     if not (workplace.runs and (workplace.runs / LEDGER).exists()):
         workplace = replace(workplace, runs=None)
-    node = ray.get_runtime_context().get_node_id()
-    last = mailbox.put.remote(job.key, Begun(f"{socket.gethostname()}, Ray's node {node[:8]}"))
+    last = mailbox.put.remote(job.key, Begun(f"{socket.gethostname()}, Ray's node {node[:8]}", node))
     asked_at = -math.inf
 
     def told(epoch: int, score: float, loss: float) -> None:
@@ -76,7 +99,9 @@ def do(job: FoldJob, workplace: Workplace, mailbox: Any) -> FoldOutcome | None:
         return bool(ray.get(mailbox.stopping.remote()))
 
     try:
-        return perform(job, workplace.found_here(), told, stop)
+        if isinstance(job, ScoreJob):
+            return score(job, workplace, embeddings)
+        return do(job, workplace.found_here(), told, stop)
     except StoppedError:
         return None
     finally:

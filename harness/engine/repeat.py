@@ -1,9 +1,10 @@
 """The final stage's scores: from the test embeddings of a repeat's fold models to its `RunRecord`."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +12,31 @@ from numpy.typing import NDArray
 from mlrc.harness.machine.atomic import write_atomically
 from mlrc.harness.metrics.scores import separated_and_concatenated
 from mlrc.harness.metrics.task import Task
-from mlrc.harness.plan.job import digest
-from mlrc.harness.plan.study import Study
+from mlrc.harness.plan.job import ScoreJob
 from mlrc.protocols.protocol import of
-from mlrc.results.records.record import Environment, FoldRecord, RunRecord
+from mlrc.results.records.per_class import PER_CLASS, sealed
+from mlrc.results.records.record import Environment, RunRecord
+
+_DIGEST_SIZE = 32
+
+
+class DamagedError(Exception):
+    """An embeddings file is not what was written, or not there."""
 
 
 class EmbeddingFiles:
-    """Test embeddings of fold models on the disk, `embeddings/<job key>.npy`, until their repeat is scored."""
+    """Test embeddings of fold models on the disk, `embeddings/<job key>.npy`, until their repeat is scored.
 
-    def __init__(self, runs: Path) -> None:
-        self.folder = runs / "embeddings"
+    A digest over the job's key and all before it ends each file, beyond what `numpy.load` reads.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of_run(cls, runs: Path) -> Self:
+        """Give the files of a run in its folder."""
+        return cls(runs / "embeddings")
 
     def held(self) -> set[str]:
         """Give the keys of the jobs whose embeddings are there."""
@@ -31,15 +46,39 @@ class EmbeddingFiles:
         """Write embeddings, whole or not at all."""
         content = BytesIO()
         np.save(content, embeddings)
-        write_atomically(self.folder / f"{key}.npy", content.getvalue())
+        written = content.getvalue()
+        write_atomically(self.folder / f"{key}.npy", written, _digest(key, written))
 
     def load(self, key: str) -> NDArray[np.float32]:
-        """Read embeddings `(test images, dim)`."""
-        embeddings: NDArray[np.float32] = np.load(self.folder / f"{key}.npy")
+        """Read embeddings `(test images, dim)`.
+
+        Raises:
+            DamagedError: the file is not what was written, or not there.
+            OSError: it is there and cannot be read.
+        """
+        path = self.folder / f"{key}.npy"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise DamagedError(f"{path} is not there") from error
+        written, told = content[:-_DIGEST_SIZE], content[-_DIGEST_SIZE:]
+        if _digest(key, written) != told:
+            raise DamagedError(f"{path} is not what was written")
+        embeddings: NDArray[np.float32] = np.load(BytesIO(written), allow_pickle=False)
         return embeddings
 
-    def remove(self, keys: Sequence[str]) -> None:
-        """Delete the embeddings of a scored repeat."""
+    def damaged(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Give those of the keys whose files cannot be trusted."""
+        found = []
+        for key in keys:
+            try:
+                self.load(key)
+            except DamagedError:
+                found.append(key)
+        return tuple(found)
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Delete the embeddings of a scored repeat, or damaged ones."""
         for key in keys:
             (self.folder / f"{key}.npy").unlink(missing_ok=True)
 
@@ -51,43 +90,42 @@ class ScoredRun(NamedTuple):
     per_class: Mapping[str, NDArray[np.generic]]
 
 
+def _digest(key: str, content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST_SIZE, key=key.encode()).digest()
+
+
 def score_run(
-    study: Study,
-    folds: Sequence[FoldRecord],
-    embeddings: Sequence[NDArray[np.float32]],
-    task: Task,
-    environment: Environment,
+    job: ScoreJob, embeddings: Sequence[NDArray[np.float32]], task: Task, environment: Environment
 ) -> ScoredRun:
     """Score one repeat on the test classes.
 
     Args:
-        study: of the repeat.
-        folds: its records, in fold order.
-        embeddings: of each fold model, `(test images, dim)`.
+        job: which repeat.
+        embeddings: of each fold model, in fold order, `(test images, dim)`.
         task: of the test images.
-        environment: of the scoring process.
+        environment: that the record carries.
     """
-    protocol = study.protocol
-    ndcg_at: tuple[int, ...] = of(protocol.ndcg_at, study.dataset)
-    key = digest([fold.key for fold in folds])[:16]
+    protocol = job.protocol
+    ndcg_at: tuple[int, ...] = of(protocol.ndcg_at, job.dataset)
+    key = job.key
     scores = separated_and_concatenated(
         embeddings,
         task,
-        nmi_seed=int(key[:7], 16) if protocol.nmi.of(study.dataset) else None,  # scikit-learn takes 32 bits
+        nmi_seed=int(key[:7], 16) if protocol.nmi.of(job.dataset) else None,  # scikit-learn takes 32 bits
         ndcg_at=ndcg_at,
-        recall_at=protocol.recall_at.of(study.dataset),
+        recall_at=protocol.recall_at.of(job.dataset),
     )
     record = RunRecord(
         key=key,
-        dataset=study.dataset,
-        fingerprint=study.fingerprint,
-        cut=folds[0].cut,
+        dataset=job.dataset,
+        fingerprint=job.fingerprint,
+        cut=job.cut,
         protocol=protocol.name,
         digest=protocol.digest,
-        loss=study.loss,
-        params=folds[0].params,
-        number=folds[0].number,
-        fold_keys=tuple(fold.key for fold in folds),
+        loss=job.loss,
+        params=job.params,
+        number=job.number,
+        fold_keys=job.fold_keys,
         test_classes=len(np.unique(task.labels)),
         test_images=len(task.labels),
         queries=None if task.queries is None else int(task.queries.sum()),
@@ -109,5 +147,5 @@ def score_run(
 def write_per_class(runs: Path, scored: ScoredRun) -> None:
     """Write the per-class sums, whole or not at all."""
     content = BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **scored.per_class)
-    write_atomically(runs / "per_class" / f"{scored.record.key}.npz", content.getvalue())
+    np.savez_compressed(content, allow_pickle=False, **sealed(scored.record.key, scored.per_class))
+    write_atomically(runs / PER_CLASS / f"{scored.record.key}.npz", content.getvalue())

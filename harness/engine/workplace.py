@@ -10,14 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mlrc.harness.engine.repeat import ScoredRun
 from mlrc.harness.machine.environment import device_name
-from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.job import FoldJob, ScoreJob
 from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.losses.spec import LossSpec
 from mlrc.results.records.record import Environment, FoldRecord
 
-Shortage = Literal["", "memory", "disk"]
+Shortage = Literal["", "memory", "device", "disk", "files"]
+"""Of what a machine had too little, or what of it broke: memory, an accelerator, room on its disk, a file there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ class FoldOutcome(NamedTuple):
         record: its ledger line.
         embeddings: `(test images, dim)`, outside the search.
         weights: the model that gave the embeddings in safetensors' format, where it was asked for.
-        shortage: of what the machine had too little, if that is why it failed.
+        shortage: what of the machine made it fail, if that is why.
     """
 
     job: FoldJob
@@ -80,3 +82,38 @@ class FoldOutcome(NamedTuple):
     embeddings: NDArray[np.float32] | None
     weights: bytes | None = None
     shortage: Shortage = ""
+
+    @property
+    def message(self) -> str:
+        """Why it diverged or failed."""
+        return self.record.message
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing can be concluded from it."""
+        return self.record.outcome == "failed"
+
+
+class ScoreOutcome(NamedTuple):
+    """What came of the scoring of a repeat.
+
+    Attributes:
+        scored: its scores; `None` if there are none.
+        damaged: keys of the embeddings that must be made again first, if any.
+        message: why it failed, if it did.
+        shortage: as in `FoldOutcome`.
+    """
+
+    job: ScoreJob
+    scored: ScoredRun | None
+    damaged: tuple[str, ...] = ()
+    message: str = ""
+    shortage: Shortage = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing can be concluded from it."""
+        return self.scored is None and not self.damaged
+
+
+JobOutcome = FoldOutcome | ScoreOutcome

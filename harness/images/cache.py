@@ -9,9 +9,12 @@ import fcntl
 import hashlib
 import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,15 +33,24 @@ OnProgress = Callable[[str, int, int], None]
 _CHUNK = 128
 """Images per unit of work: what a killed build loses at most, per thread."""
 _PIXELS, _INDEX, _DONE = "pixels.bin", "index.npz", "done.txt"
+_VERIFIED: set[Path] = set()
+"""Caches that this process has read as a whole, or built."""
 
 
 def cached(
-    images: ImageSet, side: int, *, folder: Path | None, threads: int = 1, on_progress: OnProgress | None = None
+    images: ImageSet,
+    side: int,
+    *,
+    folder: Path | None,
+    threads: int = 1,
+    on_progress: OnProgress | None = None,
+    verify: bool = False,
 ) -> Pixels:
     """Give the images with their shorter side at `side` pixels, by the fastest way there is.
 
     A set in memory is resized there; image files are read from the cache in `folder`, which is built if need be, or
-    decoded at every access where `folder` is `None`.
+    decoded at every access where `folder` is `None`. With `verify` all of it is read once per process, and a
+    damaged one is built again.
 
     Raises:
         OSError: the cache needs more room than there is, or its folder cannot be written.
@@ -46,7 +58,13 @@ def cached(
     """
     if folder is None or not isinstance(images.pixels, FilePixels):
         return resized(images.pixels, side)
-    return Cache(images, side, folder).open(threads=threads, on_progress=on_progress)
+    cache = Cache(images, side, folder)
+    if verify and cache.path.is_dir() and cache.path not in _VERIFIED:
+        (on_progress or _silent)(f"verifying {cache.path.name}", 0, 0)
+        cache.verify(threads)
+    if verify:
+        _VERIFIED.add(cache.path)
+    return cache.open(threads=threads, on_progress=on_progress)
 
 
 class CachedPixels:
@@ -106,11 +124,12 @@ class Cache:
                 elif ours:
                     shutil.rmtree(self._part)  # another process finished between our look and our lock
 
-    def verify(self) -> bool:
+    def verify(self, threads: int = 1) -> bool:
         """Read the whole cache against its checksums; a damaged one is removed. Says whether it is whole."""
         index = self._read_index()
         if index is not None and self._mapped() is not None:
-            found = [_checksum(block) for block in _blocks(self.path / _PIXELS, index.sizes)]
+            with ThreadPoolExecutor(threads) as pool:
+                found = list(pool.map(partial(_checksum_at, self.path / _PIXELS), *_spans(index.sizes)))
             if found == index.checksums:
                 return True
         shutil.rmtree(self.path, ignore_errors=True)
@@ -120,7 +139,7 @@ class Cache:
         try:
             with (self.path / _INDEX).open("rb") as file, np.load(file) as index:
                 return _Index(index["sizes"], index["checksums"].tolist())
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
 
     def _mapped(self) -> CachedPixels | None:
@@ -244,6 +263,19 @@ def _blocks(path: Path, sizes: NDArray[np.int64]) -> Iterator[bytes]:
     with path.open("rb") as file:
         for chunk in _chunks(len(sizes)):
             yield file.read(int(offsets[chunk.stop] - offsets[chunk.start]))
+
+
+def _spans(sizes: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+    """Give where each chunk begins and how long it is, in bytes."""
+    offsets, chunks = _offsets(sizes), _chunks(len(sizes))
+    starts = [int(offsets[chunk.start]) for chunk in chunks]
+    return starts, [int(offsets[chunk.stop]) - start for chunk, start in zip(chunks, starts, strict=True)]
+
+
+def _checksum_at(path: Path, start: int, size: int) -> str:
+    with path.open("rb") as file:
+        file.seek(start)
+        return _checksum(file.read(size))
 
 
 def _write_at(handle: int, block: bytes, offset: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 def write_atomically(path: Path, *contents: bytes) -> None:
     """Write the contents one after the other, so that a reader finds all of them or no new file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)  # but not the run's folder anew, which may have been moved
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Literal
 
 from mlrc.harness.plan.schedule import Recorded
 from mlrc.protocols.protocol import Protocol
@@ -53,6 +54,39 @@ class FoldJob:
         identity = (rules(self.protocol), self.dataset, self.fingerprint, self.loss, sorted(self.params.items()))
         of_stage_1 = () if self.recorded is None else (self.recorded,)
         return digest(*identity, self.stage, self.number, self.fold, *of_stage_1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreJob:
+    """The scoring of one repeat from the test embeddings of its fold models; draws no random numbers of its own.
+
+    Attributes:
+        params: of the loss in all of them.
+        number: the repeat.
+        cut: of the dataset into trainval and test.
+        fold_keys: of the jobs whose embeddings are scored, in fold order.
+        embeddings: folder of their files, as the driver sees it.
+    """
+
+    protocol: Protocol
+    dataset: str
+    fingerprint: str
+    loss: str
+    params: Params
+    number: int
+    cut: str
+    fold_keys: tuple[str, ...]
+    embeddings: str
+    stage: Literal["score"] = "score"
+    fold: None = None
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits, that of the repeat's `RunRecord`."""
+        return digest(list(self.fold_keys))[:16]
+
+
+Job = FoldJob | ScoreJob
 
 
 @lru_cache(maxsize=64)

@@ -1,12 +1,15 @@
 """What is ready: where each study stands, as a pure function of its records, and the jobs that can be done now.
 
 records → StudyState (per study) → Frontier → jobs
+
+A failed training is no result: nothing is planned on top of it, and its study stands still until `mlrc retry`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Literal
 
-from mlrc.harness.plan.job import FoldJob, Params
+from mlrc.harness.plan.job import FoldJob, Job, Params, ScoreJob
 from mlrc.harness.plan.parameters import space
 from mlrc.harness.plan.schedule import Recorded, recorded
 from mlrc.harness.plan.search import Trial, best, propose
@@ -23,7 +26,7 @@ class StudyState:
 
     Attributes:
         study: whose state it is.
-        history: the finished trials, in order.
+        history: the complete trials, in order: each fold done or diverged.
     """
 
     def __init__(self, study: Study, folds: Iterable[FoldRecord], runs: Iterable[RunRecord], held: set[str]) -> None:
@@ -32,6 +35,7 @@ class StudyState:
         self._space = {} if study.loss == UNTRAINED else space(LOSSES.find(study.loss), study.protocol, study.dataset)
         self._records = {record.key: record for record in folds if study.owns(record)}
         self._scored = {run.fold_keys for run in runs if study.owns(run)}
+        self._unscorable: dict[tuple[str, ...], str] = {}
         self._held = set(held)
         self._recorded_params = {
             record.number: record.params for record in self._records.values() if record.stage == "search"
@@ -40,6 +44,7 @@ class StudyState:
         self._trial: list[FoldJob] = []
         self._schedules: list[FoldJob] = []  # stage 1 of each repeat, where there are two stages
         self._final: list[list[FoldJob]] = []
+        self._failures: list[FoldRecord] = []
         self._advance()
 
     @property
@@ -53,15 +58,29 @@ class StudyState:
         return len(self.history) >= self.study.trials
 
     @property
+    def records(self) -> list[FoldRecord]:
+        """What is recorded of its trainings."""
+        return list(self._records.values())
+
+    @property
     def search_records(self) -> list[FoldRecord]:
         """What is recorded of the search."""
         return [record for record in self._records.values() if record.stage == "search"]
 
     def left(self, until: Until) -> int:
-        """Give the number of trainings up to a stage that are planned and not recorded."""
+        """Give the number of trainings up to a stage that can still be done; none where one failed."""
         if until not in self._left:
-            self._left[until] = self._count_left(until)
+            self._left[until] = 0 if self.failures(until) else self._count_left(until)
         return self._left[until]
+
+    def failures(self, until: Until) -> list[FoldRecord]:
+        """Give the failed trainings up to a stage, at which the study stands still."""
+        return [record for record in self._failures if until == "final" or record.stage == "search"]
+
+    @property
+    def unscorable(self) -> Mapping[tuple[str, ...], str]:
+        """Fold keys of the repeats whose scoring failed here, to why; nothing of it is recorded."""
+        return self._unscorable
 
     def _count_left(self, until: Until) -> int:
         folds = self.study.protocol.folds
@@ -74,7 +93,9 @@ class StudyState:
         return 2 * unknown + sum(not self._done(job, jobs) for jobs in self._final for job in jobs)
 
     def ready(self, until: Until) -> Iterator[FoldJob]:
-        """Give the jobs that can be done now."""
+        """Give the trainings that can be done now."""
+        if self.failures(until):
+            return
         if not self.searched:
             yield from (job for job in self._trial if not self._recorded(job))
         elif until == "final":
@@ -89,13 +110,28 @@ class StudyState:
         self._left.clear()
         self._advance()
 
-    def unscored(self) -> list[list[FoldRecord]]:
-        """Give the repeats whose fold models are all embedded and which have no `RunRecord` yet."""
+    def to_score(self, embeddings: str) -> list[ScoreJob]:
+        """Give the repeats without `RunRecord` whose fold models are all embedded; in which folder, is passed on."""
         found = []
         for jobs in self._final:
             keys = tuple(job.key for job in jobs)
-            if keys not in self._scored and all(key in self._records and key in self._held for key in keys):
-                found.append([self._records[key] for key in keys])
+            if keys in self._scored or keys in self._unscorable:
+                continue
+            if all(key in self._records and key in self._held for key in keys):
+                first = self._records[keys[0]]
+                found.append(
+                    ScoreJob(
+                        protocol=self.study.protocol,
+                        dataset=self.study.dataset,
+                        fingerprint=self.study.fingerprint,
+                        loss=self.study.loss,
+                        params=first.params,
+                        number=first.number,
+                        cut=first.cut,
+                        fold_keys=keys,
+                        embeddings=embeddings,
+                    )
+                )
         return found
 
     def scored(self, run: RunRecord) -> None:
@@ -104,18 +140,34 @@ class StudyState:
         self._left.clear()
         self._held.difference_update(run.fold_keys)
 
+    def not_scored(self, job: ScoreJob, message: str) -> None:
+        """Take in that the scoring of a repeat failed; it is not offered again here."""
+        self._unscorable[job.fold_keys] = message
+
+    def lost(self, keys: Iterable[str]) -> None:
+        """Take in that test embeddings are not on the disk any more."""
+        self._held.difference_update(keys)
+        self._left.clear()
+
     def _recorded(self, job: FoldJob) -> bool:
-        return job.key in self._records
+        record = self._records.get(job.key)
+        return record is not None and record.outcome != "failed"
 
     def _done(self, job: FoldJob, repeat: Sequence[FoldJob]) -> bool:
         record = self._records.get(job.key)
-        if record is None:
+        if record is None or record.outcome == "failed":
             return False
-        if record.outcome != "done" or tuple(job.key for job in repeat) in self._scored:
+        if record.outcome == "diverged" or tuple(job.key for job in repeat) in self._scored:
             return True
         return job.key in self._held
 
     def _advance(self) -> None:
+        self._plan()
+        planned = chain(self._trial, self._schedules, *self._final)
+        known = (self._records.get(job.key) for job in planned)
+        self._failures = [record for record in known if record is not None and record.outcome == "failed"]
+
+    def _plan(self) -> None:
         while not self.searched:
             if not self._trial:
                 self._trial = self.study.jobs("search", len(self.history), self._next_params())
@@ -150,17 +202,25 @@ class StudyState:
 
 
 class Frontier:
-    """The jobs of all studies that are ready now, in turn.
+    """The jobs of all studies that are ready now, in turn: repeats to score, then trainings.
 
     The study with the most left comes first, so that all end at about the same time and no device idles while one
     sequential search is waited for.
+
+    Args:
+        states: of the studies.
+        until: the last stage to do.
+        embeddings: folder of the test embeddings that are to be scored.
     """
 
-    def __init__(self, states: Sequence[StudyState], until: Until) -> None:
+    def __init__(self, states: Sequence[StudyState], until: Until, embeddings: str = "") -> None:
         self._states = states
         self._until = until
+        self._embeddings = embeddings
 
-    def __iter__(self) -> Iterator[FoldJob]:
+    def __iter__(self) -> Iterator[Job]:
+        if self._until == "final":
+            yield from (job for state in self._states for job in state.to_score(self._embeddings))
         by_work = sorted(self._states, key=lambda state: state.left(self._until), reverse=True)
         waiting = [state.ready(self._until) for state in by_work]
         while waiting:

@@ -11,7 +11,7 @@ from mlrc.harness.machine.atomic import is_full
 from mlrc.harness.machine.stopping import Stop, seconds
 from mlrc.harness.plan.state import Until
 from mlrc.harness.study.comparison import Comparison
-from mlrc.harness.study.conduct import Listener, Means, conduct, number_of_workers
+from mlrc.harness.study.conduct import Ending, Listener, Means, conduct, number_of_workers
 from mlrc.harness.study.disk import shortage
 from mlrc.harness.watch.optuna_export import Mirror, open_storage
 from mlrc.results.records.ledger import Ledger
@@ -30,8 +30,8 @@ class Work:
     means: Means
     mirror: Mirror | None
 
-    def do(self, until: Until) -> int:
-        """Do what the ledger does not record yet; give the number of trainings that a stop left undone.
+    def do(self, until: Until) -> Ending:
+        """Do what the ledger does not record yet, and say how it ended.
 
         Raises what `conduct` raises; an `OSError` of a full disk says what the whole run takes.
         """
@@ -39,7 +39,7 @@ class Work:
         try:
             return conduct(self.comparison, self.ledger, self.means, until)
         except OSError as error:
-            if not is_full(error):
+            if not (is_full(error) and runs.is_dir()):
                 raise
             told = shortage(self.comparison, runs, self.means.workers, models_kept=self.means.save_models)
             raise OSError(errno.ENOSPC, told) from error
@@ -66,6 +66,7 @@ def ready(
     tensorboard: bool = False,
     storage: str | None = None,
     save_models: bool = False,
+    stop: Stop | None = None,
 ) -> Iterator[Work]:
     """Open what a comparison needs to be carried out, for as long as the `with` block lasts.
 
@@ -80,12 +81,15 @@ def ready(
         tensorboard: write curves below `runs`.
         storage: URL to mirror the searches to.
         save_models: keep the models of the final stage below `runs`.
+        stop: the wish to end that was listened for so far, if any was.
 
     Raises:
         ValueError: a word does not mean what it must, or there is no such cluster, storage or device.
         OSError: `runs` cannot be written, or another run is at work there.
         ImportError: an extra package is not installed.
     """
+    stop = stop or Stop()
+    stop.limit(seconds(stop_after) if stop_after else None)
     with ExitStack() as stack:
         mirror = Mirror(stack.enter_context(open_storage(storage))) if storage else None
         listeners: list[Listener] = [mirror] if mirror else []
@@ -96,13 +100,14 @@ def ready(
         elsewhere = None
         if ray:
             with _needs("ray", "--ray"):
-                from mlrc.harness.engine.ray_cluster import connected, on_cluster  # noqa: PLC0415 an extra
+                from mlrc.harness.engine.ray_cluster import connected  # noqa: PLC0415 an extra
+                from mlrc.harness.engine.ray_jobs import on_cluster  # noqa: PLC0415
             cluster = stack.enter_context(connected(ray, device, per_device=per_device, workers=workers))
             elsewhere = partial(on_cluster, cluster)
         means = Means(
             workers=workers or 1 if ray else number_of_workers(workers, per_device, len(comparison.devices)),
             elsewhere=elsewhere,
-            stop=Stop(seconds(stop_after) if stop_after else None),
+            stop=stop,
             save_models=save_models,
             listeners=tuple(listeners),
         )

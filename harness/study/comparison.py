@@ -16,7 +16,6 @@ from mlrc.harness.images.cache import cached
 from mlrc.harness.images.dataset import ImageSet, open_dataset
 from mlrc.harness.machine import environment
 from mlrc.harness.metrics import clustering
-from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan import parameters
 from mlrc.harness.plan.split import split
 from mlrc.harness.plan.state import StudyState
@@ -46,11 +45,6 @@ class Comparison:
     test: NDArray[np.int64]
     workplace: Workplace
     devices: tuple[str, ...]
-
-    @property
-    def task(self) -> Task:
-        """What the test images are asked."""
-        return Task.of(self.images, self.test)
 
 
 def checked_comparison(
@@ -94,7 +88,8 @@ def checked_comparison(
     if protocol.nmi.of(name):
         clustering.require()
     with steps() as on_progress:
-        cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)
+        threads = os.cpu_count() or 1
+        cached(images, protocol.resize, folder=cache, threads=threads, on_progress=on_progress, verify=True)
     studies = [untrained(protocol, name, fingerprint)]
     for spec in specs:
         of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})

@@ -4,9 +4,9 @@ No result depends on anything here.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from mlrc.harness.engine.events import Event, OnEvent
 from mlrc.harness.engine.execute import Execute, in_processes
@@ -16,8 +16,9 @@ from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.state import StudyState, Until
 from mlrc.harness.study.comparison import Comparison
 from mlrc.harness.study.drive import drive
-from mlrc.harness.watch.progress import Display
+from mlrc.harness.watch.progress import Display, place
 from mlrc.harness.watch.run_log import RunLog
+from mlrc.harness.watch.study_names import labels
 from mlrc.results.records.ledger import Ledger
 from mlrc.results.records.record import FoldRecord, Identity, RunRecord
 
@@ -69,16 +70,28 @@ def number_of_workers(workers: int | None, per_device: int | None, devices: int)
     return workers or (per_device or 1) * devices
 
 
-def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) -> int:
-    """Do what the ledger does not record yet; give the number of trainings that a stop left undone.
+class Ending(NamedTuple):
+    """How a comparison ended.
+
+    Attributes:
+        left: trainings and repeats to score that could still be done.
+        failures: of each study that stands still: its label, which job failed, and why.
+    """
+
+    left: int
+    failures: tuple[tuple[str, str, str], ...]
+
+
+def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) -> Ending:
+    """Do what the ledger does not record yet.
 
     Raises:
-        OSError: the disk is full.
+        OSError: a file of the run cannot be used, or the disk is full.
         UnfitError: a machine lacks what the trainings need.
         KeyboardInterrupt: Ctrl-C came twice.
     """
     runs = ledger.path.parent
-    held = EmbeddingFiles(runs).held()
+    held = EmbeddingFiles.of_run(runs).held()
     folds, scored = _by_study(ledger.records.folds.values()), _by_study(ledger.records.runs.values())
     states = [StudyState(study, folds[study.identity], scored[study.identity], held) for study in comparison.studies]
     workplace = replace(comparison.workplace, runs=runs.resolve(), save_models=means.save_models)
@@ -101,12 +114,23 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
             states,
             execute,
             ledger,
-            task=comparison.task,
             environment=comparison.workplace.environment,
             until=until,
             on_record=recorded,
         )
-    return sum(state.left(until) for state in states)
+    names = labels(comparison.studies)
+    return Ending(
+        sum(state.left(until) + len(state.to_score("")) * (until == "final") for state in states),
+        tuple(failure for name, state in zip(names, states, strict=True) for failure in _failures(name, state, until)),
+    )
+
+
+def _failures(label: str, state: StudyState, until: Until) -> Iterator[tuple[str, str, str]]:
+    for record in state.failures(until):
+        yield label, place(record), record.message
+    for keys, message in state.unscorable.items():
+        numbers = {record.number for record in state.records if record.key in keys}
+        yield label, f"the scoring of repeat {min(numbers)}", message
 
 
 def _by_study(records: Iterable[R]) -> Mapping[Identity, list[R]]:

@@ -13,7 +13,8 @@ LEDGER_LINE = 3000
 COPIES = 4
 """Of the network in a checkpoint: the weights, the best ones, and at most two numbers of the optimizer per weight.
 
-The weights of a loss come with theirs on top, which is little beside a trunk.
+The weights of a loss come with theirs on top, which is little beside a trunk. While one is written
+the last one still lies beside it.
 """
 
 
@@ -23,7 +24,8 @@ def needed(comparison: Comparison, workers: int, *, models_kept: bool) -> int:
     network = models.build(protocol, seed=0, weights=comparison.workplace.weights)
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     values = len(comparison.test) * protocol.folds * 4  # bytes of one dimension of a repeat's embeddings
-    total: int = workers * weights * COPIES
+    written = max(values // protocol.folds * max(network.head.in_features, protocol.embedding_size), weights)
+    total: int = 2 * workers * weights * COPIES + written  # what is written lies beside its predecessor as .part
     for study in comparison.studies:
         jobs = cost(study).search_jobs + cost(study).final_jobs
         size = network.head.in_features if study.loss == UNTRAINED else protocol.embedding_size

@@ -5,12 +5,11 @@ ledger → StudyState (per study) → Frontier → execute → outcomes → ledg
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from mlrc.harness.engine.execute import Execute
 from mlrc.harness.engine.repeat import EmbeddingFiles, write_per_class
-from mlrc.harness.engine.scorer import Scorer
-from mlrc.harness.engine.workplace import FoldOutcome, checkpoint_path
-from mlrc.harness.metrics.task import Task
+from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, ScoreOutcome, checkpoint_path
 from mlrc.harness.plan.state import Frontier, StudyState, Until
 from mlrc.harness.training.saved_model import ModelFiles
 from mlrc.protocols.protocol import Protocol
@@ -23,7 +22,6 @@ def drive(
     execute: Execute,
     ledger: Ledger,
     *,
-    task: Task,
     environment: Environment,
     until: Until,
     on_record: Callable[[StudyState, FoldRecord | RunRecord], None],
@@ -34,65 +32,69 @@ def drive(
         states: of the studies, from the ledger.
         execute: does the jobs.
         ledger: of the runs folder; every outcome is on the disk before what follows from it is begun.
-        task: of the test images of the one dataset of all studies.
-        environment: of this process, for the `RunRecord`s.
+        environment: of this process, which the `RunRecord`s carry wherever they were made.
         until: the last stage to do.
         on_record: told every record after it was written.
     """
     runs = ledger.path.parent
-    files, models = EmbeddingFiles(runs), ModelFiles(runs)
-
-    scorer = Scorer(files, task, environment)
-
+    files, models = EmbeddingFiles.of_run(runs), ModelFiles(runs)
     owner = _owner(states)
 
-    def score(state: StudyState) -> None:
-        for folds in state.unscored():
-            scorer.begin(state.study, folds)
+    def take_training(outcome: FoldOutcome) -> None:
+        job, record, embeddings = outcome.job, outcome.record, outcome.embeddings
+        state = owner(record)
+        if embeddings is not None:
+            files.save(job.key, embeddings)
+        if outcome.weights is not None:
+            models.save(job, record, outcome.weights)
+        ledger.append([record])
+        checkpoint_path(runs, job.key).unlink(missing_ok=True)
+        state.take(record, held=embeddings is not None)
+        on_record(state, record)
 
-    def take_scores(*, wait: bool) -> None:
-        for scored in scorer.ended(wait=wait):
-            state = owner(scored.record)
-            write_per_class(runs, scored)
-            models.add_scores(scored.record)  # with the same scores again, if a kill keeps the next line from the disk
-            ledger.append([scored.record])
-            state.scored(scored.record)
-            files.remove(scored.record.fold_keys)
-            on_record(state, scored.record)
+    def take_score(outcome: ScoreOutcome) -> None:
+        if outcome.scored is None:
+            state = _of_job(states, outcome)
+            if outcome.damaged:
+                files.remove(outcome.damaged)
+                state.lost(outcome.damaged)
+            else:
+                state.not_scored(outcome.job, outcome.message)
+            return
+        scored = outcome.scored._replace(record=replace(outcome.scored.record, environment=environment))
+        state = owner(scored.record)
+        write_per_class(runs, scored)
+        models.add_scores(scored.record)  # with the same scores again, if a kill keeps the next line from the disk
+        ledger.append([scored.record])
+        state.scored(scored.record)
+        files.remove(scored.record.fold_keys)
+        on_record(state, scored.record)
 
     protocols = {state.study.protocol.digest: state.study.protocol for state in states}
     ledger.append(
         _protocol_record(protocol) for digest, protocol in protocols.items() if digest not in ledger.records.protocols
     )
-    if until == "final":
-        for state in states:
-            score(state)
     for key in ledger.records.folds:  # the rest of a driver that was killed just after recording
         checkpoint_path(runs, key).unlink(missing_ok=True)
     for run in ledger.records.runs.values():
         files.remove(run.fold_keys)
-    try:
-        with closing(_closable(execute(Frontier(states, until)))) as outcomes:
+    again = True
+    while again:
+        again = False
+        with closing(_closable(execute(Frontier(states, until, str(files.folder.absolute()))))) as outcomes:
             for outcome in outcomes:
-                job, record, embeddings = outcome.job, outcome.record, outcome.embeddings
-                state = owner(record)
-                if embeddings is not None:
-                    files.save(job.key, embeddings)
-                if outcome.weights is not None:
-                    models.save(job, record, outcome.weights)
-                ledger.append([record])
-                checkpoint_path(runs, job.key).unlink(missing_ok=True)
-                state.take(record, held=embeddings is not None)
-                on_record(state, record)
-                score(state)
-                take_scores(wait=False)
-        stopped = any(state.left(until) for state in states)
-        take_scores(wait=not stopped)
-    finally:
-        scorer.dismiss()
+                if isinstance(outcome, FoldOutcome):
+                    take_training(outcome)
+                else:
+                    take_score(outcome)
+                    again = again or bool(outcome.damaged)  # an executor does each job once
 
 
-def _closable(outcomes: Iterator[FoldOutcome]) -> Generator[FoldOutcome]:
+def _of_job(states: Iterable[StudyState], outcome: ScoreOutcome) -> StudyState:
+    return next(state for state in states if any(job.key == outcome.job.key for job in state.to_score("")))
+
+
+def _closable(outcomes: Iterator[JobOutcome]) -> Generator[JobOutcome]:
     """Have an executor that is a generator end its workers as soon as this one is closed, whoever still holds it."""
     yield from outcomes
 

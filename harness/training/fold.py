@@ -151,8 +151,14 @@ def train_fold(  # noqa: C901, PLR0912, PLR0915 the training reads top to bottom
             optimization.begin_epoch(course.iteration // iterations, _steps(job, course))
         batch, batch_labels = next(feed)
         embeddings = _forward(model, batch, protocol, device)
-        value = loss(embeddings, batch_labels, miner(embeddings, batch_labels) if miner else None)
-        optimization.step(value)
+        try:
+            value = loss(embeddings, batch_labels, miner(embeddings, batch_labels) if miner else None)
+            optimization.step(value)
+        except Exception as error:
+            if _finite(embeddings, course.epoch_loss, *loss.parameters()):
+                raise
+            epoch = 1 + course.iteration // iterations
+            return _diverged(course, f"a number was not finite in epoch {epoch}, and the loss raised: {error}")
         course.epoch_loss += value.detach()
         course.iteration += 1
         epoch, within = divmod(course.iteration, iterations)
@@ -229,6 +235,10 @@ def _steps(job: FoldJob, course: Course) -> tuple[int, ...]:
 
 def _diverged(course: Course, message: str) -> Trained:
     return Trained("diverged", None, tuple(course.history), None, None, message, course.earlier_seconds)
+
+
+def _finite(*tensors: Tensor) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def _validate(model: models.Embedder, images: Subset, protocol: Protocol, device: torch.device) -> float:

@@ -11,8 +11,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from mlrc.harness.engine.events import Event, Lost, Stopping, Validated
-from mlrc.harness.plan.job import FoldJob, rules
+from mlrc.harness.engine.events import Closed, Event, Lost, Stopping, Validated
+from mlrc.harness.machine.streams import forgiving
+from mlrc.harness.plan.job import Job, ScoreJob, rules
 from mlrc.harness.plan.state import StudyState, Until
 from mlrc.harness.watch.study_names import labels
 from mlrc.results.records.record import UNTRAINED, FoldRecord, RunRecord
@@ -22,7 +23,7 @@ class Display:
     """Shows studies, trials, folds, the best score so far and the time left, on standard error."""
 
     def __init__(self, states: Sequence[StudyState], until: Until, console: Console | None = None) -> None:
-        self._console = console or Console(file=sys.stderr, highlight=False)
+        self._console = console or Console(file=forgiving(sys.stderr), highlight=False)
         self._states = states
         self._until: Until = until
         self._started = time.monotonic()
@@ -50,10 +51,12 @@ class Display:
                 label = self._label(job)
                 best = self._best.get(label)
                 found = "" if math.isnan(score) else f": {job.protocol.selection_metric} {score:.2f}"
-                note = f"{_place(job)}, epoch {epoch}{found}"
+                note = f"{place(job)}, epoch {epoch}{found}"
                 self._bars.update(self._tasks[label], note=note if best is None else f"{note}, best trial {best:.2f}")
             case Lost(job, message):
-                self._print(f"{self._label(job)}: {_place(job)}, {message}; it is done again")
+                self._print(f"{self._label(job)}: {place(job)}, {message}; it is done again")
+            case Closed(where, message):
+                self._print(f"Nothing more is begun by {where}: {message}.")
             case Stopping(reason, at_work):
                 self._print(
                     f"Stopping ({reason}): {at_work} trainings save where they are. Ctrl-C again stops at once."
@@ -79,9 +82,15 @@ class Display:
             self._best[label] = state.best.score
         self._bars.advance(self._tasks[label])
         self._bars.update(self._all, completed=self._done, note=f"{self._remaining()} left")
-        self._say(f"{label}: {_place(record)} {result}{note}{best}; {self._left()} trainings, {self._remaining()} left")
+        if record.outcome == "failed":
+            self._print(
+                f"{label}: {place(record)} failed{note}; nothing more of it is begun. After the mend: mlrc retry, "
+                "and the same command."
+            )
+            return
+        self._say(f"{label}: {place(record)} {result}{note}{best}; {self._left()} trainings, {self._remaining()} left")
 
-    def _label(self, job: FoldJob) -> str:
+    def _label(self, job: Job) -> str:
         of_job = (job.dataset, job.loss, rules(job.protocol))
         return next(
             label
@@ -113,7 +122,10 @@ class Display:
         self._bars.stop()
 
 
-def _place(record: FoldJob | FoldRecord) -> str:
+def place(record: Job | FoldRecord) -> str:
+    """Say for people which job it is."""
+    if isinstance(record, ScoreJob):
+        return f"the scoring of repeat {record.number}"
     if record.loss == UNTRAINED:
         return f"fold {record.fold} of untrained trunk {record.number}"
     kinds = {"search": "trial", "schedule": "stage 1 of repeat"}

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mlrc.harness.engine.events import Event, Lost, Started, Stopping, Validated
-from mlrc.harness.plan.job import FoldJob, rules
+from mlrc.harness.engine.events import Closed, Event, Lost, Started, Stopping, Validated
+from mlrc.harness.plan.job import FoldJob, Job, ScoreJob, rules
 from mlrc.harness.plan.state import StudyState
 from mlrc.harness.plan.study import cost
 from mlrc.harness.watch.status import STATUS
@@ -61,12 +61,15 @@ class RunLog:
                 self._at_work.pop(job.key, None)
             case Stopping(reason, at_work):
                 self._line("stopping", reason=reason, at_work=at_work)
+            case Closed(place, message):
+                self._line("closed", place=place, message=message)
         self._write_status_sometimes()
 
     def recorded(self, state: StudyState, record: FoldRecord | RunRecord) -> None:
         """Write down that a record was written."""
         del state
         if isinstance(record, RunRecord):
+            self._at_work.pop(record.key, None)
             self._line("scored", key=record.key, dataset=record.dataset, loss=record.loss, number=record.number)
             return
         self._recorded += 1
@@ -75,7 +78,7 @@ class RunLog:
         self._line("recorded", record, **told, **({"message": record.message} if record.message else {}))
         self._write_status_sometimes()
 
-    def _line(self, event: str, job: FoldJob | FoldRecord | None = None, **told: object) -> None:
+    def _line(self, event: str, job: Job | FoldRecord | None = None, **told: object) -> None:
         content = {"time": _now(), "event": event, **(_place(job) if job else {}), **told}
         self._file.write(json.dumps(content, ensure_ascii=False) + "\n")
 
@@ -108,10 +111,12 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._line("ended", error=f"{type(error).__name__}: {error}" if error else None)
-        self._at_work.clear()
-        self._write_status()
-        self._file.close()
+        try:
+            self._line("ended", error=f"{type(error).__name__}: {error}" if error else None)
+            self._at_work.clear()
+            self._write_status()
+        finally:
+            self._file.close()
 
 
 def _planned(state: StudyState, label: str) -> dict[str, object]:
@@ -128,13 +133,13 @@ def _planned(state: StudyState, label: str) -> dict[str, object]:
     }
 
 
-def _place(job: FoldJob | FoldRecord) -> dict[str, object]:
+def _place(job: Job | FoldRecord) -> dict[str, object]:
     return {
         "key": job.key,
         "dataset": job.dataset,
         "fingerprint": job.fingerprint,
         "loss": job.loss,
-        "digest": rules(job.protocol) if isinstance(job, FoldJob) else job.digest,
+        "digest": rules(job.protocol) if isinstance(job, FoldJob | ScoreJob) else job.digest,
         "params": dict(job.params),
         "stage": job.stage,
         "number": job.number,

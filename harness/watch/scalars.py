@@ -12,8 +12,8 @@ from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
-from mlrc.harness.engine.events import Event, Lost, Stopping, Validated
-from mlrc.harness.plan.job import FoldJob, digest, rules
+from mlrc.harness.engine.events import Event, Lost, Validated
+from mlrc.harness.plan.job import FoldJob, Job, ScoreJob, digest, rules
 from mlrc.harness.plan.state import StudyState
 from mlrc.harness.plan.study import Study
 from mlrc.results.records.record import FoldRecord, RunRecord
@@ -49,7 +49,7 @@ class Scalars:
                 fold.flush()
             case Lost(job):
                 self._close(job.key)
-            case Stopping():
+            case _:
                 pass
 
     def recorded(self, state: StudyState, record: FoldRecord | RunRecord) -> None:
@@ -69,7 +69,7 @@ class Scalars:
             _write(study, f"search/best mean of {metric}", max(scores_until), record.number)
         study.flush()
 
-    def _fold(self, job: FoldJob) -> SummaryWriter:
+    def _fold(self, job: Job) -> SummaryWriter:
         if job.key not in self._folds:
             kind = {"search": "trial", "schedule": "stage 1 of repeat"}.get(job.stage, "repeat")
             folder = self._folder / self._path(job) / f"{kind} {job.number}" / f"fold {job.fold}"
@@ -82,8 +82,8 @@ class Scalars:
             self._studies[path] = SummaryWriter(str(self._folder / path))
         return self._studies[path]
 
-    def _path(self, record: FoldJob | FoldRecord | RunRecord) -> Path:
-        rules_digest = rules(record.protocol) if isinstance(record, FoldJob) else record.digest
+    def _path(self, record: Job | FoldRecord | RunRecord) -> Path:
+        rules_digest = rules(record.protocol) if isinstance(record, FoldJob | ScoreJob) else record.digest
         fixed = (rules_digest, record.dataset, record.fingerprint, record.loss) in self._fixed
         words = [record.loss, rules_digest, *([digest(sorted(record.params.items()))[:8]] if fixed else [])]
         return Path(record.dataset.replace(":", "-"), " ".join(words))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlrc.results.records.ledger import LEDGER, Records, read, writer
-from mlrc.results.records.record import FoldRecord, Identity, RetryRecord
+from mlrc.results.records.record import FoldRecord, Identity, Params, RetryRecord, RunRecord
 
 STATUS = "status.json"
 """Written by the driver, see `mlrc.harness.watch.run_log`."""
@@ -82,8 +82,27 @@ def failed(records: Records) -> list[FoldRecord]:
 
 
 def retry(records: Records) -> RetryRecord:
-    """Give the record after which the failed trainings count as not done."""
-    return RetryRecord(keys=tuple(record.key for record in failed(records)))
+    """Give the record after which the failed trainings count as not done, nor what was built on them.
+
+    Today nothing is; a search of an older ledger went on with a score of 0 for a failed fold.
+    """
+    keys = {record.key: None for record in failed(records)}
+    first: dict[Identity, int] = {}
+    for record in failed(records):
+        if record.stage == "search":
+            first[record.identity] = min(record.number, first.get(record.identity, record.number))
+    searched: defaultdict[Identity, list[Params]] = defaultdict(list)
+    for record in records.folds.values():
+        if record.stage == "search" and record.identity in first:
+            searched[record.identity].append(record.params)
+            if record.number > first[record.identity]:
+                keys[record.key] = None
+    chosen = [record for record in records.folds.values() if record.stage != "search"]
+    of_repeats: list[FoldRecord | RunRecord] = [*chosen, *records.runs.values()]
+    for one in of_repeats:
+        if one.params in searched[one.identity]:
+            keys[one.key] = None
+    return RetryRecord(keys=tuple(keys))
 
 
 def _study(

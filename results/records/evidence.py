@@ -1,6 +1,6 @@
 """Which records stand behind a row, and which cannot: nothing is left out of a table without a word."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,7 +11,10 @@ from mlrc.results.records.ledger import Records
 from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
 
 DIVERGED_SCORE = 0.0
-"""Of a trial in which a fold diverged or failed, as in the Reality Check's search."""
+"""Of a trial in which a fold diverged, as in the Reality Check's search.
+
+In older ledgers also of one in which a fold failed; now a search stands still there until it is done again.
+"""
 PerClass = Mapping[str, NDArray[np.float64]]
 """The content of one `per_class/<run key>.npz`: `classes`, `counts` and `<setting>/<metric>`, sums of fractions."""
 R = TypeVar("R", FoldRecord, RunRecord)
@@ -95,7 +98,7 @@ def gather(records: Records) -> list[Evidence]:
                 final=final,
                 notes=tuple(
                     f"{loss}: {note}."
-                    for note in _notes(counting, left_out, final, records.protocols.get(digest), records.folds)
+                    for note in _notes(counting, left_out, trainings, records.protocols.get(digest), records.folds)
                 ),
             )
         )
@@ -125,13 +128,16 @@ def _of_one_search(runs: list[RunRecord]) -> tuple[tuple[RunRecord, ...], int]:
 def _notes(
     runs: tuple[RunRecord, ...],
     left_out: int,
-    final: tuple[FoldRecord, ...],
+    trainings: Sequence[FoldRecord],
     protocol: ProtocolRecord | None,
     folds: Mapping[str, FoldRecord],
 ) -> list[str]:
     notes = []
+    final = [record for record in trainings if record.stage != "search"]
+    told = [f"{record.stage} {record.number}, fold {record.fold}" for record in trainings if record.outcome == "failed"]
+    failed = f"; failed, and to be done again: {', '.join(told)}" if told else ""
     if not runs:
-        return ["no repeat is finished, so it has no row"]
+        return [f"no repeat is finished, so it has no row{failed}"]
     if left_out:
         notes.append(f"{left_out} repeats with parameters of another search are left out")
     scored = {run.number for run in runs}

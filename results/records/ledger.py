@@ -59,6 +59,7 @@ class Records:
             case RetryRecord():
                 for key in record.keys:
                     self.folds.pop(key, None)
+                    self.runs.pop(key, None)
 
 
 def read(path: Path) -> Records:
@@ -158,7 +159,13 @@ class Ledger:
             raise
 
     def append(self, records: Iterable[Record]) -> None:
-        """Write records and wait until they are on the disk."""
+        """Write records and wait until they are on the disk.
+
+        Raises:
+            OSError: they cannot be written, or the file is not at its place any more.
+        """
+        if self.path.stat().st_ino != os.fstat(self._file.fileno()).st_ino:
+            raise FileNotFoundError(errno.ENOENT, "another file stands in its place", str(self.path))
         for record in records:
             self._file.write(to_line(record).encode() + b"\n")
             self.records.add(record)

@@ -170,7 +170,10 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RetryRecord:
-    """The wish that failed trainings be done again: what is recorded of these keys before this line counts no more."""
+    """The wish that failed trainings be done again: what is recorded of these keys before this line counts no more.
+
+    Beside the failed trainings the keys name the trainings and repeats that were built on them, in older ledgers.
+    """
 
     keys: tuple[str, ...]
     schema: int = SCHEMA

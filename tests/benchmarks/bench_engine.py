@@ -32,13 +32,15 @@ import numpy as np
 import torch
 
 from mlrc.harness.engine.attempts import next_job
+from mlrc.harness.engine.execute import Execute
 from mlrc.harness.engine.perform import record_of
-from mlrc.harness.engine.workplace import FoldOutcome, Workplace
+from mlrc.harness.engine.repeat import EmbeddingFiles, score_run
+from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, ScoreOutcome, Workplace
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.glyphs import DATASET
 from mlrc.harness.images.transform import training_batch
 from mlrc.harness.metrics.task import Task
-from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.job import FoldJob, Job, ScoreJob
 from mlrc.harness.plan.split import split
 from mlrc.harness.plan.state import StudyState
 from mlrc.harness.plan.study import Study
@@ -150,7 +152,7 @@ def driver(root: Path) -> bool:
     del root
     jobs = 2000
 
-    def at_once(offered: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
+    def at_once(offered: Iterable[Job]) -> Iterator[JobOutcome]:
         started: set[str] = set()
         while job := next_job(offered, started):
             yield _outcome(job)
@@ -167,8 +169,8 @@ def study(root: Path) -> bool:
     del root
     waited = 0.0
     memory: dict[int, float] = {}
-    jobs: queue.SimpleQueue[FoldJob] = queue.SimpleQueue()
-    outcomes: queue.SimpleQueue[FoldOutcome] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    outcomes: queue.SimpleQueue[JobOutcome] = queue.SimpleQueue()
 
     def worker(number: int) -> None:
         generator = np.random.default_rng(number)
@@ -180,7 +182,7 @@ def study(root: Path) -> bool:
     for number in range(WORKERS):
         threading.Thread(target=worker, args=(number,), daemon=True).start()
 
-    def execute(offered: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
+    def execute(offered: Iterable[Job]) -> Iterator[JobOutcome]:
         nonlocal waited
         started: set[str] = set()
         at_work = 0
@@ -226,12 +228,16 @@ def _states(number: int) -> list[StudyState]:
     return [StudyState(one, (), (), set()) for one in studies]
 
 
+_TASK = Task(np.repeat(np.arange(TEST // 4), 4), None)
 _PLACE = Workplace(
     roots={}, device="cpu", environment=Environment(commit="c0ffee", versions={"torch": "0"}, device="cpu", host="here")
 )
 
 
-def _outcome(job: FoldJob) -> FoldOutcome:
+def _outcome(job: Job) -> JobOutcome:
+    if isinstance(job, ScoreJob):
+        files = EmbeddingFiles(Path(job.embeddings))
+        return ScoreOutcome(job, score_run(job, [files.load(key) for key in job.fold_keys], _TASK, _PLACE.environment))
     score = int(job.key[:4], 16) / 65536 * 50
     trained = Trained("done", None, tuple((epoch, score) for epoch in range(0, 52, 4)), 4, score)
     embeddings = None if job.stage == "search" else np.eye(TEST, 4, dtype=np.float32)
@@ -239,9 +245,7 @@ def _outcome(job: FoldJob) -> FoldOutcome:
     return pickle.loads(pickle.dumps(FoldOutcome(job, record, embeddings)))  # type: ignore[no-any-return] # noqa: S301 as a worker sends it
 
 
-def _drive(
-    states: list[StudyState], execute: Callable[[Iterable[FoldJob]], Iterator[FoldOutcome]], told: Callable[[int], None]
-) -> int:
+def _drive(states: list[StudyState], execute: Execute, told: Callable[[int], None]) -> int:
     numbers = count(1)
     done = 0
 
@@ -256,7 +260,6 @@ def _drive(
             states,
             execute,
             ledger,
-            task=Task(np.repeat(np.arange(TEST // 4), 4), None),
             environment=_PLACE.environment,
             until="final",
             on_record=recorded,

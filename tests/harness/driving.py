@@ -6,8 +6,6 @@ from pathlib import Path
 from mlrc.harness.engine.execute import Execute
 from mlrc.harness.engine.repeat import EmbeddingFiles
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.metrics.task import Task
-from mlrc.harness.plan.split import split
 from mlrc.harness.plan.state import StudyState, Until
 from mlrc.harness.plan.study import Study
 from mlrc.harness.study.drive import drive
@@ -21,7 +19,7 @@ OnRecord = Callable[[StudyState, FoldRecord | RunRecord], None]
 def states_of(studies: Iterable[Study], ledger: Ledger) -> list[StudyState]:
     """Give where the studies stand by what is recorded and on the disk."""
     folds, runs = ledger.records.folds.values(), ledger.records.runs.values()
-    held = EmbeddingFiles(ledger.path.parent).held()
+    held = EmbeddingFiles.of_run(ledger.path.parent).held()
     return [StudyState(study, folds, runs, held) for study in studies]
 
 
@@ -39,7 +37,6 @@ def drive_on(
         states,
         execute,
         ledger,
-        task=Task.of(images, split(images, states[0].study.protocol).test),
         environment=ENVIRONMENT,
         until=until,
         on_record=on_record,

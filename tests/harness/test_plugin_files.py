@@ -10,7 +10,7 @@ import pytest
 
 from mlrc.harness import plugin_files
 from mlrc.harness.engine import ray_node
-from mlrc.harness.engine.execute import UnfitError
+from mlrc.harness.engine.attempts import UnfitError
 from mlrc.harness.engine.perform import perform
 from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.plan.job import FoldJob

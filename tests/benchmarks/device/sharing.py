@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mlrc.harness.engine.events import Event, Lost, Validated
 from mlrc.harness.engine.execute import in_processes
+from mlrc.harness.engine.workplace import FoldOutcome
 from mlrc.harness.images.dataset import open_dataset
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.study import Study
@@ -99,7 +100,7 @@ def shared(setting: Setting, protocol: Protocol, number: int, *, mps: bool) -> R
         written = "".join(path.read_text()[-2000:] for path in sorted((Path(runs) / "logs").glob("*.log"))[:1])
     if outcomes or watch.lost or watch.stop.signal is None:
         raise RuntimeError(
-            f"trainings ended: {[outcome.record.message for outcome in outcomes]} {watch.lost} {written}"
+            f"trainings ended: {[outcome.record.message for outcome in outcomes if isinstance(outcome, FoldOutcome)]} {watch.lost} {written}"
         )
     speed = watch.epochs_per_second() * protocol.iterations_per_epoch
     return {

@@ -2,7 +2,6 @@
 
 import errno
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -22,11 +21,11 @@ from mlrc.harness.plan.study import Study
 from mlrc.harness.report import reporting
 from mlrc.harness.watch.run_log import LOG, RunLog
 from mlrc.harness.watch.status import STATUS, status
-from mlrc.results.records.evidence import trial_score
 from mlrc.results.records.ledger import LEDGER, Ledger, read
-from mlrc.results.records.record import Outcome, RetryRecord
+from mlrc.results.records.record import RetryRecord
+from mlrc.results.rendering.report import write_report
 from tests.harness.driving import drive_on, states_of
-from tests.harness.in_this_process import in_this_process
+from tests.harness.in_this_process import altered, in_this_process, trainings
 
 
 def _mlrc(*words: str | Path) -> Result:
@@ -45,52 +44,85 @@ def honest(workplace: Workplace) -> Execute:
     return in_this_process(workplace, lambda event: None)
 
 
+DIVERGES = ("search", 0, 0)
+
+
 @pytest.fixture
-def failing(honest: Execute) -> Execute:
-    """Has one fold of trial 1 and one of repeat 0 fail, and one of trial 0 diverge."""
-    broken: dict[tuple[str, int, int], Outcome] = {
-        ("search", 1, 2): "failed",
-        ("final", 0, 3): "failed",
-        ("search", 0, 0): "diverged",
-    }
+def diverging(honest: Execute) -> Execute:
+    """Has one fold of trial 0 diverge."""
 
-    def execute(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
-        for outcome in honest(jobs):
-            job = outcome.job
-            if how := broken.get((job.stage, job.number, job.fold)):
-                record = replace(outcome.record, outcome=how, best_score=None, message="the machine broke")
-                yield FoldOutcome(job, record, None)
-            else:
-                yield outcome
+    def diverge(outcome: FoldOutcome) -> FoldOutcome:
+        job = outcome.job
+        if (job.stage, job.number, job.fold) != DIVERGES:
+            return outcome
+        return FoldOutcome(job, replace(outcome.record, outcome="diverged", best_score=None, message="NaN"), None)
 
-    return execute
+    return altered(honest, diverge)
 
 
-def test_a_retry_has_failed_trainings_done_again_and_changes_no_line(
-    tmp_path: Path, study: Study, tiny_images: ImageSet, failing: Execute, honest: Execute
+@pytest.fixture
+def failing(diverging: Execute) -> Execute:
+    """Beside that has one fold of trial 1 and one of repeat 0 fail, each once."""
+    left = {("search", 1, 2), ("final", 0, 3)}
+
+    def fail(outcome: FoldOutcome) -> FoldOutcome:
+        job = outcome.job
+        if (job.stage, job.number, job.fold) not in left:
+            return outcome
+        left.remove((job.stage, job.number, job.fold))
+        record = replace(outcome.record, outcome="failed", best_score=None, message="the machine broke")
+        return FoldOutcome(job, record, None)
+
+    return altered(diverging, fail)
+
+
+def _report(runs: Path) -> list[bytes]:
+    write_report(runs, runs)
+    return [
+        (runs / name).read_bytes() for name in ("leaderboard.csv", "comparisons.csv", "convergence.csv", "table.md")
+    ]
+
+
+def test_a_retry_has_failed_trainings_done_as_if_they_had_never_failed_and_changes_no_line(
+    tmp_path: Path, study: Study, tiny_images: ImageSet, failing: Execute, diverging: Execute
 ) -> None:
-    _drive(tmp_path, study, tiny_images, failing)
-    before = (tmp_path / LEDGER).read_bytes()
-    assert len(read(tmp_path / LEDGER).runs) == 1
-    result = _mlrc("retry", "--runs", tmp_path)
-    assert result.exit_code == 0
-    assert "tiny contrastive, search 1, fold 2: the machine broke" in result.stdout
-    assert "2 trainings are planned again" in result.stdout
+    (tmp_path / "failed").mkdir()
+    for failed, trainings_done in (("search 1, fold 2", 7), ("final 0, fold 3", 16)):
+        _drive(tmp_path / "failed", study, tiny_images, failing)
+        before = (tmp_path / "failed" / LEDGER).read_bytes()
+        records = read(tmp_path / "failed" / LEDGER)
+        assert len(records.folds) == trainings_done
+        assert not records.runs
+        result = _mlrc("retry", "--runs", tmp_path / "failed")
+        assert result.exit_code == 0
+        assert f"tiny contrastive, {failed}: the machine broke" in result.stdout
+        assert "1 trainings are planned again" in result.stdout
+        assert (tmp_path / "failed" / LEDGER).read_bytes().startswith(before)
+    _drive(tmp_path / "failed", study, tiny_images, failing)
+    _drive(tmp_path / "undisturbed", study, tiny_images, diverging)
+    assert _report(tmp_path / "failed") == _report(tmp_path / "undisturbed")
+    states = [read(tmp_path / name / LEDGER) for name in ("failed", "undisturbed")]
+    assert {fold.outcome for fold in states[0].folds.values()} == {"done", "diverged"}
+    assert states[0].folds.keys() == states[1].folds.keys()
+
+
+def test_a_retry_takes_back_what_an_older_ledger_built_on_a_failed_fold(
+    tmp_path: Path, study: Study, tiny_images: ImageSet, honest: Execute
+) -> None:
     _drive(tmp_path, study, tiny_images, honest)
-    after = (tmp_path / LEDGER).read_bytes()
-    assert after.startswith(before)
+    undisturbed = _report(tmp_path)
+    folds = read(tmp_path / LEDGER).folds.values()
+    failed = next(one for one in folds if (one.stage, one.number) == ("search", 1))
+    with Ledger(tmp_path) as ledger:
+        ledger.append([replace(failed, outcome="failed", best_score=None)])
+    assert _report(tmp_path) != undisturbed
+    assert _mlrc("retry", "--runs", tmp_path).exit_code == 0
     records = read(tmp_path / LEDGER)
-    outcomes = {(fold.stage, fold.number, fold.fold): fold.outcome for fold in records.folds.values()}
-    assert outcomes["search", 1, 2] == "done"
-    assert outcomes["search", 0, 0] == "diverged"
-    assert set(outcomes.values()) == {"done", "diverged"}
-    # Both repeats of the search as it now stands are scored, with the parameters of its best trial.
-    search = [fold for fold in records.folds.values() if fold.stage == "search"]
-    best = max(range(3), key=lambda number: trial_score(fold for fold in search if fold.number == number))
-    (params,) = {tuple(fold.params.items()) for fold in search if fold.number == best}
-    last = list(records.runs.values())[-2:]
-    assert {run.number for run in last} == {0, 1}
-    assert {tuple(run.params.items()) for run in last} == {params}
+    assert {(one.stage, one.number) for one in records.folds.values()} == {("search", 0), ("search", 1)}
+    assert len(records.folds) == 4 + 3
+    assert not records.runs
+    _drive(tmp_path, study, tiny_images, honest)
+    assert _report(tmp_path) == undisturbed
 
 
 def test_a_retry_without_failures_writes_nothing(
@@ -124,7 +156,7 @@ def test_a_retry_on_a_full_disk_is_told_in_a_sentence(
         f"Error: The disk must have room to write, but is full ({full}); make room and give the same command.\n"
     )
     assert (tmp_path / LEDGER).read_bytes() == before
-    assert "2 trainings are planned again" in _mlrc("retry", "--runs", tmp_path).stdout
+    assert "1 trainings are planned again" in _mlrc("retry", "--runs", tmp_path).stdout
 
 
 def test_a_retry_is_refused_while_a_driver_is_at_work(tmp_path: Path) -> None:
@@ -147,7 +179,7 @@ def test_status_counts_what_is_done_at_work_and_left_and_tells_the_rate(
     with Ledger(tmp_path) as ledger:
         state = StudyState(study, (), (), set())
         with RunLog(tmp_path, [state]) as log:
-            outcome = next(iter(honest(jobs)))
+            (outcome,) = trainings(honest(jobs[:1]))
             ledger.append([outcome.record, replace(outcome.record, key="another", outcome="failed")])
             log.recorded(state, outcome.record)
             log.recorded(state, outcome.record)

@@ -1,16 +1,20 @@
 """`mlrc` on a machine that breaks: faults wait as files in the folder $FAULTS, and whoever takes one away suffers it.
 
-Run as a program it is the command; worker processes, which run `serve` of this module, break in the same way.
+Run as a program it is the command; worker processes, which enter by this module, break in the same way.
 One training has losses that are not numbers, always: it is part of the study.
 """
 
 import errno
 import importlib
+import multiprocessing
 import os
 import signal
+import struct
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from mlrc.harness.cli import main
+from mlrc.harness.engine import entrance, repeat, watchdog, worker
 from mlrc.harness.engine import perform as work
-from mlrc.harness.engine import worker
+from mlrc.harness.images.cache import cached
 from mlrc.harness.images.transform import training_batch
+from mlrc.harness.machine.atomic import write_atomically
+from mlrc.harness.study import comparison
 from mlrc.harness.training import fold as train
 from mlrc.harness.training.fold import train_fold
 from mlrc.results.records.ledger import Ledger
@@ -30,7 +37,7 @@ FOLDER = Path(os.environ["FAULTS"])
 DIVERGES = ("proxy_anchor", "search", 0, 1)
 """Loss, stage, number and fold of the training whose loss is not a number."""
 ALWAYS_FAILS = os.environ.get("ALWAYS_FAILS", "")
-"""A loss whose first repeat always runs out of memory."""
+"""A loss whose trainings always fail."""
 
 
 def taken(name: str) -> bool:
@@ -52,9 +59,17 @@ class NotANumber(nn.Module):
 
 
 append = Ledger.append
+send_bytes = Connection._send_bytes  # type: ignore[attr-defined] # of the standard library
+poisoned = False
 
 
 def breaking_batch(*arguments: Any, **options: Any) -> Tensor:
+    global poisoned  # noqa: PLW0603 of the process, as a CUDA error is
+    if poisoned or taken("poison"):
+        poisoned = True
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered (injected)")
+    if taken("stop"):
+        os.kill(os.getpid(), signal.SIGSTOP)
     if taken("memory"):
         raise torch.OutOfMemoryError("injected")
     if taken("kill"):
@@ -69,8 +84,8 @@ def breaking_batch(*arguments: Any, **options: Any) -> Tensor:
 def breaking_fold(job: Any, spec: Any, *arguments: Any, **options: Any) -> Any:
     if (job.loss, job.stage, job.number, job.fold) == DIVERGES:
         spec = replace(spec, build=lambda *_, **__: NotANumber())
-    if (job.loss, job.stage, job.number) == (ALWAYS_FAILS, "final", 0):
-        raise torch.OutOfMemoryError("injected for good")
+    if job.loss == ALWAYS_FAILS:
+        raise RuntimeError("injected for good")
     return train_fold(job, spec, *arguments, **options)
 
 
@@ -84,12 +99,31 @@ def breaking_append(self: Ledger, records: Iterable[Record]) -> None:
     append(self, records)
 
 
-serve = worker.serve
+def breaking_send(self: Any, content: Any) -> None:
+    if multiprocessing.parent_process() is not None and len(content) > 500 and taken("sending"):
+        self._send(struct.pack("!i", len(content)) + bytes(content[: len(content) // 2]))
+        os.kill(os.getpid(), signal.SIGKILL)
+    send_bytes(self, content)
 
 
-def breaking_serve(*arguments: Any) -> None:
+def breaking_write(path: Path, *contents: bytes) -> None:
+    if taken("read-only"):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+    write_atomically(path, *contents)
+
+
+def slow_cache(*arguments: Any, **options: Any) -> Any:
+    if taken("building"):
+        time.sleep(600)
+    return cached(*arguments, **options)
+
+
+enter = entrance.enter
+
+
+def breaking_enter(*arguments: Any) -> None:
     """Do what a worker does, in a process that by finding this function has imported what breaks it."""
-    serve(*arguments)
+    enter(*arguments)
 
 
 if __name__ == "__main__":
@@ -99,5 +133,9 @@ if __name__ == "__main__":
 else:
     vars(train)["training_batch"] = breaking_batch
     vars(work)["train_fold"] = breaking_fold
-    vars(worker)["serve"] = breaking_serve
+    vars(repeat)["write_atomically"] = breaking_write
+    vars(comparison)["cached"] = slow_cache
+    vars(watchdog)["STOPPED_SECONDS"] = 1.0
+    Connection._send_bytes = breaking_send  # type: ignore[attr-defined] # it breaks on purpose
     Ledger.append = breaking_append  # type: ignore[method-assign] # it breaks on purpose
+    vars(worker)["enter"] = breaking_enter

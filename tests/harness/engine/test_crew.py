@@ -2,30 +2,38 @@
 
 import signal
 from collections.abc import Callable, Iterable
-from multiprocessing import Pipe
+from dataclasses import replace
 
 import pytest
 
 from mlrc.harness.engine import crew as crews
-from mlrc.harness.engine import execute
-from mlrc.harness.engine.events import Event, Lost, Started, Told
+from mlrc.harness.engine import execute, watchdog
+from mlrc.harness.engine.attempts import UnfitError
+from mlrc.harness.engine.events import Closed, Event, Lost, Started, Told
 from mlrc.harness.engine.execute import in_processes
 from mlrc.harness.engine.perform import record_of
-from mlrc.harness.engine.worker import STOPPED, Death
+from mlrc.harness.engine.serving import STOPPED, Death, Ready
+from mlrc.harness.engine.worker import Inbox
 from mlrc.harness.engine.workplace import FoldOutcome, Shortage, Workplace
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.study import Study
 from mlrc.harness.training.fold import Trained
 from tests.harness.conftest import ENVIRONMENT
+from tests.harness.in_this_process import trainings
 
-Message = FoldOutcome | Told | Death
+Message = FoldOutcome | Told | Ready | Death
 PLACE = Workplace(roots={}, device="cpu", environment=ENVIRONMENT)
 
 
 def _outcome(job: FoldJob, shortage: Shortage = "", message: str = "") -> FoldOutcome:
     trained = Trained("failed" if shortage else "done", None, (), None, None, message)
     return FoldOutcome(job, record_of(job, trained, PLACE, 1.0), None, shortage=shortage)
+
+
+def _failed(job: FoldJob) -> FoldOutcome:
+    trained = Trained("failed", None, (), None, None, "the loss is wrong")
+    return FoldOutcome(job, record_of(job, trained, PLACE, 1.0), None)
 
 
 class Script:
@@ -40,12 +48,15 @@ class Script:
         self._tell = tell
         self.attempts: list[tuple[FoldJob, str, bool, list[FoldJob]]] = []
         self.alive: list[ScriptedWorker] = []
+        self.deaf = False
         self.at_work: list[ScriptedWorker] = []
 
-    def worker(self, number: int, workplace: Workplace) -> "ScriptedWorker":
-        return ScriptedWorker(self, workplace)
+    def worker(self, number: int, workplace: Workplace, inbox: Inbox) -> "ScriptedWorker":
+        return ScriptedWorker(self, number, workplace, inbox)
 
     def begun(self, worker: "ScriptedWorker") -> list[Message]:
+        if worker in self.at_work:
+            self.at_work.remove(worker)  # its last job is over
         here = [other for other in self.at_work if other.place_device == worker.place_device]
         assert not worker.alone or [one for one in self.alive if one.place_device == worker.place_device] == [worker]
         attempt = 1 + sum(job == worker.job for job, *_ in self.attempts)
@@ -55,10 +66,13 @@ class Script:
 
 
 class ScriptedWorker:
-    def __init__(self, script: Script, workplace: Workplace) -> None:
-        self._script = script
-        self.workplace, self.place_device = workplace, workplace.device
-        self.connection, self._theirs = Pipe()
+    """Tells its messages as soon as it has a job; is ready unless its first one says otherwise."""
+
+    def __init__(self, script: Script, number: int, workplace: Workplace, inbox: Inbox) -> None:
+        self._script, self._inbox = script, inbox
+        self.number, self.workplace, self.place_device = number, workplace, workplace.device
+        self.pid = None
+        self.ready = True
         self.started_at = 0.0
         self.alone = False
         self.job: FoldJob
@@ -67,21 +81,23 @@ class ScriptedWorker:
     def start(self, job: FoldJob, *, alone: bool) -> bool:
         self.job, self.alone = job, alone
         for message in self._script.begun(self):
-            self._theirs.send(message)
+            self._tell(message)
         return True
 
-    def receive(self) -> Message:
-        message: Message = self.connection.recv()
-        if not isinstance(message, Told):
-            self._script.at_work.remove(self)
-        return message
+    def death(self) -> Death:
+        raise AssertionError("a scripted worker tells of its death itself")
 
     def ask_to_stop(self) -> None:
-        self._theirs.send(STOPPED)
+        if not self._script.deaf:
+            self._tell(STOPPED)
 
     def dismiss(self) -> None:
-        if self in self._script.alive:
-            self._script.alive.remove(self)
+        for those in (self._script.alive, self._script.at_work):
+            if self in those:
+                those.remove(self)
+
+    def _tell(self, message: Message) -> None:
+        self._inbox.put((self, message))  # type: ignore[arg-type] # it stands for a worker
 
 
 @pytest.fixture
@@ -102,7 +118,7 @@ def _do(
     script = Script(tell)
     monkeypatch.setattr(crews, "Worker", script.worker)
     execute = in_processes(PLACE, workers, on_event, devices=devices, stop=stop)
-    outcomes = list(execute(jobs))
+    outcomes = trainings(execute(jobs))
     assert not script.alive
     return script, outcomes
 
@@ -119,15 +135,15 @@ def test_workers_are_spread_evenly_over_the_devices_and_know_their_share(
     seen: dict[str, set[float]] = {}
     script = Script(lambda job, attempt: [_outcome(job)])
 
-    def noted(number: int, workplace: Workplace) -> ScriptedWorker:
+    def noted(number: int, workplace: Workplace, inbox: Inbox) -> ScriptedWorker:
         seen.setdefault(workplace.device, set()).add(workplace.share)
-        return script.worker(number, workplace)
+        return script.worker(number, workplace, inbox)
 
     monkeypatch.setattr(crews, "Worker", noted)
-    list(in_processes(PLACE, 6, lambda event: None, devices=("cuda:0", "cuda:1"))(jobs))
-    assert seen == {"cuda:0": {1 / 3}, "cuda:1": {1 / 3}}
+    list(in_processes(PLACE, 6, lambda event: None, devices=("cuda:0", "cuda:1", "cuda:2", "cpu"))(jobs))
+    assert seen == {"cuda:0": {1 / 2}, "cuda:1": {1 / 2}, "cuda:2": {1.0}, "cpu": {1.0}}
     first = [device for _, device, _, _ in script.attempts[:6]]
-    assert sorted(first) == ["cuda:0"] * 3 + ["cuda:1"] * 3
+    assert sorted(first) == ["cpu", "cuda:0", "cuda:0", "cuda:1", "cuda:1", "cuda:2"]
 
 
 def test_a_job_that_runs_out_of_memory_is_tried_once_more_alone_on_its_device(
@@ -173,24 +189,127 @@ def test_a_job_that_runs_out_of_memory_alone_is_recorded_as_failed(
     assert [alone for *_, alone, _ in script.attempts] == [False, True]
 
 
-def test_a_job_whose_worker_dies_is_tried_alone_and_then_recorded_with_the_last_words(
+def test_a_job_whose_worker_dies_is_tried_beside_the_others_then_alone_and_then_recorded_with_the_last_words(
     monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
 ) -> None:
-    victim = jobs[2]
-    death = Death(-11, "Fatal Python error: Segmentation fault | in conv2d")
+    victim = jobs[0]
+    death = Death(-11, "Fatal Python error: Segmentation fault | in conv2d {}")
     script, outcomes = _do(
         monkeypatch, jobs, lambda job, attempt: [death] if job == victim else [_outcome(job)], workers=2
     )
     records = {outcome.job.key: outcome.record for outcome in outcomes}
     assert records.pop(victim.key).message == (
         "its process died 3 times, at last with exit code -11 (SIGSEGV); it said last: "
-        "Fatal Python error: Segmentation fault | in conv2d"
+        "Fatal Python error: Segmentation fault | in conv2d {}"
     )
     assert {record.outcome for record in records.values()} == {"done"}
-    assert [(alone, others) for job, _, alone, others in script.attempts if job == victim][1:] == [
-        (True, []),
-        (True, []),
-    ]
+    assert [alone for job, _, alone, _ in script.attempts if job == victim] == [False, False, True]
+    order = [job for job, *_ in script.attempts]
+    assert order.index(jobs[2]) < len(order) - 1 - order[::-1].index(victim), "the others went on meanwhile"
+
+
+def test_after_a_failure_the_process_is_replaced_and_what_looks_like_the_device_is_tried_once_more(
+    monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
+) -> None:
+    workers: dict[str, list[ScriptedWorker]] = {}
+
+    def tell(job: FoldJob, attempt: int) -> list[Message]:
+        workers.setdefault(job.key, []).append(script.at_work[-1])
+        if job == jobs[0]:
+            return [_outcome(job, "device", "CUDA error: an illegal memory access")]
+        return [_failed(job)] if job == jobs[2] else [_outcome(job)]
+
+    script = Script(tell)
+    monkeypatch.setattr(crews, "Worker", script.worker)
+    outcomes = trainings(in_processes(PLACE, 1, lambda event: None, devices=("cuda:0",))(jobs))
+    assert [outcome.job for outcome in outcomes if outcome.failed] == [jobs[0], jobs[2]]
+    first, second = workers[jobs[0].key]
+    assert first is not second
+    assert second is not workers[jobs[1].key][0]
+    assert workers[jobs[2].key] == workers[jobs[1].key]
+    assert workers[jobs[3].key] != workers[jobs[2].key]
+    assert workers[jobs[4].key] == workers[jobs[3].key]
+
+
+def test_a_place_where_one_job_after_the_other_fails_is_closed_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
+) -> None:
+    told: list[Event] = []
+
+    def tell(job: FoldJob, attempt: int) -> list[Message]:
+        return [_failed(job) if script.at_work[-1].place_device == "cuda:1" else _outcome(job)]
+
+    script = Script(tell)
+    monkeypatch.setattr(crews, "Worker", script.worker)
+    many = [replace(job, number=number) for job in jobs[:4] for number in range(8)]
+    outcomes = trainings(in_processes(PLACE, 2, told.append, devices=("cuda:0", "cuda:1"))(many))
+    assert len(outcomes) == len(many)
+    assert sum(outcome.failed for outcome in outcomes) == crews.FAILURES_IN_A_ROW
+    (closed,) = [event for event in told if isinstance(event, Closed)]
+    assert closed == Closed("worker 1 on cuda:1", "4 jobs in a row failed there, the last one: the loss is wrong")
+
+
+def test_a_process_that_dies_before_it_begins_is_no_fault_of_its_job_and_if_all_do_the_run_ends(
+    monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
+) -> None:
+    stillborn = 0
+
+    def begin(number: int, workplace: Workplace, inbox: Inbox) -> ScriptedWorker:
+        worker = script.worker(number, workplace, inbox)
+        worker.ready = not stillborn
+        return worker
+
+    def tell(job: FoldJob, attempt: int) -> list[Message]:
+        nonlocal stillborn
+        stillborn -= 1
+        return [_outcome(job)] if script.at_work[-1].ready else [Death(-9)]
+
+    script = Script(tell)
+    monkeypatch.setattr(crews, "Worker", begin)
+    stillborn = 5
+    outcomes = trainings(in_processes(PLACE, 2, lambda event: None)(jobs))
+    assert {outcome.record.outcome for outcome in outcomes} == {"done"}
+    stillborn = 100
+    with pytest.raises(UnfitError, match=r"must be able to begin, .* dies before: .* with exit code -9 \(SIGKILL\)"):
+        list(in_processes(PLACE, 2, lambda event: None)(jobs))
+
+
+def test_a_worker_that_hangs_is_ended_and_its_job_done_again(
+    monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
+) -> None:
+    monkeypatch.setattr(watchdog, "LEAST_SECONDS", 0.05)
+    monkeypatch.setattr(execute, "POLL_SECONDS", 0.01)
+    told: list[Event] = []
+    _, outcomes = _do(
+        monkeypatch,
+        jobs[:2],
+        lambda job, attempt: [] if attempt == 1 and job == jobs[0] else [_outcome(job)],
+        on_event=told.append,
+    )
+    assert {outcome.record.outcome for outcome in outcomes} == {"done"}
+    (lost,) = [event for event in told if isinstance(event, Lost)]
+    assert lost.message == (
+        "its process died 1 times, at last ended because its process gave no sign of life for 0 seconds"
+    )
+
+
+def test_a_worker_that_does_not_hear_the_wish_to_stop_keeps_nobody_from_ending(
+    monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
+) -> None:
+    stop = Stop()
+    monkeypatch.setattr(execute, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(crews, "GRACE_SECONDS", 0.05)
+    script = Script(lambda job, attempt: [])
+    script.deaf = True
+    monkeypatch.setattr(crews, "Worker", script.worker)
+    stop.signal = None
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Started):
+            stop.signal = signal.SIGTERM
+
+    assert not list(in_processes(PLACE, 2, on_event, stop=stop)(jobs))
+    assert not script.alive
 
 
 def test_deaths_of_a_job_that_gets_further_each_time_are_not_counted_together(

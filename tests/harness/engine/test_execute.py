@@ -11,7 +11,8 @@ import pytest
 
 from mlrc.harness.engine.events import Event, Lost, Started, Stopping, Validated
 from mlrc.harness.engine.execute import in_processes
-from mlrc.harness.engine.worker import Death, Worker
+from mlrc.harness.engine.serving import Death
+from mlrc.harness.engine.worker import Inbox, Worker
 from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.images.glyphs import DATASET
 from mlrc.harness.machine.stopping import Stop
@@ -20,7 +21,7 @@ from mlrc.harness.plan.study import Study
 from mlrc.protocols.protocol import PerDataset
 from mlrc.protocols.quick import QUICK
 from tests.harness.conftest import ENVIRONMENT
-from tests.harness.in_this_process import in_this_process
+from tests.harness.in_this_process import in_this_process, trainings
 
 SMALL = QUICK.vary(
     {"embedding_size": 8, "batch_size": 8, "iterations_per_epoch": 1, "max_epochs": 1, "cut": PerDataset("official")}
@@ -48,7 +49,7 @@ def test_processes_give_the_outcomes_of_this_process_and_tell_of_every_validatio
     results, told = [], []
     for make in (in_this_process, lambda place, tell: in_processes(place, 2, tell)):
         events: list[Event] = []
-        outcomes = list(make(workplace, events.append)(jobs))
+        outcomes = trainings(make(workplace, events.append)(jobs))
         assert sorted(outcome.job.key for outcome in outcomes) == sorted(job.key for job in jobs)
         results.append({outcome.job.key: _content(outcome) for outcome in outcomes})
         told.append(sorted((event.job.key, event.epoch) for event in events if isinstance(event, Validated)))
@@ -80,7 +81,7 @@ def test_jobs_that_become_ready_later_are_done_too(glyphs: tuple[Workplace, list
 def test_an_exception_in_a_job_becomes_a_record_that_tells_it(glyphs: tuple[Workplace, list[FoldJob]]) -> None:
     job = glyphs[1][0]
     wrong = Workplace(roots={"glyphs": ("no_such_set", Path())}, device="cpu", environment=ENVIRONMENT)
-    (outcome,) = in_this_process(wrong, lambda event: None)([job])
+    (outcome,) = trainings(in_this_process(wrong, lambda event: None)([job]))
     assert outcome.record.outcome == "failed"
     assert "No dataset named 'no_such_set'" in outcome.record.message
     assert outcome.record.key == job.key
@@ -97,8 +98,8 @@ def pids(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     begin = Worker.__init__
 
-    def noted(self: Worker, number: int, workplace: Workplace) -> None:
-        begin(self, number, workplace)
+    def noted(self: Worker, number: int, workplace: Workplace, inbox: Inbox) -> None:
+        begin(self, number, workplace, inbox)
         assert self.pid is not None
         seen.append(self.pid)
 
@@ -117,7 +118,7 @@ def test_a_job_whose_workers_die_again_and_again_is_recorded_as_failed_and_the_o
             _kill(pids[-1:], signal.SIGSEGV)
 
     place = replace(workplace, runs=tmp_path)
-    outcomes = {outcome.job.key: outcome.record for outcome in in_processes(place, 1, kill_always)(jobs)}
+    outcomes = {outcome.job.key: outcome.record for outcome in trainings(in_processes(place, 1, kill_always)(jobs))}
     message = outcomes.pop(victim).message
     assert message.startswith("its process died 3 times, at last with exit code -11 (SIGSEGV); it said last: ")
     assert "Fatal Python error: Segmentation fault" in message
@@ -125,24 +126,25 @@ def test_a_job_whose_workers_die_again_and_again_is_recorded_as_failed_and_the_o
     assert {record.outcome for record in outcomes.values()} == {"done"}
 
 
-def test_a_worker_that_is_dead_before_its_first_job_costs_an_attempt_and_no_more(
+def test_a_worker_that_is_dead_before_its_first_job_costs_the_job_no_attempt(
     glyphs: tuple[Workplace, list[FoldJob]], pids: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workplace, (job, *_) = glyphs
     begin = Worker.__init__
 
-    def dead_at_first(self: Worker, number: int, workplace: Workplace) -> None:
-        begin(self, number, workplace)
+    def dead_at_first(self: Worker, number: int, workplace: Workplace, inbox: Inbox) -> None:
+        begin(self, number, workplace, inbox)
         if len(pids) == 1:
             self._process.kill()
             self._process.join()
 
     monkeypatch.setattr(Worker, "__init__", dead_at_first)
     told: list[Event] = []
-    (outcome,) = in_processes(workplace, 1, told.append)([job])
+    (outcome,) = trainings(in_processes(workplace, 1, told.append)([job]))
     assert outcome.record.outcome == "done"
+    assert [event.attempt for event in told if isinstance(event, Started)] == [1, 1]
     assert [event.message for event in told if isinstance(event, Lost)] == [
-        "its process died 1 times, at last with exit code -9 (SIGKILL)"
+        "a process died before it could begin, with exit code -9 (SIGKILL)"
     ]
 
 
@@ -174,12 +176,12 @@ def test_a_job_that_is_stopped_leaves_a_checkpoint_and_goes_on_from_it(
             else:
                 _kill(pids[:1], signal.SIGTERM)
 
-    outcomes = list(in_processes(place, 1, stop_once, stop=stop)([long]))
+    outcomes = trainings(in_processes(place, 1, stop_once, stop=stop)([long]))
     if whom == "the driver's wish":
         assert not outcomes
         assert isinstance(told[-1], Stopping)
         assert (tmp_path / "checkpoints" / f"{long.key}.pt").exists()
-        outcomes = list(in_processes(place, 1, told.append)([long]))
+        outcomes = trainings(in_processes(place, 1, told.append)([long]))
     assert [event.epoch for event in told if isinstance(event, Validated)] == [0, 4, 8, 12, 16, 20]
     assert [outcome.record.outcome for outcome in outcomes] == ["done"]
 
@@ -194,13 +196,13 @@ def test_a_stop_does_not_wait_for_a_worker_that_is_still_being_set_up(
         if isinstance(event, Started):
             stop.signal = signal.SIGTERM
 
-    heard: list[object] = []
-    receive = Worker.receive
+    heard: list[Death] = []
+    death = Worker.death
 
-    def noted(self: Worker) -> object:
-        heard.append(receive(self))
+    def noted(self: Worker) -> Death:
+        heard.append(death(self))
         return heard[-1]
 
-    monkeypatch.setattr(Worker, "receive", noted)
+    monkeypatch.setattr(Worker, "death", noted)
     assert not list(in_processes(workplace, 1, stop_at_once, stop=stop)([job]))
-    assert [message.exitcode for message in heard if isinstance(message, Death)] == [-signal.SIGKILL]
+    assert [one.exitcode for one in heard] == [-signal.SIGKILL]

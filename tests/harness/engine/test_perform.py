@@ -39,6 +39,14 @@ def _disk() -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def _illegal_access() -> None:
+    raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+
+def _dataset_moved() -> None:
+    raise FileNotFoundError(errno.ENOENT, "No such file or directory", "nowhere/images/1.png")
+
+
 def _plain() -> None:
     raise KeyError("weights")
 
@@ -54,8 +62,10 @@ def _leaves() -> None:
         (_memory_of_the_host, "memory", "RuntimeError"),
         (_memory_of_cuda_s_own, "memory", "AcceleratorError: CUDA error: out of memory"),
         (_memory_of_cublas, "memory", "CUBLAS_STATUS_ALLOC_FAILED"),
-        (_disk, "disk", "No space left on device"),
-        (_plain, "", "KeyError: 'weights' (test_work.py, line"),
+        (_disk, "disk", "its disk is full; make room"),
+        (_illegal_access, "device", "AcceleratorError: CUDA error: an illegal memory access"),
+        (_dataset_moved, "files", "it is not there, or was moved while at work"),
+        (_plain, "", "KeyError: 'weights' (test_perform.py, line"),
         (_leaves, "", "SystemExit"),
     ],
 )

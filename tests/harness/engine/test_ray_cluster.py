@@ -1,32 +1,41 @@
 """A Ray cluster of several nodes on this machine: the table of one process, whatever becomes of the nodes."""
 
+import ast
 import os
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+import ray
 from ray.cluster_utils import Cluster as Nodes
 from typer.testing import CliRunner
 
 from mlrc.harness.cli import app
+from mlrc.harness.engine.attempts import UnfitError
 from mlrc.harness.engine.events import Event, Lost, Started, Stopping, Validated
-from mlrc.harness.engine.execute import UnfitError
-from mlrc.harness.engine.ray_cluster import connected, on_cluster
+from mlrc.harness.engine.perform import record_of
+from mlrc.harness.engine.ray_cluster import Cluster as Gpus
+from mlrc.harness.engine.ray_cluster import connected
+from mlrc.harness.engine.ray_jobs import on_cluster
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.machine.stopping import Stop
+from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.state import StudyState
 from mlrc.harness.study.comparison import Comparison, checked_comparison
 from mlrc.harness.study.conduct import Means, conduct
+from mlrc.harness.training.fold import Trained
 from mlrc.protocols.quick import QUICK
 from mlrc.results.records.ledger import Ledger
 from mlrc.results.records.record import FoldRecord, RunRecord
 from mlrc.results.rendering.report import write_report
-from tests.harness.in_this_process import in_this_process
+from tests.harness.in_this_process import in_this_process, trainings
 
 SMALL = QUICK.set(
     [
@@ -109,7 +118,7 @@ def _leaderboard(runs: Path) -> bytes:
 
 def _conduct(comparison: Comparison, runs: Path, means: Means) -> int:
     with Ledger(runs) as ledger:
-        return conduct(comparison, ledger, means, "final")
+        return conduct(comparison, ledger, means, "final").left
 
 
 def test_a_study_that_loses_a_node_and_is_stopped_gives_the_bytes_of_one_process(
@@ -154,7 +163,7 @@ def test_a_stopped_training_leaves_a_checkpoint_where_the_runs_folder_is_shared_
         assert (tmp_path / "checkpoints" / f"{job.key}.pt").exists()
         stop.signal = None
         again: list[Event] = []
-        (outcome,) = on_cluster(cluster, place, again.append, stop)([job])
+        (outcome,) = trainings(on_cluster(cluster, place, again.append, stop)([job]))
     assert outcome.record.outcome == "done"
     assert outcome.record.environment.host == os.uname().nodename
     epochs = [event.epoch for event in (*told, *again) if isinstance(event, Validated)]
@@ -174,6 +183,36 @@ def test_a_node_without_the_dataset_or_with_other_packages_ends_the_run_with_a_s
             list(on_cluster(cluster, nowhere, lambda event: None)([job]))
         with pytest.raises(UnfitError, match=r"must have the driver's packages, but .* for 0"):
             list(on_cluster(cluster, other, lambda event: None)([job]))
+
+
+def _see(job: FoldJob, workplace: Workplace, mailbox: object, embeddings: object) -> FoldOutcome:
+    """Say which process does a job, and which GPU Ray gave it and shows it."""
+    seen = (os.getpid(), ray.get_gpu_ids(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    time.sleep(0.3)
+    return FoldOutcome(job, record_of(job, Trained("done", None, (), None, None, repr(seen)), workplace, 0.0), None)
+
+
+def test_on_a_node_of_two_gpus_each_job_sees_the_one_that_ray_gave_it_and_no_process_two(
+    nodes: Nodes, comparison: Comparison
+) -> None:
+    node = nodes.add_node(num_cpus=2, num_gpus=2)
+    study = comparison.studies[1]
+    jobs = [job for number in range(4) for job in study.jobs("search", number, {"pos_margin": 0.0, "neg_margin": 0.5})]
+    try:
+        with connected(nodes.address, "cpu"):
+            cluster = Gpus("cuda", function=_see)
+            assert cluster.places() == 2
+            outcomes = trainings(on_cluster(cluster, comparison.workplace, lambda event: None)(jobs))
+    finally:
+        nodes.remove_node(node)
+    of_process: dict[int, set[str]] = {}
+    for outcome in outcomes:
+        pid, (given,), visible = ast.literal_eval(outcome.record.message)
+        assert str(given) == visible
+        of_process.setdefault(pid, set()).add(visible)
+    assert len(outcomes) == len(jobs)
+    assert {len(gpus) for gpus in of_process.values()} == {1}
+    assert set.union(*of_process.values()) == {"0", "1"}
 
 
 @pytest.mark.parametrize(("address", "device"), [("127.0.0.1:1", "cpu"), ("nonsense:x", "cpu"), ("auto", "cuda:1")])

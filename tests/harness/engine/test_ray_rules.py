@@ -8,21 +8,23 @@ import pytest
 import torch
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, TaskCancelledError, WorkerCrashedError
 
-from mlrc.harness.engine.events import Event, Lost, Started, Stopping, Told
-from mlrc.harness.engine.execute import UnfitError
+from mlrc.harness.engine.attempts import UnfitError
+from mlrc.harness.engine.events import Closed, Event, Lost, Started, Stopping, Told
 from mlrc.harness.engine.perform import record_of
-from mlrc.harness.engine.ray_cluster import Cluster, on_cluster
-from mlrc.harness.engine.ray_node import Begun, require_fit
+from mlrc.harness.engine.ray_cluster import Cluster
+from mlrc.harness.engine.ray_jobs import on_cluster
+from mlrc.harness.engine.ray_node import Begun, Unfit, require_fit
 from mlrc.harness.engine.workplace import FoldOutcome, Shortage, Workplace
 from mlrc.harness.machine import environment
 from mlrc.harness.machine.stopping import Stop
-from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.job import FoldJob, Job
 from mlrc.harness.plan.study import Study
 from mlrc.harness.training.fold import Trained
 from tests.harness.conftest import ENVIRONMENT
+from tests.harness.in_this_process import trainings
 
 PLACE = Workplace(roots={}, device="cpu", environment=ENVIRONMENT)
-Ending = FoldOutcome | None | Exception
+Ending = FoldOutcome | Unfit | None | Exception
 
 
 def _outcome(job: FoldJob, shortage: Shortage = "") -> FoldOutcome:
@@ -44,6 +46,8 @@ class Script(Cluster):
 
     def __init__(self, end: Callable[[FoldJob, int], Ending], *, begins: bool = True) -> None:
         self.device, self.share = "cuda:0", 0.5
+        self.left_out: list[Unfit] = []
+        self.nodes = 2
         self._end = end
         self._begins = begins
         self._at_work: dict[int, FoldJob] = {}
@@ -54,8 +58,9 @@ class Script(Cluster):
     def places(self) -> int:
         return 2
 
-    def begin(self, job: FoldJob, workplace: Workplace, *, alone: bool) -> int:
+    def begin(self, job: Job, workplace: Workplace, *, alone: bool) -> int:
         assert workplace.share == (1.0 if alone else 0.5)
+        assert isinstance(job, FoldJob)
         self.attempts.append((job, alone, list(self._at_work.values())))
         self._at_work[len(self.attempts)] = job
         if self._begins:
@@ -67,12 +72,22 @@ class Script(Cluster):
         assert given == list(self._at_work)
         return given[:1] if self._begins or self.cancelled else []
 
-    def outcome(self, reference: int) -> FoldOutcome | None:
+    def outcome(self, reference: int) -> FoldOutcome | Unfit | None:
         job = self._at_work.pop(reference)
         ending = self._end(job, sum(job == other for other, *_ in self.attempts))
         if isinstance(ending, Exception):
             raise ending
         return ending
+
+    def leave_out(self, unfit: Unfit) -> bool:
+        self.left_out.append(unfit)
+        return len(self.left_out) < self.nodes
+
+    def at_address(self, address: str) -> list[str]:
+        return ["a", "b"]
+
+    def lost(self, node: str) -> bool:
+        return False
 
     def cancel(self, reference: int, *, force: bool) -> None:
         self.cancelled.append(self._at_work[reference])
@@ -89,7 +104,7 @@ def jobs(study: Study) -> list[FoldJob]:
 
 def _do(script: Script, jobs: list[FoldJob], stop: Stop | None = None) -> tuple[list[FoldOutcome], list[Event]]:
     events: list[Event] = []
-    return list(on_cluster(script, PLACE, events.append, stop)(jobs)), events
+    return trainings(on_cluster(script, PLACE, events.append, stop)(jobs)), events
 
 
 def test_no_more_jobs_are_given_to_ray_than_there_are_places(jobs: list[FoldJob]) -> None:
@@ -128,11 +143,27 @@ def test_a_job_whose_process_dies_three_times_is_recorded_with_what_ray_says(job
     assert len(outcomes) == len(jobs)
 
 
-def test_a_node_that_dies_costs_its_jobs_an_attempt(jobs: list[FoldJob]) -> None:
-    script = Script(lambda job, attempt: _ray_says(NodeDiedError, "The node died.") if attempt == 1 else _outcome(job))
-    outcomes, _ = _do(script, jobs)
+def test_a_node_that_dies_is_no_fault_of_its_jobs(jobs: list[FoldJob]) -> None:
+    def end(job: FoldJob, attempt: int) -> Ending:
+        return _ray_says(NodeDiedError, "The node died.") if job == jobs[0] and attempt < 6 else _outcome(job)
+
+    script = Script(end)
+    outcomes, events = _do(script, jobs)
     assert {outcome.record.outcome for outcome in outcomes} == {"done"}
     assert not any(alone for _, alone, _ in script.attempts)
+    assert {event.message for event in events if isinstance(event, Lost)} == {"its node died: The node died."}
+
+
+def test_a_node_that_lacks_something_is_left_out_and_only_the_last_one_ends_the_run(jobs: list[FoldJob]) -> None:
+    script = Script(lambda job, attempt: Unfit("a", "no dataset") if len(script.attempts) == 1 else _outcome(job))
+    outcomes, events = _do(script, jobs[:1])
+    assert [outcome.record.outcome for outcome in outcomes] == ["done"]
+    assert [event for event in events if isinstance(event, Closed)] == [Closed("Ray's node a", "no dataset")]
+    assert [event.attempt for event in events if isinstance(event, Started)] == [1, 1]
+    script = Script(lambda job, attempt: Unfit(f"node {attempt}", "no dataset"))
+    with pytest.raises(UnfitError, match="no dataset"):
+        _do(script, jobs[:1])
+    assert [unfit.node for unfit in script.left_out] == ["node 1", "node 2"]
 
 
 def test_a_node_with_another_commit_or_package_is_refused_and_one_without_history_is_not() -> None:

@@ -3,6 +3,7 @@
 import csv
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mlrc.harness.machine.stopping import DISK_FULL, INTERRUPTED, WORK_LEFT
+from mlrc.harness.machine.stopping import DISK_FULL, FAILED, INTERRUPTED, WORK_LEFT
 from mlrc.results.records.ledger import LEDGER, read
 
 PROTOCOL = {
@@ -25,8 +26,8 @@ PROTOCOL = {
     "startup_trials": 1,
     "repeats": 2,
 }
-SHORT = ("contrastive", "proxy_anchor")
-LONG = (*SHORT, "multi_similarity", "triplet")
+SHORT = ("contrastive", "proxy_anchor", "triplet")
+LONG = (*SHORT, "multi_similarity")
 TABLES = ("leaderboard.csv", "comparisons.csv", "table.md", "table.tex")
 """What holds nothing that timing can change."""
 
@@ -48,17 +49,24 @@ class Study:
         self._environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(Path(__file__).parents[3])}
         self._environment |= {"FAULTS": str(self.faults), "OMP_NUM_THREADS": "1"} | environment
 
-    def begin(self) -> subprocess.Popen[bytes]:
+    def begin(self, closed: str = "") -> subprocess.Popen[bytes]:
         """Start a driver in a session of its own, so that a Ctrl-C can be sent to it and its workers alone."""
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", *self._command] if closed else self._command
         with (self.runs.parent / "stderr.txt").open("ab") as errors:
             return subprocess.Popen(
-                self._command, env=self._environment, stdout=errors, stderr=errors, start_new_session=True
+                command, env=self._environment, stdout=errors, stderr=errors, start_new_session=True
             )
 
-    def finish(self) -> dict[str, str]:
+    def finish(self, status: int = 0, closed: str = "") -> dict[str, str]:
         """Let a driver do what is left and give the tables."""
-        assert self.begin().wait() == 0, self.said
+        assert self.begin(closed).wait() == status, self.said
         return {name: (self.runs / name).read_text(encoding="utf-8") for name in TABLES}
+
+    def mend(self) -> None:
+        """See to what always fails, and have it done again."""
+        del self._environment["ALWAYS_FAILS"]
+        words = [sys.executable, "-m", "mlrc.harness.cli", "retry", "--runs", str(self.runs)]
+        subprocess.run(words, env=self._environment, check=True, capture_output=True)
 
     @property
     def said(self) -> str:
@@ -155,6 +163,26 @@ def worker_s_disk_full(study: Study, driver: subprocess.Popen[bytes]) -> None:
     _ended(study, driver, DISK_FULL)
 
 
+def terminal_closed(study: Study, driver: subprocess.Popen[bytes]) -> None:
+    os.killpg(driver.pid, signal.SIGHUP)
+    _ended(study, driver, WORK_LEFT)
+
+
+def folder_read_only(study: Study, driver: subprocess.Popen[bytes]) -> None:
+    (study.faults / "read-only").touch()
+    _ended(study, driver, DISK_FULL)
+    assert "must be usable, but is not (Read-only file system)" in study.said
+
+
+def terminated_while_a_worker_is_stopped(study: Study, driver: subprocess.Popen[bytes]) -> None:
+    for pid in _workers(driver):
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(driver.pid, signal.SIGTERM)
+    time.sleep(0.1)
+    os.kill(driver.pid, signal.SIGTERM)
+    _ended(study, driver, WORK_LEFT)
+
+
 # What happens to a worker, while the driver goes on.
 
 
@@ -168,10 +196,21 @@ def _worker_suffers(fault: str) -> "Injection":
     return suffer
 
 
+def _workers(driver: subprocess.Popen[bytes]) -> list[int]:
+    return [pid for pid in _children(driver.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
 def worker_terminated(study: Study, driver: subprocess.Popen[bytes]) -> None:
-    workers = [pid for pid in _children(driver.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    os.kill(workers[0], signal.SIGTERM)
+    os.kill(_workers(driver)[0], signal.SIGTERM)
     study.wait_for(driver, 1)
+
+
+def memory_limited(study: Study, driver: subprocess.Popen[bytes]) -> None:
+    """Let a worker have no more memory; the limit holds for that process alone, and is gone with it."""
+    pid = _workers(driver)[0]
+    size = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(pid, resource.RLIMIT_AS, (size, size))
+    study.wait_for(driver, 3)
 
 
 Injection = Callable[[Study, subprocess.Popen[bytes]], None]
@@ -184,12 +223,20 @@ ON_DRIVERS: tuple[Injection, ...] = (
     ledger_s_disk_full,
     ctrl_c_twice,
     worker_s_disk_full,
+    terminal_closed,
+    folder_read_only,
+    terminated_while_a_worker_is_stopped,
 )
+IN_SHORT = (terminal_closed, folder_read_only, driver_killed, terminated_while_a_worker_is_stopped)
 ON_WORKERS: tuple[Injection, ...] = (
     _worker_suffers("memory"),
     _worker_suffers("kill"),
     worker_terminated,
     _worker_suffers("abort"),
+    _worker_suffers("sending"),
+    _worker_suffers("stop"),
+    _worker_suffers("poison"),
+    memory_limited,
 )
 
 
@@ -215,7 +262,14 @@ def embeddings_lost(study: Study, chance: random.Random) -> None:
         path.unlink()
 
 
-ON_FILES = (last_line_truncated, checkpoint_damaged, embeddings_lost)
+def embeddings_damaged(study: Study, chance: random.Random) -> None:
+    for path in sorted((study.runs / "embeddings").glob("*.npy"))[:1]:
+        content = bytearray(path.read_bytes())
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        path.write_bytes(content)
+
+
+ON_FILES = (embeddings_damaged, last_line_truncated, checkpoint_damaged, embeddings_lost)
 
 
 def _torture(study: Study, on_drivers: Sequence[Injection], on_workers: Iterator[Injection], pause: int) -> int:
@@ -236,35 +290,48 @@ def _torture(study: Study, on_drivers: Sequence[Injection], on_workers: Iterator
     return injections
 
 
+def _terminated_while_the_cache_is_built(study: Study) -> None:
+    (study.faults / "building").touch()
+    driver = study.begin()
+    study.wait_until_taken(driver, "building")
+    driver.terminate()
+    assert driver.wait(timeout=60) == WORK_LEFT, study.said
+    assert "Stopped (SIGTERM) before there was work to save" in study.said
+
+
 def test_a_tortured_study_gives_the_bytes_of_an_undisturbed_one(folder: Path) -> None:
     undisturbed = Study(folder / "undisturbed", SHORT, workers=1).finish()
-    study = Study(folder / "tortured", SHORT, workers=2)
-    injections = _torture(study, ON_DRIVERS[:6], iter(ON_WORKERS), pause=1)
+    study = Study(folder / "tortured", SHORT, workers=2, ALWAYS_FAILS="triplet")
+    _terminated_while_the_cache_is_built(study)
+    on_workers = (_worker_suffers("sending"), _worker_suffers("stop"), _worker_suffers("poison"), memory_limited)
+    assert _torture(study, IN_SHORT, iter(on_workers), pause=1) == 4 + 4 + 4
+    failing = study.finish(FAILED, closed="2>&-")
+
+    def rows(tables: dict[str, str], broken: bool) -> list[str]:
+        return [line for line in tables["leaderboard.csv"].splitlines() if (",triplet," in line) == broken]
+
+    assert rows(failing, broken=False) == rows(undisturbed, broken=False)
+    assert not rows(failing, broken=True)
+    failed = [fold for fold in read(study.runs / LEDGER).folds.values() if fold.outcome == "failed"]
+    assert {(fold.loss, fold.stage, fold.number) for fold in failed} == {("triplet", "search", 0)}
+    assert "injected for good" in failed[0].message
+    study.mend()
     assert study.finish() == undisturbed
-    assert injections == 6 + 6 + 4
-    rows = list(csv.DictReader(undisturbed["leaderboard.csv"].splitlines()))
-    assert {row["diverged"] for row in rows if row["loss"] == "proxy_anchor"} == {"1"}
+    of_anchor = [
+        row for row in csv.DictReader(undisturbed["leaderboard.csv"].splitlines()) if row["loss"] == "proxy_anchor"
+    ]
+    assert {row["diverged"] for row in of_anchor} == {"1"}
     assert {fold.outcome for fold in read(study.runs / LEDGER).folds.values()} == {"done", "diverged"}
     assert not list((study.runs / "checkpoints").iterdir())
     assert not list((study.runs / "embeddings").iterdir())
 
 
 @pytest.mark.slow
-def test_a_study_tortured_for_long_gives_the_bytes_of_an_undisturbed_one_but_for_what_failed_for_good(
-    folder: Path,
-) -> None:
-    undisturbed = Study(folder / "long undisturbed", LONG, workers=1).finish()["leaderboard.csv"]
-    study = Study(folder / "long tortured", LONG, workers=2, ALWAYS_FAILS="triplet")
+def test_a_study_tortured_for_long_gives_the_bytes_of_an_undisturbed_one(folder: Path) -> None:
+    undisturbed = Study(folder / "long undisturbed", LONG, workers=1).finish()
+    study = Study(folder / "long tortured", LONG, workers=2, ALWAYS_FAILS="multi_similarity")
     injections = _torture(study, ON_DRIVERS + ON_DRIVERS[:5], iter(ON_WORKERS * 2), pause=2)
-    assert injections >= 30
-    tortured = study.finish()["leaderboard.csv"]
-
-    def rows(leaderboard: str, broken: bool) -> list[str]:
-        return [line for line in leaderboard.splitlines() if (",triplet," in line) == broken]
-
-    assert rows(tortured, broken=False) == rows(undisturbed, broken=False)
-    assert {row["n"] for row in csv.DictReader(tortured.splitlines()) if row["loss"] == "triplet"} == {"1"}
-    failed = [fold for fold in read(study.runs / LEDGER).folds.values() if fold.outcome == "failed"]
-    assert {(fold.loss, fold.stage, fold.number) for fold in failed} == {("triplet", "final", 0)}
-    assert "injected for good" in failed[0].message
-    assert "triplet: repeat 0 has no score" in (study.runs / "table.md").read_text()
+    assert injections >= 40
+    study.finish(FAILED)
+    study.mend()
+    assert study.finish() == undisturbed

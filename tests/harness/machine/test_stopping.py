@@ -25,11 +25,44 @@ def test_a_signal_is_a_wish_to_end_with_a_status_of_its_own(number: signal.Signa
     assert (stop.reason, stop.status) == (reason, status)
 
 
-def test_a_second_ctrl_c_ends_at_once() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_one_of_a_kind_ends_at_once(number: signal.Signals) -> None:
     with Stop().on_signals():
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
+
+
+def test_a_closed_terminal_tells_twice_and_means_it_once() -> None:
+    stop = Stop()
+    with stop.on_signals():
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+    assert (stop.reason, stop.status) == ("SIGHUP", WORK_LEFT)
+
+
+def test_what_is_ignored_below_nohup_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = Stop()
+        with stop.on_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_before_there_is_work_a_signal_ends_at_once_and_the_clock_already_runs() -> None:
+    stop = Stop()
+    time.sleep(0.02)
+    stop.limit(0.01)
+    assert stop()
+    with stop.from_the_start():
+        assert Stop.of_this_command() is stop
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.early
+    assert Stop.of_this_command() is not stop
 
 
 def test_a_ctrl_c_after_a_sigterm_is_not_the_second() -> None:

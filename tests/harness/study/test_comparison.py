@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.metrics.task import Task
 from mlrc.harness.study import comparison
 from mlrc.protocols.protocol import Protocol
 
@@ -23,7 +24,8 @@ def test_the_queries_of_a_dataset_become_the_task_of_its_test_images(
         )
         for _ in range(2)
     )
-    np.testing.assert_array_equal(asking.task.labels, tiny_images.labels[asking.test])
-    assert asking.task.queries is not None
-    np.testing.assert_array_equal(asking.task.queries, asking.test % 3 == 0)
-    assert own_gallery.task.queries is None
+    task = Task.of(asking.images, asking.test)
+    np.testing.assert_array_equal(task.labels, tiny_images.labels[asking.test])
+    assert task.queries is not None
+    np.testing.assert_array_equal(task.queries, asking.test % 3 == 0)
+    assert Task.of(own_gallery.images, own_gallery.test).queries is None

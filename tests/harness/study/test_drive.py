@@ -2,21 +2,22 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mlrc.harness.engine import perform as work
 from mlrc.harness.engine.execute import Execute
 from mlrc.harness.engine.repeat import EmbeddingFiles
-from mlrc.harness.engine.workplace import FoldOutcome, Workplace
+from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, Workplace
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.metrics.retrieval import retrieval
 from mlrc.harness.metrics.scores import concatenate
 from mlrc.harness.metrics.task import Task
-from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.job import Job
 from mlrc.harness.plan.split import split
 from mlrc.harness.plan.state import Frontier
 from mlrc.harness.plan.study import Study, untrained
@@ -27,7 +28,7 @@ from mlrc.results.records.record import FoldRecord, Outcome, Record, RunRecord
 from mlrc.results.rendering.report import write_report
 from tests.harness.conftest import SpyPixels, any_params
 from tests.harness.driving import driven, states_of
-from tests.harness.in_this_process import in_this_process
+from tests.harness.in_this_process import altered, in_this_process
 
 
 class KilledError(Exception):
@@ -44,11 +45,12 @@ def test_a_set_with_queries_is_scored_from_them_to_the_other_test_images(
 ) -> None:
     monkeypatch.setattr(EmbeddingFiles, "remove", lambda self, keys: None)
     images = replace(tiny_images, queries=np.arange(len(tiny_images.labels)) % 3 == 0)
+    monkeypatch.setattr(work, "open_dataset", lambda name, root: images)
     records = driven(tmp_path, [study], images, in_this_process(workplace, lambda *_: None))
     labels, queries = Task.of(images, split(images, study.protocol).test)
     assert queries is not None
     run = next(iter(records.runs.values()))
-    model = concatenate([EmbeddingFiles(tmp_path).load(key) for key in run.fold_keys])
+    model = concatenate([EmbeddingFiles.of_run(tmp_path).load(key) for key in run.fold_keys])
     found = retrieval(
         model[queries], labels[queries], gallery_embeddings=model[~queries], gallery_labels=labels[~queries]
     )
@@ -78,7 +80,7 @@ def test_a_whole_study_records_every_planned_job_once_and_scores_every_repeat(
     assert sorted((run.loss, run.number) for run in records.runs.values()) == [
         (loss, number) for loss in ("contrastive", "multi_similarity", "untrained") for number in (0, 1)
     ]
-    assert not EmbeddingFiles(tmp_path).held()
+    assert not EmbeddingFiles.of_run(tmp_path).held()
     assert {path.stem for path in (tmp_path / "per_class").iterdir()} == set(records.runs)
 
 
@@ -107,7 +109,7 @@ def test_no_test_image_is_read_before_the_search_is_finished(
     assert tiny_images.pixels.read
     assert tiny_images.pixels.read.isdisjoint(test)
     assert not records.runs
-    assert not EmbeddingFiles(tmp_path).held()
+    assert not EmbeddingFiles.of_run(tmp_path).held()
     driven(tmp_path, [study], tiny_images, execute)
     assert test <= tiny_images.pixels.read
 
@@ -135,7 +137,7 @@ def test_a_driver_that_stops_anywhere_and_goes_on_gives_the_same_bytes(
     driven(tmp_path / "whole", studies, tiny_images, whole)
 
     def stopped_after(count: int) -> Execute:
-        def execute(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
+        def execute(jobs: Iterable[Job]) -> Iterator[JobOutcome]:
             for number, outcome in enumerate(whole(jobs)):
                 if number == count:
                     raise KilledError
@@ -155,7 +157,7 @@ def test_outcomes_in_another_order_give_the_same_bytes(
 ) -> None:
     one_by_one = in_this_process(workplace, lambda *_: None)
 
-    def backwards(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
+    def backwards(jobs: Iterable[Job]) -> Iterator[JobOutcome]:
         """Do all that is ready, the last first, before anything else is offered."""
         done: set[str] = set()
         while ready := [job for job in jobs if job.key not in done]:
@@ -168,23 +170,60 @@ def test_outcomes_in_another_order_give_the_same_bytes(
     assert _leaderboard(tmp_path / "forwards") == _leaderboard(tmp_path / "backwards")
 
 
-def test_embeddings_that_are_lost_before_their_repeat_is_scored_are_made_again(
-    tmp_path: Path, studies: list[Study], tiny_images: ImageSet, workplace: Workplace
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x80  # the sign of a number
+    path.write_bytes(content)
+
+
+def _swap(path: Path) -> None:
+    other = next(one for one in path.parent.iterdir() if one != path)
+    path.write_bytes(other.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(Path.unlink, id="lost"),
+        pytest.param(lambda path: path.write_bytes(b""), id="empty"),
+        pytest.param(lambda path: path.write_bytes(path.read_bytes()[:-100]), id="truncated"),
+        pytest.param(_flip, id="flipped"),
+        pytest.param(_swap, id="swapped"),
+    ],
+)
+@pytest.mark.parametrize("when", ["while no driver is there", "while one is at work"])
+def test_embeddings_that_are_damaged_before_their_repeat_is_scored_are_made_again(
+    tmp_path: Path,
+    studies: list[Study],
+    tiny_images: ImageSet,
+    workplace: Workplace,
+    damage: Callable[[Path], object],
+    when: str,
 ) -> None:
     whole = in_this_process(workplace, lambda *_: None)
 
-    def three(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
+    def three(jobs: Iterable[Job]) -> Iterator[JobOutcome]:
         for number, outcome in enumerate(whole(jobs)):
             yield outcome
             if number == 2:
                 raise KilledError
 
-    with pytest.raises(KilledError):
-        driven(tmp_path, studies[:1], tiny_images, three)
-    files = EmbeddingFiles(tmp_path)
-    lost = sorted(files.held())[0]
-    files.remove([lost])
-    assert len(driven(tmp_path, studies[:1], tiny_images, whole).runs) == 2
+    def damaging(jobs: Iterable[Job]) -> Iterator[JobOutcome]:
+        for number, outcome in enumerate(whole(jobs)):
+            yield outcome
+            if number == 2:
+                damage(sorted((tmp_path / "embeddings").iterdir())[0])
+
+    if when == "while one is at work":
+        driven(tmp_path, studies[:1], tiny_images, damaging)
+    else:
+        with pytest.raises(KilledError):
+            driven(tmp_path, studies[:1], tiny_images, three)
+        damage(sorted((tmp_path / "embeddings").iterdir())[0])
+        driven(tmp_path, studies[:1], tiny_images, whole)
+    driven(tmp_path / "whole", studies[:1], tiny_images, whole)
+    assert _leaderboard(tmp_path) == _leaderboard(tmp_path / "whole")
+    assert not EmbeddingFiles.of_run(tmp_path).held()
 
 
 def test_a_driver_killed_just_before_or_after_a_repeat_is_recorded_leaves_whole_cards_and_no_embeddings(
@@ -215,10 +254,10 @@ def test_a_driver_killed_just_before_or_after_a_repeat_is_recorded_leaves_whole_
     with pytest.raises(KilledError):
         driven(tmp_path, [study], tiny_images, execute)
     (run,) = read(tmp_path / LEDGER).runs.values()
-    assert EmbeddingFiles(tmp_path).held().issuperset(run.fold_keys)
+    assert EmbeddingFiles.of_run(tmp_path).held().issuperset(run.fold_keys)
     monkeypatch.setattr(EmbeddingFiles, "remove", remove)
     records = driven(tmp_path, [study], tiny_images, execute)
-    assert not EmbeddingFiles(tmp_path).held()
+    assert not EmbeddingFiles.of_run(tmp_path).held()
     driven(tmp_path / "whole", [study], tiny_images, execute)
     assert len(records.runs) == 2
     assert _leaderboard(tmp_path) == _leaderboard(tmp_path / "whole")
@@ -228,11 +267,11 @@ def test_a_driver_that_breaks_ends_the_executor_at_once(
     tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
     honest = in_this_process(workplace, lambda *_: None)
-    held: list[Iterator[FoldOutcome]] = []  # as a traceback would, so that nothing depends on garbage collection
+    held: list[Iterator[JobOutcome]] = []  # as a traceback would, so that nothing depends on garbage collection
     ended: list[str] = []
 
-    def execute(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
-        def outcomes() -> Iterator[FoldOutcome]:
+    def execute(jobs: Iterable[Job]) -> Iterator[JobOutcome]:
+        def outcomes() -> Iterator[JobOutcome]:
             try:
                 yield from honest(jobs)
             finally:
@@ -275,12 +314,10 @@ def test_a_repeat_of_which_one_fold_diverged_is_not_scored_and_does_not_stop_the
 ) -> None:
     honest = in_this_process(workplace, lambda *_: None)
 
-    def one_diverges(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
-        for outcome in honest(jobs):
-            if (outcome.job.stage, outcome.job.number, outcome.job.fold) == ("final", 0, 1):
-                yield FoldOutcome(outcome.job, replace(outcome.record, outcome="diverged"), None)
-            else:
-                yield outcome
+    def diverging(outcome: FoldOutcome) -> FoldOutcome:
+        if (outcome.job.stage, outcome.job.number, outcome.job.fold) == ("final", 0, 1):
+            return FoldOutcome(outcome.job, replace(outcome.record, outcome="diverged"), None)
+        return outcome
 
-    records = driven(tmp_path, [study], tiny_images, one_diverges)
+    records = driven(tmp_path, [study], tiny_images, altered(honest, diverging))
     assert [run.number for run in records.runs.values()] == [1]

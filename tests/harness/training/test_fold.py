@@ -194,6 +194,32 @@ def test_a_loss_that_is_not_finite_is_a_diverged_training_that_says_so(
     assert trained.message == "the loss was not finite in epoch 1"
 
 
+class _RaisesAfterwards(nn.Module):
+    """Gives a number that is none, and raises at the embeddings that come of it."""
+
+    def __init__(self, first: float) -> None:
+        super().__init__()
+        self._factors = [first]
+
+    def forward(self, embeddings: Tensor, labels: Tensor, indices: object = None) -> Tensor:
+        if not self._factors:
+            raise ValueError("cannot sort these distances")
+        return embeddings.sum() * self._factors.pop()
+
+
+def test_a_loss_that_raises_because_a_number_is_not_finite_has_diverged_and_any_other_raises(
+    job: FoldJob, tiny_images: ImageSet, silent: Silent
+) -> None:
+    def spec_of(first: float) -> LossSpec:
+        return replace(proxy_spec([]), space={}, build=lambda num_classes, embedding_size: _RaisesAfterwards(first))
+
+    trained = _train(replace(job, params={}), tiny_images, silent, spec_of(float("nan")))
+    assert (trained.outcome, trained.model) == ("diverged", None)
+    assert trained.message == ("a number was not finite in epoch 1, and the loss raised: cannot sort these distances")
+    with pytest.raises(ValueError, match="cannot sort these distances"):
+        _train(replace(job, params={}), tiny_images, silent, spec_of(1.0))
+
+
 def test_validation_embeddings_that_are_not_finite_are_a_diverged_training(
     monkeypatch: pytest.MonkeyPatch, job: FoldJob, tiny_images: ImageSet, silent: Silent
 ) -> None:

@@ -1,7 +1,6 @@
 """A kept model embeds as the one that was scored, and its card says where it comes from."""
 
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +11,13 @@ from PIL import Image
 from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.metrics.scores import unit_rows
-from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.split import split
 from mlrc.harness.plan.study import Study
 from mlrc.harness.training.saved_model import load
 from mlrc.protocols.protocol import PerDataset
 from tests.harness.conftest import any_params
 from tests.harness.driving import driven
-from tests.harness.in_this_process import in_this_process
+from tests.harness.in_this_process import altered, in_this_process
 
 
 @pytest.fixture
@@ -29,13 +27,12 @@ def kept(tmp_path: Path, study: Study, tiny_images: ImageSet, workplace: Workpla
     study = replace(study, protocol=protocol, params=any_params(study.loss))
     honest = in_this_process(replace(workplace, save_models=True), lambda *_: None)
 
-    def noting(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
-        for outcome in honest(jobs):
-            assert outcome.embeddings is not None
-            np.save(tmp_path / f"{outcome.job.key}.npy", outcome.embeddings)
-            yield outcome
+    def noted(outcome: FoldOutcome) -> FoldOutcome:
+        assert outcome.embeddings is not None
+        np.save(tmp_path / f"{outcome.job.key}.npy", outcome.embeddings)
+        return outcome
 
-    driven(tmp_path, [study], tiny_images, noting)
+    driven(tmp_path, [study], tiny_images, altered(honest, noted))
     return tmp_path / "models"
 
 

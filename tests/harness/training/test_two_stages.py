@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from mlrc.harness.engine import perform as work
-from mlrc.harness.engine.workplace import FoldOutcome, Workplace
+from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, Workplace
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.plan.job import FoldJob
+from mlrc.harness.plan.job import FoldJob, Job
 from mlrc.harness.plan.schedule import recorded
 from mlrc.harness.plan.split import split
 from mlrc.harness.plan.study import cost
@@ -18,7 +18,7 @@ from mlrc.harness.training.fold import Subset, Trained, train_fold
 from mlrc.results.records.evidence import gather
 from mlrc.results.records.record import Stage
 from tests.harness.conftest import SpyPixels
-from tests.harness.in_this_process import in_this_process
+from tests.harness.in_this_process import altered, in_this_process
 from tests.harness.training.test_traditional import on_tiny, small, study_of, watched
 
 
@@ -89,13 +89,12 @@ def test_a_stage_1_that_came_to_nothing_has_no_stage_2_and_the_others_go_on(
 ) -> None:
     honest = in_this_process(workplace, lambda *_: None)
 
-    def one_diverges(jobs: Iterable[FoldJob]) -> Iterator[FoldOutcome]:
-        for outcome in honest(jobs):
-            if (outcome.job.stage, outcome.job.number) == ("schedule", 0):
-                yield FoldOutcome(outcome.job, replace(outcome.record, outcome="diverged"), None)
-            else:
-                yield outcome
+    def diverging(outcome: FoldOutcome) -> FoldOutcome:
+        if (outcome.job.stage, outcome.job.number) == ("schedule", 0):
+            return FoldOutcome(outcome.job, replace(outcome.record, outcome="diverged"), None)
+        return outcome
 
+    one_diverges = altered(honest, diverging)
     records = on_tiny(tmp_path, small("traditional_proxy_nca_pp"), tiny_images, workplace, one_diverges)
     assert [(fold.stage, fold.number) for fold in records.folds.values()] == [
         ("schedule", 0),
@@ -119,7 +118,7 @@ def test_two_stages_that_stop_anywhere_and_go_on_give_the_same_records(
 
     for count in stops:
 
-        def stopped(jobs: Iterable[FoldJob], count: int = count) -> Iterator[FoldOutcome]:
+        def stopped(jobs: Iterable[Job], count: int = count) -> Iterator[JobOutcome]:
             for number, outcome in enumerate(whole(jobs)):
                 if number == count:
                     raise KilledError
