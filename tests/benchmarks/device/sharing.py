@@ -99,9 +99,8 @@ def shared(setting: Setting, protocol: Protocol, number: int, *, mps: bool) -> R
         outcomes = list(execute(jobs[:number]))
         written = "".join(path.read_text()[-2000:] for path in sorted((Path(runs) / "logs").glob("*.log"))[:1])
     if outcomes or watch.lost or watch.stop.signal is None:
-        raise RuntimeError(
-            f"trainings ended: {[outcome.record.message for outcome in outcomes if isinstance(outcome, FoldOutcome)]} {watch.lost} {written}"
-        )
+        messages = [outcome.record.message for outcome in outcomes if isinstance(outcome, FoldOutcome)]
+        raise RuntimeError(f"trainings ended: {messages} {watch.lost} {written}")
     speed = watch.epochs_per_second() * protocol.iterations_per_epoch
     return {
         "trainings": number,
