@@ -1,6 +1,7 @@
 """A Ray cluster of several nodes on this machine: the table of one process, whatever becomes of the nodes."""
 
 import ast
+import gc
 import os
 import shutil
 import signal
@@ -36,6 +37,9 @@ from mlrc.results.records.ledger import Ledger
 from mlrc.results.records.record import FoldRecord, RunRecord
 from mlrc.results.rendering.report import write_report
 from tests.harness.in_this_process import in_this_process, trainings
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""Ray, 2.49 for one, leaves its own files and sockets for the garbage collector to close."""
 
 SMALL = QUICK.set(
     [
@@ -85,6 +89,7 @@ def nodes(rays_folder: Path) -> Iterator[Nodes]:
     assert (rays_folder / "ray" / "ray_current_cluster").is_file()  # and nowhere else
     yield cluster
     cluster.shutdown()  # type: ignore[no-untyped-call] # of Ray
+    gc.collect()  # so that what Ray left is told here, and not in the next test of this process
 
 
 @pytest.fixture(scope="module")
