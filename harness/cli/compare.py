@@ -152,6 +152,7 @@ def _prepare(
             weights=file,
             cache=subject.cache,
             params=params or [],
+            runs=runs,
         )
         if runs:
             require_same_space(prepared, runs)

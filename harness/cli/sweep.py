@@ -60,6 +60,7 @@ def sweep(
             weights=file,
             cache=subject.cache,
             params=params or [],
+            runs=runs,
         )
         with Ledger(runs) as ledger:
             if planned.record.key not in ledger.records.sweeps:

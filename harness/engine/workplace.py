@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,6 +28,7 @@ class Workplace:
         cache: folder of the decode-once caches; `None` decodes at every access.
         environment: that its records carry.
         runs: folder of the run, for checkpoints and logs; `None` keeps neither.
+        cuts: dataset name in the jobs to the cut that its images bring, in place of the protocol's.
         share: of the device that a job has.
         save_models: whether the outcomes of the final stage carry the weights that were scored.
     """
@@ -38,6 +39,7 @@ class Workplace:
     weights: Path | None = None
     cache: Path | None = None
     runs: Path | None = None
+    cuts: Mapping[str, str] = field(default_factory=dict)
     share: float = 1.0
     save_models: bool = False
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mlrc.harness.images.archives import OnProgress, download, is_archive, unpack, verify
 from mlrc.harness.images.cache import Cache
-from mlrc.harness.images.dataset import DATASETS, ImageSet, open_dataset
+from mlrc.harness.images.catalogue import open_dataset
+from mlrc.harness.images.dataset import DATASETS, ImageSet
 from mlrc.harness.images.files import FilePixels
 from mlrc.protocols.datasets.facts import DatasetFacts
 

@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 
 from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.cache import cached
-from mlrc.harness.images.dataset import ImageSet, open_dataset
+from mlrc.harness.images.catalogue import open_dataset
+from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.machine import environment
 from mlrc.harness.metrics import clustering
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan import parameters
-from mlrc.harness.plan.split import split
+from mlrc.harness.plan.split import OWN, split
 from mlrc.harness.plan.state import StudyState
 from mlrc.harness.plan.study import Study, untrained
 from mlrc.harness.plugins import LOSSES
+from mlrc.harness.study.recorded_images import as_recorded
 from mlrc.harness.training import batches, model
 from mlrc.harness.watch import progress
 from mlrc.protocols.protocol import Protocol
@@ -63,11 +65,13 @@ def checked_comparison(
     params: Sequence[str] = (),
     fall_back: bool = False,
     images: ImageSet | None = None,
+    runs: Path | None = None,
 ) -> Comparison:
     """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
 
     A loss of whose parameters some are given in `params` is not searched; see `mlrc.harness.plan.parameters`.
-    `fall_back` is passed on to it. A dataset that is open already may be given as `images`.
+    `fall_back` is passed on to it. A dataset that is open already may be given as `images`. In the folder `runs` images
+    keep the fingerprint that they have there.
 
     Raises:
         LookupError: no such loss, dataset or trunk.
@@ -81,6 +85,8 @@ def checked_comparison(
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
     images = images or open_dataset(dataset, root)
+    if runs is not None:
+        images = as_recorded(images, read(runs / LEDGER))
     name, fingerprint = images.facts.name, images.fingerprint
     fixed = {
         spec.name: parameters.given(spec, protocol, name, chosen[spec.name], fall_back=fall_back)
@@ -107,6 +113,7 @@ def checked_comparison(
             device=str(devices[0]),
             weights=weights,
             cache=cache,
+            cuts={name: OWN} if images.trainval_classes is not None else {},
             environment=environment.current(devices[0]),
         ),
         devices=tuple(map(str, devices)),

@@ -45,7 +45,7 @@ def test_a_set_with_queries_is_scored_from_them_to_the_other_test_images(
     monkeypatch.setattr(EmbeddingFiles, "remove", lambda self, keys: None)
     images = replace(tiny_images, queries=np.arange(len(tiny_images.labels)) % 3 == 0)
     records = driven(tmp_path, [study], images, in_this_process(workplace, lambda *_: None))
-    labels, queries = Task.of(images, split(images, study.protocol).test)
+    labels, queries, _ = Task.of(images, split(images, study.protocol).test)
     assert queries is not None
     run = next(iter(records.runs.values()))
     model = concatenate([EmbeddingFiles(tmp_path).load(key) for key in run.fold_keys])
