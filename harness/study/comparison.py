@@ -81,7 +81,7 @@ def checked_comparison(
     specs = [LOSSES.find(name) for name in dict.fromkeys(losses)]
     if not specs:
         raise ValueError("At least one loss must be given; see them all with: mlrc list losses")
-    model.build(protocol, seed=0, weights=weights)
+    model.rehearse(model.build(protocol, seed=0, weights=weights), protocol)
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
     images = images or open_dataset(dataset, root)
