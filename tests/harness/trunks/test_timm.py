@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from mlrc.harness.trunks.catalogue import find_trunk, with_trunk
 from mlrc.harness.training import model as models
+from mlrc.harness.trunks.catalogue import find_trunk, with_trunk
 from mlrc.protocols.quick import QUICK
 from tests.harness.trunks.test_weights import saved
 
