@@ -154,6 +154,8 @@ def _prepare(
             params=params or [],
             runs=runs,
         )
+        if prepared.images.without:
+            typer.echo(f"{prepared.images.without} mlrc prepare lists it.", err=True)
         if runs:
             require_same_space(prepared, runs)
         return prepared

@@ -1,6 +1,7 @@
 """The value that a dataset plug-in gives, and the value that opening it gives."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,13 @@ class ImageSet:
     earlier: str = ""
     found: str = ""
     left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def without(self) -> str:
+        """What was left out and why, in one line; empty where nothing was."""
+        counts = Counter(reason for _, reason in self.left_out)
+        told = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+        return f"{self.facts.title}: left out {told}." if told else ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,10 +98,12 @@ def _listed(found: Sequence[Row], where: str, folder: Path) -> ImageList:
 
 
 def _class_names(found: Sequence[Row], where: str) -> tuple[tuple[str, ...], int | None]:
-    first: Mapping[bool | None, dict[str, Row]] = defaultdict(dict)
+    first: defaultdict[bool | None, dict[str, Row]] = defaultdict(dict)
+    named: dict[str, Row] = {}
     for row in found:
         first[row.is_test].setdefault(row.label, row)
-    in_order = _order({row.label: row for row in reversed(found)}, where)
+        named.setdefault(row.label, row)
+    in_order = _order(named, where)
     if None in first:
         return tuple(in_order), None
     for is_test, side in ((False, "train or val"), (True, "test")):

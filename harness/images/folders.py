@@ -122,7 +122,7 @@ class Walk:
             )
         if before == path:
             return False
-        self.left_out.append(LeftOut(path, f"the same as {before}"))
+        self.left_out.append(LeftOut(path, "there twice by a link"))
         return True
 
 

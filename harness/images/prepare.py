@@ -55,7 +55,7 @@ def prepare_dataset(
     verified: list[Path] = []
     unpacked: list[Path] = []
     try:
-        images = open_dataset(name, root)
+        images = open_dataset(name, root, on_progress=on_progress)
     except FileNotFoundError:
         brought = _brought(DATASETS.find(name.partition(":")[0]).facts, root, may_download, on_progress)
         if not brought:
@@ -68,7 +68,7 @@ def prepare_dataset(
             on_progress(f"unpacking {path.name}", 0, 0)
             unpack(path)
             unpacked.append(path)
-        images = open_dataset(name, root)
+        images = open_dataset(name, root, on_progress=on_progress)
     held = None
     if cache is not None and isinstance(images.pixels, FilePixels):
         kept = Cache(images, side, cache)
