@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrc.harness.images.dataset import ImageSet, LeftOut
-from mlrc.harness.images.decoding import NAMED, UnusableImageError, decode, measure
+from mlrc.harness.images.decoding import NAMED, UnusableImageError, decode, measure, together
 from mlrc.protocols.datasets.facts import DatasetFacts
 
 
@@ -58,6 +59,25 @@ class FilePixels:
     def size(self, index: int) -> tuple[int, int]:
         """Read height and width from the file's header, in pixels; raises what `measure` raises."""
         return measure(self.folder / self.paths[index])
+
+    def require_headers(self, of: str, *, threads: int) -> None:
+        """Read all headers, where no cache is built that decodes every file before any work.
+
+        Raises:
+            ValueError: some are none that can be used; names them together.
+        """
+
+        def fault(index: int) -> UnusableImageError | None:
+            try:
+                self.size(index)
+            except UnusableImageError as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(threads) as pool:
+            bad = [error for error in pool.map(fault, range(len(self)), chunksize=64) if error]
+        if bad:
+            raise together(bad, len(self), of)
 
 
 def open_list(facts: DatasetFacts, images: ImageList) -> ImageSet:

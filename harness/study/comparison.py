@@ -15,6 +15,7 @@ from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.images.files import FilePixels
 from mlrc.harness.machine import environment
 from mlrc.harness.metrics import clustering
 from mlrc.harness.metrics.task import Task
@@ -98,6 +99,8 @@ def checked_comparison(
         batches.require_a_batch(len(fold.train), protocol, name)
     if protocol.nmi.of(name):
         clustering.require()
+    if cache is None and isinstance(images.pixels, FilePixels):
+        images.pixels.require_headers(name, threads=os.cpu_count() or 1)
     with progress.steps() as on_progress:
         cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)
     studies = [untrained(protocol, name, fingerprint)]
