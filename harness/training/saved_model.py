@@ -45,7 +45,7 @@ class SavedModel:
     protocol: Protocol
     card: Mapping[str, Any]
 
-    def embed(self, images: Sequence[Given], *, threads: int | None = None) -> NDArray[np.float32]:
+    def embed(self, images: Sequence[Given] | NDArray[np.uint8], *, threads: int | None = None) -> NDArray[np.float32]:
         """Embed images by the protocol's transform for evaluation: `(images, embedding_size)`, unit rows.
 
         A zero embedding stays zero. No image gives `(0, embedding_size)`.

@@ -94,10 +94,11 @@ class Ranking:
 
     def kinds(self, queries: slice | Integers, found: Integers) -> Kinds:
         """Say of images `(queries, found)` whether each has the query's label, is left out, or neither."""
-        relevant = self.gallery_labels[found] == self.query_labels[queries, None]
+        relevant: Bools = self.gallery_labels[found] == self.query_labels[queries, None]
         if self.query_groups is None or self.gallery_groups is None:
             return relevant
-        return np.where(self.gallery_groups[found] == self.query_groups[queries, None], LEFT_OUT, relevant)
+        left_out = self.gallery_groups[found] == self.query_groups[queries, None]
+        return np.where(left_out, LEFT_OUT, relevant.astype(np.int8))
 
     def search(
         self,
@@ -196,7 +197,7 @@ def _pairs(ranking: Ranking, queries: Integers, others: Integers) -> Floats:
     return exact * 2.0**-52
 
 
-def _ties(exact: Floats, relevant: Bools, needed: Integers) -> Bools:
+def _ties(exact: NDArray[np.floating[Any]], relevant: Bools, needed: Integers) -> Bools:
     """Find the rows where neighbours of different relevance tie at a similarity reached within the needed ranks."""
     same = (exact[:, 1:] == exact[:, :-1]) & (relevant[:, 1:] != relevant[:, :-1])
     level = np.take_along_axis(exact, needed[:, None] - 1, axis=1)

@@ -3,6 +3,7 @@
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_numbers_of_an_unknown_range_are_refused_by_file_and_mode_also_from_the_
 def test_what_is_transparent_lies_on_white_without_a_warning(tmp_path: Path, mode: str) -> None:
     image = Image.new("RGBA", (3, 1), (200, 0, 0, 255))
     image.putpixel((1, 0), (0, 0, 0, 0))
-    options = {}
+    options: dict[str, Any] = {}
     if mode == "P":
         palette = Image.new("P", (3, 1))
         palette.putpalette([200, 0, 0, 0, 0, 0])

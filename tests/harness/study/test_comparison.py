@@ -68,7 +68,7 @@ def test_a_split_of_the_user_s_own_its_queries_and_cameras_come_through_to_recor
     with Ledger(tmp_path / "runs") as ledger:
         assert conduct(prepared, ledger, Means(workers=1, elsewhere=in_this_process), "final") == 0
         records = ledger.records
-    assert {record.cut for record in (*records.folds.values(), *records.runs.values())} == {"own"}
+    assert {fold.cut for fold in records.folds.values()} == {run.cut for run in records.runs.values()} == {"own"}
     assert all(record.outcome == "done" for record in records.folds.values())
     run = next(run for run in records.runs.values() if run.loss == "contrastive")
     assert (run.test_classes, run.test_images, run.queries, run.cameras) == (8, 32, 8, 2)

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,7 +71,14 @@ def test_paths_arrays_and_pil_images_may_be_mixed_and_none_are_none(
     grey = tiny_images.pixels[3]
     Image.fromarray(grey[:, :, 0]).save(tmp_path / "one.png")
     coloured = np.repeat(grey, 3, axis=2)
-    given = [grey, grey[:, :, 0], coloured, Image.fromarray(coloured), tmp_path / "one.png", str(tmp_path / "one.png")]
+    given: list[Any] = [
+        grey,
+        grey[:, :, 0],
+        coloured,
+        Image.fromarray(coloured),
+        tmp_path / "one.png",
+        str(tmp_path / "one.png"),
+    ]
     embeddings = model.embed(given)
     assert embeddings.shape == (6, 8)
     np.testing.assert_allclose(embeddings, np.repeat(model.embed([coloured]), 6, axis=0), atol=1e-5)
@@ -81,7 +89,13 @@ def test_paths_arrays_and_pil_images_may_be_mixed_and_none_are_none(
 def test_what_is_no_image_is_refused_in_a_sentence(kept: Path, tiny_images: ImageSet, tmp_path: Path) -> None:
     model = load(next(kept.glob("*.safetensors")))
     grey = tiny_images.pixels[3]
-    for wrong in (grey / 255, np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros(4, np.uint8)):
+    wrongs: tuple[Any, ...] = (
+        grey / 255,
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros(4, np.uint8),
+    )
+    for wrong in wrongs:
         with pytest.raises(ValueError, match=r"^Image 1 must be a uint8 array .*, but is .*; convert it"):
             model.embed([grey, wrong])
     with pytest.raises(TypeError, match="Image 0 must be a path, a uint8 array or a PIL image, but is NoneType"):
@@ -102,11 +116,11 @@ def test_loading_and_embedding_leave_the_global_generators_alone_and_use_the_run
     card = json.loads(file.with_suffix(".json").read_text())
     card["protocol"]["fields"]["channels_last"] = True
     file.with_suffix(".json").write_text(json.dumps(card))
-    before = torch.random.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
+    before = torch.random.get_rng_state(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
     model = load(file)
     model.embed([tiny_images.pixels[0]])
     assert torch.equal(torch.random.get_rng_state(), before[0])
-    assert (np.random.get_state()[1].tolist(), random.getstate()) == before[1:]  # noqa: NPY002
+    assert (repr(np.random.get_state()), random.getstate()) == before[1:]  # noqa: NPY002
     weights = [one for one in model.network.parameters() if one.ndim == 4 and min(one.shape) > 1]
     assert all(one.is_contiguous(memory_format=torch.channels_last) for one in weights)
 
