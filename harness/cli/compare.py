@@ -155,7 +155,10 @@ def _prepare(
             weights=rules.weights,
             cache=subject.cache,
             params=params or [],
+            runs=runs,
         )
+        if prepared.images.without:
+            typer.echo(f"{prepared.images.without} mlrc prepare lists it.", err=True)
         if runs:
             require_same_space(prepared, runs)
         return prepared

@@ -10,6 +10,9 @@ from mlrc.harness.cli.options import CONSOLE, Device, ProtocolName, Root, user_e
 
 app = typer.Typer()
 
+LISTED = 100
+"""Of what was left out, the lines that are printed."""
+
 Embeddings = Annotated[Path, typer.Option(help="A .npy file (images, dim), float16, float32 or float64.")]
 Labels = Annotated[Path, typer.Option(help="A .npy file (images,), integers or strings.")]
 
@@ -47,6 +50,10 @@ def prepare(
         typer.echo(f"verified {path}")
     for path in found.unpacked:
         typer.echo(f"unpacked {path}")
+    for path_left, reason in found.images.left_out[:LISTED]:
+        typer.echo(f"left out {path_left}: {reason}")
+    if len(found.images.left_out) > LISTED:
+        typer.echo(f"and {len(found.images.left_out) - LISTED} more. {found.images.without}")
     if found.cache:
         typer.echo(f"cache {found.cache[0]}, {found.cache[1] / 2**20:.0f} MiB")
 

@@ -60,7 +60,10 @@ def sweep(
             weights=rules.weights,
             cache=subject.cache,
             params=params or [],
+            runs=runs,
         )
+        if planned.comparison.images.without:
+            typer.echo(f"{planned.comparison.images.without} mlrc prepare lists it.", err=True)
         with Ledger(runs) as ledger:
             if planned.record.key not in ledger.records.sweeps:
                 ledger.append([planned.record])

@@ -20,7 +20,8 @@ from safetensors.torch import save
 from mlrc.harness.engine.repeat import DamagedError, EmbeddingFiles, score_run
 from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, ScoreOutcome, Shortage, Workplace
 from mlrc.harness.images.cache import cached
-from mlrc.harness.images.dataset import ImageSet, Pixels, open_dataset
+from mlrc.harness.images.catalogue import open_dataset
+from mlrc.harness.images.dataset import ImageSet, Pixels
 from mlrc.harness.images.device import on_device
 from mlrc.harness.machine.atomic import is_full
 from mlrc.harness.machine.determinism import deterministic_device, seed_global_generators
@@ -54,6 +55,7 @@ def score(job: ScoreJob, workplace: Workplace, given: Sequence[NDArray[np.float3
     try:
         deterministic_device("cpu")
         images = _images(*workplace.roots[job.dataset])
+        _require_its_images(job, images)
         embeddings = [files.load(key) for key in job.fold_keys] if given is None else given
         task = Task.of(images, split(images, job.protocol).test)
         return ScoreOutcome(job, score_run(job, embeddings, task, workplace.environment))
@@ -111,7 +113,7 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
         seed=job.seed,
         dataset=job.dataset,
         fingerprint=job.fingerprint,
-        cut=job.protocol.cut.of(job.dataset),
+        cut=workplace.cuts.get(job.dataset) or job.protocol.cut.of(job.dataset),
         protocol=job.protocol.name,
         digest=rules(job.protocol),
         loss=job.loss,
@@ -135,8 +137,7 @@ def _train_and_embed(
 ) -> tuple[Trained, NDArray[np.float32] | None]:
     device = deterministic_device(workplace.device)
     images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize, workplace.cache, device)
-    if images.fingerprint != job.fingerprint:
-        raise ValueError(f"the images have fingerprint {images.fingerprint}, the job is for {job.fingerprint}")
+    _require_its_images(job, images)
     classes = split(images, job.protocol)
     seed = stream(job, "model")
     model = models.build(job.protocol, seed=seed, weights=workplace.weights, dataset=job.dataset).to(device)
@@ -166,6 +167,11 @@ def _train_and_embed(
     return trained, embeddings
 
 
+def _require_its_images(job: Job, images: ImageSet) -> None:
+    if job.fingerprint not in (images.fingerprint, images.earlier):
+        raise ValueError(f"the images have fingerprint {images.fingerprint}, the job is for {job.fingerprint}")
+
+
 def _parts(job: FoldJob, images: ImageSet, pixels: Pixels, classes: ClassSplit) -> tuple[Subset, Subset | None]:
     """Give the images that a job trains on, and those that choose its epoch, if any do."""
     train, validation = classes.folds[job.fold]
@@ -173,7 +179,8 @@ def _parts(job: FoldJob, images: ImageSet, pixels: Pixels, classes: ClassSplit) 
         train, validation = np.union1d(train, validation), validation[:0]
     learnt = Subset(pixels, images.labels, train)
     if job.stage == "final" and job.protocol.epoch_choice == "best_on_test":
-        return learnt, Subset(pixels, images.labels, classes.test, Task.of(images, classes.test).queries)
+        _, queries, cameras = Task.of(images, classes.test)
+        return learnt, Subset(pixels, images.labels, classes.test, queries, cameras)
     return learnt, Subset(pixels, images.labels, validation) if len(validation) else None
 
 

@@ -129,6 +129,7 @@ def score_run(
         test_classes=len(np.unique(task.labels)),
         test_images=len(task.labels),
         queries=None if task.queries is None else int(task.queries.sum()),
+        cameras=None if task.cameras is None else len(np.unique(task.cameras)),
         left_out=scores.left_out,
         embedding_size=embeddings[0].shape[1],
         separated=scores.separated,

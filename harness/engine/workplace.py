@@ -33,6 +33,7 @@ class Workplace:
         cache: folder of the decode-once caches; `None` decodes at every access.
         environment: that its records carry.
         runs: folder of the run, for checkpoints and logs; `None` keeps neither.
+        cuts: dataset name in the jobs to the cut that its images bring, in place of the protocol's.
         share: of the device that a job has.
         save_models: whether the outcomes of the final stage carry the weights that were scored.
         losses: name to the file of a loss that is registered nowhere, whose text a process elsewhere needs.
@@ -44,6 +45,7 @@ class Workplace:
     weights: Path | None = None
     cache: Path | None = None
     runs: Path | None = None
+    cuts: Mapping[str, str] = field(default_factory=dict)
     share: float = 1.0
     save_models: bool = False
     losses: Mapping[str, PluginFile] = field(default_factory=dict)

@@ -23,12 +23,11 @@ import PIL
 from numpy.typing import NDArray
 from PIL import features
 
+from mlrc.harness.images.content import OnProgress, with_content
 from mlrc.harness.images.dataset import ImageSet, Pixels
+from mlrc.harness.images.decoding import VERSION, UnusableImageError, together
 from mlrc.harness.images.files import FilePixels
 from mlrc.harness.images.resize import resize, resized, resized_size
-
-OnProgress = Callable[[str, int, int], None]
-"""Told (what is done, how much of it, of how much)."""
 
 _CHUNK = 128
 """Images per unit of work: what a killed build loses at most, per thread."""
@@ -105,8 +104,11 @@ class Cache:
         self._pixels = images.pixels
         self._side = side
         self._name = images.facts.name
-        decoder = hashlib.sha256(repr((PIL.__version__, *map(features.version, ("jpg", "zlib", "webp")))).encode())
-        key = f"{self._name.replace(':', '-')}-{images.fingerprint}-{side}-{decoder.hexdigest()[:8]}"
+        decoders = (VERSION, PIL.__version__, *map(features.version, ("jpg", "zlib", "webp", "avif")))
+        decoder = hashlib.sha256(repr(decoders).encode())
+        # what the bytes are, not under which fingerprint results stand
+        content = images.content or with_content(images).content
+        key = f"{self._name.replace(':', '-')}-{content}-{side}-{decoder.hexdigest()[:8]}"
         self.path = folder / key
         self._part = folder / f"{key}.part"
 
@@ -196,15 +198,39 @@ class Cache:
     def _sizes(self, threads: int, on_progress: OnProgress) -> NDArray[np.int64]:
         sizes = np.empty((len(self._pixels), 2), dtype=np.int64)
 
+        bad: list[UnusableImageError] = []
+
         def read(chunk: range) -> int:
             for index in chunk:
-                sizes[index] = resized_size(*self._pixels.size(index), self._side)
+                try:
+                    sizes[index] = resized_size(*self._pixels.size(index), self._side)
+                except UnusableImageError as error:
+                    bad.append(error)
             return len(chunk)
 
         with ThreadPoolExecutor(threads) as pool:
             for done in _counted(pool, read, _chunks(len(sizes))):
                 on_progress(f"measuring {self._name}", done, len(sizes))
+            if bad:  # all files are decoded, so that all bad ones are named at once
+                bad.clear()
+                for done in _counted(pool, lambda chunk: len(self._decoded(chunk, bad)), _chunks(len(sizes))):
+                    on_progress(f"checking {self._name}", done, len(sizes))
+        self._require_whole(bad)
         return sizes
+
+    def _decoded(self, chunk: range, bad: list[UnusableImageError]) -> list[NDArray[np.uint8]]:
+        """Give the resized images of a chunk, and add those that can't be decoded to the bad ones."""
+        images = []
+        for index in chunk:
+            try:
+                images.append(resize(self._pixels[index], self._side))
+            except UnusableImageError as error:
+                bad.append(error)
+        return images
+
+    def _require_whole(self, bad: list[UnusableImageError]) -> None:
+        if bad:
+            raise together(sorted(bad, key=lambda error: error.path), len(self._pixels), self._name)
 
     def _require_room(self, needed: int) -> None:
         path = self._part / _PIXELS
@@ -219,11 +245,15 @@ class Cache:
     def _fill(self, sizes: NDArray[np.int64], threads: int, on_progress: OnProgress) -> list[str]:
         offsets = _offsets(sizes)
         done = self._resumed(sizes)
+        bad: list[UnusableImageError] = []
         with (self._part / _PIXELS).open("r+b" if done else "wb") as file, (self._part / _DONE).open("a") as journal:
             file.truncate(offsets[-1])
 
             def write(chunk: range) -> int:
-                block = b"".join(resize(self._pixels[index], self._side).tobytes() for index in chunk)
+                images = self._decoded(chunk, bad)
+                if len(images) < len(chunk):
+                    return len(chunk)
+                block = b"".join(image.tobytes() for image in images)
                 _write_at(file.fileno(), block, int(offsets[chunk.start]))
                 done[chunk.start] = _checksum(block)
                 journal.write(f"{chunk.start} {done[chunk.start]}\n")
@@ -236,6 +266,7 @@ class Cache:
                 for count in _counted(pool, write, missing):
                     on_progress(f"decoding {self._name}", before + count, len(sizes))
             os.fsync(file.fileno())
+        self._require_whole(bad)
         return [done[chunk.start] for chunk in _chunks(len(sizes))]
 
     def _resumed(self, sizes: NDArray[np.int64]) -> dict[int, str]:

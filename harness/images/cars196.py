@@ -12,7 +12,8 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from mlrc.harness.images.dataset import Dataset, ImageSet
-from mlrc.harness.images.files import ImageList, class_folders, missing, open_list, sub_folders
+from mlrc.harness.images.files import ImageList, missing, open_list
+from mlrc.harness.images.folders import class_folders, sub_folders
 from mlrc.protocols.datasets.cars196 import FACTS
 from mlrc.protocols.datasets.facts import DatasetFacts
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from mlrc.harness.images.dataset import Dataset, ImageSet
-from mlrc.harness.images.files import ImageList, class_folders, missing, open_list, read_rows, sub_folders, whole_number
+from mlrc.harness.images.files import ImageList, missing, open_list, read_rows, whole_number
+from mlrc.harness.images.folders import class_folders, sub_folders
 from mlrc.protocols.datasets.cub200 import FACTS
 from mlrc.protocols.datasets.facts import DatasetFacts
 

@@ -1,10 +1,11 @@
 """The value that a dataset plug-in gives, and the value that opening it gives."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,20 +54,34 @@ def fingerprint(labels: NDArray[np.int64], array: NDArray[np.uint8]) -> str:
     return digest.hexdigest()[:16]
 
 
+class LeftOut(NamedTuple):
+    """Something in a folder of images that is not among the images: its path from there, and the reason."""
+
+    path: str
+    reason: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
     """An opened dataset: labels, identity and pixels.
 
     Attributes:
         facts: the facts that the set was checked against.
-        fingerprint: 16 hexadecimal digits, a hash of what the set *is* (labels and pixels, or paths and sizes), the
-            same on every machine.
+        fingerprint: 16 hexadecimal digits that tell what the set *is* from others, the same on every machine. Empty
+            in what a reader of files gives: `mlrc.harness.images.catalogue.open_dataset` hashes their bytes.
         labels: `(images,)`, 0 … classes − 1, numbered in the order in which the split counts classes.
         class_names: one name per class, in label order.
         pixels: the images, in the order of `labels`.
         queries: `(images,)`, true for test images that only ask while the other test images are their gallery; `None`
             where the test set is its own gallery.
+        cameras: `(images,)`, the number of the camera that took an image, −1 where none is told: images of a query's
+            class and camera are not searched. `None` where all are.
+        trainval_classes: how many of the first classes the set's own split trains on, which then holds whatever cut
+            the protocol names; `None` if it has none of its own.
+        content: of files, the hash of labels and bytes, whatever the `fingerprint` is; it names the decode-once cache.
+        earlier: the fingerprint that this set of files had before its bytes were hashed: of labels, paths and sizes.
         found: where and in which layout the images were found, for people.
+        left_out: what lay there, too, and is not among the images.
     """
 
     facts: DatasetFacts
@@ -75,7 +90,19 @@ class ImageSet:
     class_names: tuple[str, ...]
     pixels: Pixels
     queries: NDArray[np.bool_] | None = None
+    cameras: NDArray[np.int64] | None = None
+    trainval_classes: int | None = None
+    content: str = ""
+    earlier: str = ""
     found: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def without(self) -> str:
+        """What was left out and why, in one line; empty where nothing was."""
+        counts = Counter(reason for _, reason in self.left_out)
+        told = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+        return f"{self.facts.title}: left out {told}." if told else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +118,3 @@ class Dataset:
 
 
 DATASETS = plugins.Kind(group="mlrc.datasets", noun="dataset", plural="datasets", type=Dataset)
-
-
-def open_dataset(name: str, root: Path) -> ImageSet:
-    """Open a dataset by the name a user gives; `NAME:PATH` opens it at `PATH` in place of `root`.
-
-    Raises what `DATASETS.find` and `Dataset.open` raise.
-    """
-    plugin, _, path = name.partition(":")
-    return DATASETS.find(plugin).open(Path(path).expanduser() if path else root)

@@ -1,18 +1,19 @@
-"""Image files on disk: the list that annotations give, checked against the facts, and decoding one file at a time."""
+"""Image files on disk: the list that annotations give, checked against the facts, and one file at a time."""
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.images.dataset import ImageSet, LeftOut
+from mlrc.harness.images.decoding import NAMED, UnusableImageError, decode, measure, together
 from mlrc.protocols.datasets.facts import DatasetFacts
-
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class ImageList:
         labels: `(images,)`, 0 … classes − 1.
         class_names: in label order.
         queries: `(images,)`, true for test images that only ask; `None` where the test set is its own gallery.
+        cameras: as in `ImageSet`, as are `trainval_classes` and `left_out`.
     """
 
     found: str
@@ -34,69 +36,93 @@ class ImageList:
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     queries: NDArray[np.bool_] | None = None
+    cameras: NDArray[np.int64] | None = None
+    trainval_classes: int | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class FilePixels:
-    """Images decoded from their files at every access, always in RGB, not turned by EXIF (as in the published runs)."""
+    """Images decoded from their files at every access, always in RGB; see `mlrc.harness.images.decoding`."""
 
     def __init__(self, folder: Path, paths: Sequence[str]) -> None:
-        self._folder = folder
-        self._paths = tuple(paths)
+        self.folder = folder
+        self.paths = tuple(paths)
 
     def __len__(self) -> int:
         """Give the number of images."""
-        return len(self._paths)
+        return len(self.paths)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """Decode one image, `(height, width, 3)`.
-
-        Raises:
-            ValueError: the file is no image, or not a whole one.
-        """
-        path = self._folder / self._paths[index]
-        try:
-            with Image.open(path) as image:
-                return np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise _unreadable(path, error) from error
+        """Decode one image, `(height, width, 3)`; raises what `decode` raises."""
+        return decode(self.folder / self.paths[index])
 
     def size(self, index: int) -> tuple[int, int]:
-        """Read height and width from the file's header, in pixels."""
-        path = self._folder / self._paths[index]
-        try:
-            with Image.open(path) as image:
-                width, height = image.size
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise _unreadable(path, error) from error
-        return height, width
+        """Read height and width from the file's header, in pixels; raises what `measure` raises."""
+        return measure(self.folder / self.paths[index])
+
+    def require_headers(self, of: str, *, threads: int) -> None:
+        """Read all headers, where no cache is built that decodes every file before any work.
+
+        Raises:
+            ValueError: some are none that can be used; names them together.
+        """
+
+        def fault(index: int) -> UnusableImageError | None:
+            try:
+                self.size(index)
+            except UnusableImageError as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(threads) as pool:
+            bad = [error for error in pool.map(fault, range(len(self)), chunksize=64) if error]
+        if bad:
+            raise together(bad, len(self), of)
 
 
 def open_list(facts: DatasetFacts, images: ImageList) -> ImageSet:
     """Check a list against the facts and the disk, and open it.
 
     Raises:
-        FileNotFoundError: an image of the list is missing.
-        ValueError: the counts differ from the published ones.
+        FileNotFoundError: images of the list are missing.
+        ValueError: the counts differ from the published ones, or an image is no file.
     """
     _check_counts(facts, images)
     digest = hashlib.sha256()
+    absent: list[tuple[str, OSError]] = []
     for path, label, query in zip(images.paths, images.labels, _flags(images), strict=True):
         try:
-            size = (images.folder / path).stat().st_size
+            found = os.stat(os.path.join(images.folder, path))
         except OSError as error:
-            raise FileNotFoundError(
-                f"{images.found} names the image {path}, but {images.folder / path} cannot be read ({error.strerror}); "
-                f"unpack the images of {facts.title} again."
-            ) from error
-        digest.update(f"{label}\t{path}\t{size}\t{query:d}\n".encode())
+            absent.append((path, error))
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            raise UnusableImageError(images.folder / path, "it is no regular file")
+        digest.update(b"%d\t%b\t%d\t%d\n" % (label, os.fsencode(path), found.st_size, query))
+    if absent:
+        raise _absent(facts, images, absent)
     return ImageSet(
         facts=facts,
-        fingerprint=digest.hexdigest()[:16],
+        fingerprint="",
+        earlier=digest.hexdigest()[:16],
         labels=images.labels,
         class_names=images.class_names,
         pixels=FilePixels(images.folder, images.paths),
         queries=images.queries,
+        cameras=images.cameras,
+        trainval_classes=images.trainval_classes,
         found=images.found,
+        left_out=images.left_out,
+    )
+
+
+def _absent(facts: DatasetFacts, images: ImageList, absent: Sequence[tuple[str, OSError]]) -> FileNotFoundError:
+    path, error = absent[0]
+    others = ", ".join(other for other, _ in absent[1:NAMED])
+    more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
+    return FileNotFoundError(
+        f"{images.found} names the image {path}, but {images.folder / path} cannot be read ({error.strerror})"
+        f"{f', nor can {others}{more}' if others else ''}; bring the images of {facts.title} again."
     )
 
 
@@ -112,10 +138,6 @@ def _check_counts(facts: DatasetFacts, images: ImageList) -> None:
 
 def _flags(images: ImageList) -> Iterable[bool]:
     return [False] * len(images.paths) if images.queries is None else images.queries.tolist()
-
-
-def _unreadable(path: Path, error: Exception) -> ValueError:
-    return ValueError(f"{path} must be a whole image file, but it cannot be decoded ({error}); replace it.")
 
 
 def read_rows(path: Path, columns: int, *, skip: int = 0) -> Iterator[list[str]]:
@@ -143,46 +165,6 @@ def whole_number(text: str, path: Path) -> int:
         return int(text)
     except ValueError:
         raise ValueError(f"{path} must have a whole number where it has {text!r}; get the file again.") from None
-
-
-def image_files(folder: Path) -> list[str]:
-    """Give all image files below a folder, relative to it, sorted folder by folder; hidden ones are left out."""
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return [path.as_posix() for path in sorted(found) if not any(part.startswith(".") for part in path.parts)]
-
-
-def class_folders(folder: Path, names: Iterable[str]) -> ImageList:
-    """List the images of one sub-folder per class, the classes in the given order, the files of each sorted.
-
-    Raises:
-        ValueError: a class folder holds no image.
-    """
-    class_names = tuple(names)
-    paths: list[str] = []
-    counts: list[int] = []
-    for name in class_names:
-        files = image_files(folder / name)
-        if not files:
-            raise ValueError(
-                f"Every class folder must hold images, but {folder / name} holds none; add images or remove it."
-            )
-        paths += [f"{name}/{file}" for file in files]
-        counts.append(len(files))
-    return ImageList(
-        found=f"{folder} (class folders)",
-        folder=folder,
-        paths=tuple(paths),
-        labels=np.repeat(np.arange(len(counts), dtype=np.int64), counts),
-        class_names=class_names,
-    )
-
-
-def sub_folders(folder: Path) -> list[str]:
-    """Give the names of the visible sub-folders, sorted; none where there is no such folder."""
-    if not folder.is_dir():
-        return []
-    skipped = (".", "__MACOSX")
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(skipped))
 
 
 def missing(facts: DatasetFacts, what: str, places: Sequence[Path]) -> FileNotFoundError:

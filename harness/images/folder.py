@@ -1,71 +1,203 @@
-"""Reader of anyone's own images: one sub-folder per class, or a CSV manifest with a path and a label per image."""
+"""Reader of anyone's own images: one sub-folder per class, the same below train/ and test/, or a CSV manifest.
 
-import csv
+docs/data.md says what may lie there and what each column means.
+"""
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mlrc.harness.images.dataset import Dataset, ImageSet
-from mlrc.harness.images.files import ImageList, class_folders, open_list, sub_folders
+from mlrc.harness.images.dataset import Dataset, ImageSet, LeftOut
+from mlrc.harness.images.files import ImageList, open_list
+from mlrc.harness.images.folders import Walk, class_folders, sub_folders
+from mlrc.harness.images.manifest import Row, rows, side_of
 from mlrc.protocols.datasets.folder import FACTS
 
 MANIFEST = "manifest.csv"
-_LABEL_COLUMNS = ("label", "class")
 
 
 def list_folder(path: Path) -> ImageList:
-    """List a manifest, a folder with a `manifest.csv`, or a folder of class folders.
+    """List a manifest, a folder with a `manifest.csv`, or a folder of class folders, perhaps below train/ and test/.
 
-    Classes are numbered by sub-folder name, or by label: as numbers where all labels are whole numbers, else as text.
+    Classes are numbered by sub-folder name, or by label: as numbers where all labels are whole numbers, else as text;
+    where the images bring a split of their own, those to train on come first.
 
     Raises:
         FileNotFoundError: there is no such folder or file.
-        ValueError: there are no classes, a class has fewer than two images, or the manifest is malformed.
+        ValueError: there are no classes, a class has fewer than two images, a split shares classes, or the manifest is
+            malformed.
     """
     if path.is_file():
-        images = _from_manifest(path)
+        images = _listed(rows(path), str(path), path.parent)
     elif (path / MANIFEST).is_file():
-        images = _from_manifest(path / MANIFEST)
+        images = _listed(rows(path / MANIFEST), str(path / MANIFEST), path)
     elif path.is_dir():
         names = sub_folders(path)
         if not names:
             raise ValueError(f"{path} must hold one sub-folder per class or a {MANIFEST}, but it holds neither.")
-        images = class_folders(path, names)
+        images = _from_sides(path, names) if all(map(side_of, names)) else class_folders(path, names)
+        _require_different(images)
     else:
         raise FileNotFoundError(f"folder:PATH must name a folder or a CSV manifest, but there is no {path}.")
-    counts = np.bincount(images.labels)
-    if counts.min() < 2:
-        name = images.class_names[int(counts.argmin())]
-        raise ValueError(
-            f"Every class must have at least 2 images to be retrieved, but class {name!r} of {images.found} has 1; "
-            "add images or leave it out."
-        )
+    _require_positives(images)
     return images
 
 
-def _from_manifest(path: Path) -> ImageList:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        column = next((name for name in _LABEL_COLUMNS if name in columns), None)
-        if "path" not in columns or column is None:
-            raise ValueError(f"{path} must have the columns path and label, but has {', '.join(columns) or 'none'}.")
-        rows = [(row["path"], row[column]) for row in reader]
-    for number, row in enumerate(rows, start=2):
-        if not all(row):
-            raise ValueError(f"{path} must have a path and a label in every line, but line {number} has not.")
-    if not rows:
-        raise ValueError(f"{path} must name images, but it names none.")
-    texts = {label for _, label in rows}
-    names = sorted(texts, key=int) if all(text.isdecimal() for text in texts) else sorted(texts)
+def _from_sides(path: Path, names: Sequence[str]) -> ImageList:
+    """List class folders below the sides of a split: all of what is train or val, and all of what is test."""
+    walk = Walk(path)
+    found: list[Row] = []
+    beside = []
+    for entry in walk.entries("", os.path.realpath(path)):
+        if not entry.is_folder:
+            beside.append(LeftOut(entry.name, "beside the class folders"))
+            continue
+        is_test, is_query = side_of(entry.name) or (False, None)
+        inside = walk.entries(entry.name, entry.real)
+        classes = [one.name for one in inside if one.is_folder]
+        if not classes:
+            raise ValueError(
+                f"{path} looks divided into {', '.join(names)}, so each must hold one sub-folder per class, but "
+                f"{entry.name} holds none; add them, or give the classes other names."
+            )
+        beside += [
+            LeftOut(f"{entry.name}/{one.name}", "beside the class folders") for one in inside if not one.is_folder
+        ]
+        for name in classes:
+            files = walk.files(f"{entry.name}/{name}", of_class=name)
+            if not files:
+                raise ValueError(
+                    f"Every class folder must hold images, but {path / entry.name / name} holds none; add images or "
+                    "remove it."
+                )
+            found += [Row(0, file, name, is_test, is_query) for file in files]
+    listed = _listed(found, f"{path} (class folders below {', '.join(names)})", path)
+    return replace(listed, left_out=(*beside, *walk.left_out))
+
+
+def _listed(found: Sequence[Row], where: str, folder: Path) -> ImageList:
+    """Give a list with its classes numbered; raises `ValueError` where two share a number, or a split shares some."""
+    names, trainval = _class_names(found, where)
     numbers = {name: number for number, name in enumerate(names)}
     return ImageList(
-        found=str(path),
-        folder=path.parent,
-        paths=tuple(image for image, _ in rows),
-        labels=np.array([numbers[label] for _, label in rows], dtype=np.int64),
-        class_names=tuple(names),
+        found=where,
+        folder=folder,
+        paths=tuple(row.path for row in found),
+        labels=np.array([numbers[row.label] for row in found], dtype=np.int64),
+        class_names=names,
+        trainval_classes=trainval,
+        queries=_queries(found, where),
+        cameras=_cameras(found),
+    )
+
+
+def _class_names(found: Sequence[Row], where: str) -> tuple[tuple[str, ...], int | None]:
+    first: defaultdict[bool | None, dict[str, Row]] = defaultdict(dict)
+    named: dict[str, Row] = {}
+    for row in found:
+        first[row.is_test].setdefault(row.label, row)
+        named.setdefault(row.label, row)
+    in_order = _order(named, where)
+    if None in first:
+        return tuple(in_order), None
+    for is_test, side in ((False, "train or val"), (True, "test")):
+        if not first[is_test]:
+            raise ValueError(f"{where} must have images on both sides of its split, but none is {side}; add some.")
+    if shared := [name for name in in_order if name in first[False] and name in first[True]]:
+        mine, test = first[False][shared[0]], first[True][shared[0]]
+        raise ValueError(
+            f"Classes to train on must be no test classes, but {where} has {len(shared)} on both sides, such as "
+            f"{shared[0]!r} ({_place(mine)} and {_place(test)}); divide it by classes, or give it no split, and half "
+            "of the classes are test."
+        )
+    trainval = [name for name in in_order if name in first[False]]
+    return (*trainval, *(name for name in in_order if name in first[True])), len(trainval)
+
+
+def _order(named: Mapping[str, Row], where: str) -> list[str]:
+    """Sort class names as numbers where all are, else as text."""
+    if not all(name.isdecimal() for name in named):
+        return sorted(named)
+    by_number: dict[int, str] = {}
+    for name in named:
+        other = by_number.setdefault(int(name), name)
+        if other != name:
+            raise ValueError(
+                f"Every class must have one name, but {where} writes one as {other!r} ({_place(named[other])}) and as "
+                f"{name!r} ({_place(named[name])}); write all numbers alike."
+            )
+    return [by_number[number] for number in sorted(by_number)]
+
+
+def _place(row: Row) -> str:
+    return f"line {row.line}" if row.line else row.path
+
+
+def _queries(found: Sequence[Row], where: str) -> NDArray[np.bool_] | None:
+    test = [row for row in found if row.is_test]
+    if all(row.is_query is None for row in test):
+        return None
+    if (undecided := [row for row in test if row.is_query is None]) or len({row.is_query for row in test}) < 2:
+        told = f"{_place(undecided[0])} tells neither" if undecided else "all of them are one"
+        raise ValueError(
+            f"Test images must be some queries and some gallery, but in {where} {told}; say which ask, or of none."
+        )
+    return np.array([bool(row.is_query) for row in found], dtype=np.bool_)
+
+
+def _cameras(found: Sequence[Row]) -> NDArray[np.int64] | None:
+    if any(row.camera is None for row in found):
+        return None
+    numbers = {name: number for number, name in enumerate(sorted({row.camera for row in found if row.camera}))}
+    return np.array([numbers.get(row.camera or "", -1) for row in found], dtype=np.int64)
+
+
+def _require_different(images: ImageList) -> None:
+    """Refuse class folders whose names are one but for how an accent is composed."""
+    first: dict[str, str] = {}
+    for name in images.class_names:
+        other = first.setdefault(unicodedata.normalize("NFC", name), name)
+        if other is not name:
+            raise ValueError(
+                f"Every class must have a name of its own, but {images.found} has {other!r} and {name!r}, which look "
+                "the same; put their images into one folder."
+            )
+
+
+def _require_positives(images: ImageList) -> None:
+    """Refuse a class that no image of it can find: of one image, but among the galleries of a split."""
+    counts = np.bincount(images.labels)
+    least = 2 if images.queries is None else 1
+    tested = np.arange(len(counts)) >= (images.trainval_classes or 0)
+    alone = np.flatnonzero(counts < np.where(tested, least, 2))
+    if len(alone):
+        more = f", nor have {len(alone) - 1} others" if len(alone) > 1 else ""
+        raise ValueError(
+            f"Every class must have at least 2 images to be retrieved, but class {images.class_names[int(alone[0])]!r} "
+            f"of {images.found} has 1{more}; add images or leave it out."
+        )
+    if images.queries is None and images.cameras is None:
+        return
+    test = images.labels >= (images.trainval_classes or 0)
+    asks = test if images.queries is None else images.queries
+    answers = test if images.queries is None else test & ~images.queries
+    nothing = np.zeros(len(images.labels), dtype=np.int64)
+    cameras = nothing if images.cameras is None else images.cameras
+    seen: defaultdict[int, set[int]] = defaultdict(set)
+    for label, camera in zip(images.labels[answers].tolist(), cameras[answers].tolist(), strict=True):
+        seen[label].add(camera)
+    for label, camera in zip(images.labels[asks].tolist(), cameras[asks].tolist(), strict=True):
+        if seen[label] - ({camera} if images.cameras is not None else set()):
+            return
+    raise ValueError(
+        f"A query must have an image of its class to find, by another camera where cameras are told, but in "
+        f"{images.found} none has; correct split, query or camera."
     )
 
 

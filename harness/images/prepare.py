@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mlrc.harness.images.archives import OnProgress, download, is_archive, unpack, verify
 from mlrc.harness.images.cache import Cache
-from mlrc.harness.images.dataset import DATASETS, ImageSet, open_dataset
+from mlrc.harness.images.catalogue import open_dataset
+from mlrc.harness.images.dataset import DATASETS, ImageSet
 from mlrc.harness.images.files import FilePixels
 from mlrc.protocols.datasets.facts import DatasetFacts
 
@@ -54,7 +55,7 @@ def prepare_dataset(
     verified: list[Path] = []
     unpacked: list[Path] = []
     try:
-        images = open_dataset(name, root)
+        images = open_dataset(name, root, on_progress=on_progress)
     except FileNotFoundError:
         brought = _brought(DATASETS.find(name.partition(":")[0]).facts, root, may_download, on_progress)
         if not brought:
@@ -67,7 +68,7 @@ def prepare_dataset(
             on_progress(f"unpacking {path.name}", 0, 0)
             unpack(path)
             unpacked.append(path)
-        images = open_dataset(name, root)
+        images = open_dataset(name, root, on_progress=on_progress)
     held = None
     if cache is not None and isinstance(images.pixels, FilePixels):
         kept = Cache(images, side, cache)

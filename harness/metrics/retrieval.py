@@ -15,7 +15,7 @@ Ranks beyond the gallery count as not relevant. A query without a positive has n
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum
 from typing import Any
 
@@ -84,6 +84,8 @@ def retrieval(
     *,
     gallery_embeddings: Embeddings | None = None,
     gallery_labels: Labels | None = None,
+    cameras: NDArray[np.int64] | None = None,
+    gallery_cameras: NDArray[np.int64] | None = None,
     ndcg_at: Sequence[int] = (),
     recall_at: Sequence[int] = (1,),
     map_at: Sequence[int] = (),
@@ -103,6 +105,10 @@ def retrieval(
         gallery_embeddings: `(gallery, dim)`; by default the images are their own gallery and no image is its own
             neighbour.
         gallery_labels: `(gallery,)`.
+        cameras: `(images,)`, which camera took an image: those of a query's label and camera are left out of its
+            ranking, neither positive nor negative, as Market-1501 (Zheng et al., ICCV 2015) is evaluated. By default
+            all are ranked.
+        gallery_cameras: `(gallery,)`, with `cameras` and a gallery.
         ndcg_at: the k of nDCG@k.
         recall_at: the k of R@k.
         map_at: the k of MAP@k.
@@ -128,6 +134,8 @@ def retrieval(
     names = dict.fromkeys(["P@1", "RP", "MAP@R", *(f"{name}@{k}" for name, ks in cuts.items() for k in ks)])
     depth = max((k for ks in cuts.values() for k in ks), default=1)
     ranking, of_query = _ranking(embeddings, labels, gallery_embeddings, gallery_labels, depth)
+    if cameras is not None or gallery_cameras is not None:
+        ranking = _by_camera(ranking, cameras, gallery_cameras)
 
     evaluated = ranking.positives > 0
     if not evaluated.any():
@@ -196,6 +204,33 @@ def _ranking(
         depth=depth,
     )
     return ranking, query_labels if of_query.dtype.kind == "U" else of_query.astype(np.int64)
+
+
+def _by_camera(
+    ranking: Ranking, cameras: NDArray[np.int64] | None, gallery_cameras: NDArray[np.int64] | None
+) -> Ranking:
+    """Leave the images of a query's label and camera out of its ranking."""
+    of_gallery = cameras if ranking.gallery is None else gallery_cameras
+    given = (cameras, *(() if ranking.gallery is None else (of_gallery,)))
+    wanted = [len(ranking.queries), len(ranking.within)][: len(given)]
+    if [None if one is None else len(one) for one in given] != wanted or cameras is None or of_gallery is None:
+        raise ValueError(
+            f"There must be a camera for each of the {' and '.join(map(str, wanted))} images of queries and gallery; "
+            "give cameras of all or of none."
+        )
+    both = np.concatenate(
+        [np.stack([ranking.query_labels, cameras]), np.stack([ranking.gallery_labels, of_gallery])], 1
+    )
+    _, of_all = np.unique(both, axis=1, return_inverse=True)
+    query_groups, gallery_groups = np.split(of_all.reshape(-1), [len(cameras)])
+    left_out = np.bincount(gallery_groups, minlength=int(of_all.max()) + 1)[query_groups] - (ranking.gallery is None)
+    return replace(
+        ranking,
+        query_groups=query_groups,
+        gallery_groups=gallery_groups,
+        positives=ranking.positives - left_out,
+        left_out=left_out,
+    )
 
 
 def _labels(labels: Labels, images: int, of: str) -> NDArray[Any]:

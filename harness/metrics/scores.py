@@ -101,14 +101,16 @@ def separated_and_concatenated(
 
 def ask(embeddings: NDArray[np.float32], task: Task, **options: Unpack[Options]) -> Retrieval:
     """Measure embeddings `(test images, dim)` by a task; raises what `retrieval` raises."""
-    labels, queries = task
+    labels, queries, cameras = task
     if queries is None:
-        return retrieval(embeddings, labels, **options)
+        return retrieval(embeddings, labels, cameras=cameras, **options)
     return retrieval(
         embeddings[queries],
         labels[queries],
         gallery_embeddings=embeddings[~queries],
         gallery_labels=labels[~queries],
+        cameras=None if cameras is None else cameras[queries],
+        gallery_cameras=None if cameras is None else cameras[~queries],
         **options,
     )
 

@@ -9,6 +9,9 @@ from mlrc.harness.images.dataset import ImageSet
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.splits import FoldImages, class_folds, fold_images, images_of, trainval_classes
 
+OWN = "own"
+"""The cut of a data set that brings its own split: by its manifest, or by folders train and test."""
+
 
 class ClassSplit(NamedTuple):
     """Image indices of a dataset under a protocol."""
@@ -18,7 +21,7 @@ class ClassSplit(NamedTuple):
 
 
 def split(images: ImageSet, protocol: Protocol) -> ClassSplit:
-    """Split a dataset by the protocol's cut and folds.
+    """Split a dataset by the protocol's cut and folds; a split of the set's own stands in the place of the cut.
 
     Raises:
         ValueError: the set has no official split although the protocol asks for it, or too few classes.
@@ -30,11 +33,16 @@ def split(images: ImageSet, protocol: Protocol) -> ClassSplit:
 
 
 def test_images(images: ImageSet, cut: str) -> NDArray[np.int64]:
-    """Give the indices of the test images under a cut, `half` or `official`; raises what `split` raises."""
+    """Give the indices of the test images under a cut, `half` or `official`, or of the set's own split if it has one.
+
+    Raises what `split` raises.
+    """
     return images_of(images.labels, np.arange(_trainval_classes(images, cut), len(images.class_names)))
 
 
 def _trainval_classes(images: ImageSet, cut: str) -> int:
+    if images.trainval_classes is not None:
+        return images.trainval_classes
     if cut != "official":
         return trainval_classes(len(images.class_names))
     if images.facts.official_trainval_classes is None:

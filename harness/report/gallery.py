@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mlrc.harness.images.cache import OnProgress, cached
+from mlrc.harness.images.cache import cached
+from mlrc.harness.images.content import OnProgress
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.metrics.retrieval import retrieval
 from mlrc.harness.metrics.scores import concatenate
@@ -106,7 +107,8 @@ def of_run(
         models = {"fold 0": concatenate(folds[:1]), "concatenation": concatenation}
     else:
         models = {"the one model": concatenation}
-    precision = {name: _average_precision(model, labels, asks, answers) for name, model in models.items()}
+    cameras = None if images.cameras is None else images.cameras[test]
+    precision = {name: _average_precision(model, labels, asks, answers, cameras) for name, model in models.items()}
     (*_, of_all) = precision.values()
     chosen = choose(of_all, seed=int(run.key, 16))
     return [
@@ -122,7 +124,7 @@ def of_run(
                     average_precision=100 * float(precision[name][place]),
                     neighbours=tuple(
                         _picture(images, int(test[found]), right=bool(labels[found] == labels[place]))
-                        for found in nearest(model, place, answers, NEIGHBOURS)
+                        for found in nearest(model, place, _searched(place, labels, answers, cameras), NEIGHBOURS)
                     ),
                 )
                 for kind, place in chosen
@@ -161,13 +163,33 @@ def nearest(model: NDArray[np.float32], place: int, answers: NDArray[np.bool_], 
     return np.asarray(order[np.isfinite(similarity[order])])
 
 
+def _searched(
+    place: int, labels: NDArray[np.int64], answers: NDArray[np.bool_], cameras: NDArray[np.int64] | None
+) -> NDArray[np.bool_]:
+    """Say which images a query may find: those that answer, but not of its class and camera."""
+    if cameras is None:
+        return answers
+    itself_alike = (labels == labels[place]) & (cameras == cameras[place])
+    return np.asarray(answers & ~itself_alike)
+
+
 def _average_precision(
-    model: NDArray[np.float32], labels: NDArray[np.int64], asks: NDArray[np.bool_], answers: NDArray[np.bool_]
+    model: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    asks: NDArray[np.bool_],
+    answers: NDArray[np.bool_],
+    cameras: NDArray[np.int64] | None,
 ) -> NDArray[np.float64]:
     """Give MAP@R of each image `(test images,)`, NaN where there is none."""
     own = bool(answers.all())
     gallery = {} if own else {"gallery_embeddings": model[answers], "gallery_labels": labels[answers]}
-    has_positive = np.array([np.count_nonzero(labels[answers] == label) > own for label in labels]) & asks
+    if cameras is not None:
+        gallery |= (
+            {"cameras": cameras[asks]} if own else {"cameras": cameras[asks], "gallery_cameras": cameras[answers]}
+        )
+    searched = (_searched(place, labels, answers, cameras) for place in range(len(labels)))
+    positives = [np.count_nonzero(labels[mine] == label) for mine, label in zip(searched, labels, strict=True)]
+    has_positive = (np.array(positives) > (own and cameras is None)) & asks  # with cameras an image leaves out itself
     values = np.full(len(labels), np.nan)
     values[has_positive] = retrieval(model[asks], labels[asks], **gallery).per_query["MAP@R"]  # type: ignore[arg-type]
     return values

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from mlrc.harness.images.cache import OnProgress
-from mlrc.harness.images.dataset import ImageSet, open_dataset
+from mlrc.harness.images.catalogue import open_dataset
+from mlrc.harness.images.content import OnProgress
+from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.report.gallery import Studio, galleries, repeat_with_models
 from mlrc.harness.report.importance import importances
 from mlrc.results.records.evidence import gather
@@ -62,7 +63,7 @@ def galleries_of(
         if run.dataset not in opened:
             opened[run.dataset] = _opened(run.dataset, root)
         images = opened[run.dataset]
-        if images.fingerprint != run.fingerprint:
+        if run.fingerprint not in (images.fingerprint, images.earlier):
             raise ValueError(
                 f"The gallery of {run.dataset} needs its images with fingerprint {run.fingerprint}, but those below "
                 f"{root} have {images.fingerprint}; give the folder that the run used with --root, or leave it out."

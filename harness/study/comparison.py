@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 
 from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.cache import cached
-from mlrc.harness.images.dataset import ImageSet, open_dataset
+from mlrc.harness.images.catalogue import open_dataset
+from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.images.files import FilePixels
 from mlrc.harness.machine import environment
 from mlrc.harness.metrics import clustering
 from mlrc.harness.plan import parameters
-from mlrc.harness.plan.split import split
+from mlrc.harness.plan.split import OWN, split
 from mlrc.harness.plan.state import StudyState
 from mlrc.harness.plan.study import Study, untrained
 from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
+from mlrc.harness.study.recorded_images import as_recorded
 from mlrc.harness.training import batches, model
 from mlrc.harness.watch.steps import steps
 from mlrc.losses.spec import LossSpec
@@ -59,12 +62,14 @@ def checked_comparison(
     params: Sequence[str] = (),
     fall_back: bool = False,
     images: ImageSet | None = None,
+    runs: Path | None = None,
 ) -> Comparison:
     """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
 
     A loss is given as `found_losses` takes it. One of whose parameters some are given in `params` is not searched; see
     `mlrc.harness.plan.parameters`.
-    `fall_back` is passed on to it. A dataset that is open already may be given as `images`.
+    `fall_back` is passed on to it. A dataset that is open already may be given as `images`. In the folder `runs` images
+    keep the fingerprint that they have there.
 
     Raises:
         LookupError: no such loss, dataset or trunk.
@@ -72,10 +77,12 @@ def checked_comparison(
         OSError: the dataset is not there or cannot be read.
     """
     specs = found_losses(losses)
-    model.build(protocol, seed=0, weights=weights)
+    model.rehearse(model.build(protocol, seed=0, weights=weights), protocol)
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
     images = images or open_dataset(dataset, root)
+    if runs is not None:
+        images = as_recorded(images, read(runs / LEDGER))
     name, fingerprint = images.facts.name, images.fingerprint
     fixed = {
         spec.name: parameters.given(spec, protocol, name, chosen[spec.name], fall_back=fall_back)
@@ -87,6 +94,8 @@ def checked_comparison(
         batches.require_a_batch(len(fold.train), protocol, name)
     if protocol.nmi.of(name):
         clustering.require()
+    if cache is None and isinstance(images.pixels, FilePixels):
+        images.pixels.require_headers(name, threads=os.cpu_count() or 1)
     with steps() as on_progress:
         threads = os.cpu_count() or 1
         cached(images, protocol.resize, folder=cache, threads=threads, on_progress=on_progress, verify=True)
@@ -103,6 +112,7 @@ def checked_comparison(
             device=str(devices[0]),
             weights=weights,
             cache=cache,
+            cuts={name: OWN} if images.trainval_classes is not None else {},
             environment=environment.current(devices[0]),
             losses={spec.name: LOSSES.files[spec.name] for spec in specs if spec.name in LOSSES.files},
         ),

@@ -16,6 +16,7 @@ from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.state import StudyState, Until
 from mlrc.harness.study.comparison import Comparison
 from mlrc.harness.study.drive import drive
+from mlrc.harness.study.recorded_images import unrecorded
 from mlrc.harness.watch.progress import Display, place
 from mlrc.harness.watch.run_log import RunLog
 from mlrc.harness.watch.study_names import labels
@@ -91,6 +92,7 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
         KeyboardInterrupt: Ctrl-C came twice.
     """
     runs = ledger.path.parent
+    ledger.append(unrecorded(comparison.images, ledger.records))
     held = EmbeddingFiles.of_run(runs).held()
     folds, scored = _by_study(ledger.records.folds.values()), _by_study(ledger.records.runs.values())
     states = [StudyState(study, folds[study.identity], scored[study.identity], held) for study in comparison.studies]

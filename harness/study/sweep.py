@@ -11,15 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlrc.harness.images.dataset import open_dataset
+from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.plan import parameters
 from mlrc.harness.plan.job import digest
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.comparison import Comparison, checked_comparison
+from mlrc.harness.study.recorded_images import as_recorded
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.suggestion import did_you_mean
 from mlrc.protocols.sweeps import Choice, Sweep
+from mlrc.results.records.ledger import LEDGER, read
 from mlrc.results.records.record import SweepPoint, SweepRecord
 
 LOSS = "loss"
@@ -54,6 +56,7 @@ def planned_sweep(
     weights: Path | None = None,
     cache: Path | None = None,
     params: Sequence[str] = (),
+    runs: Path | None = None,
 ) -> Planned:
     """Check every point and give its study.
 
@@ -67,6 +70,7 @@ def planned_sweep(
         weights: of the trunk.
         cache: folder of the decode-once caches.
         params: `name=value` texts for what is not varied.
+        runs: folder in which images keep the fingerprint that they have there.
 
     Raises:
         LookupError: no such loss or dataset.
@@ -82,6 +86,8 @@ def planned_sweep(
         raise ValueError(f"Two factors must have two names, but both are {names[0]!r}; give all its values at once.")
     rules = protocol.vary({"repeats": repeats, "trials": 0})
     images = open_dataset(dataset, root)
+    if runs is not None:
+        images = as_recorded(images, read(runs / LEDGER))
     points: list[SweepPoint] = []
     prepared: list[Comparison] = []
     for choices in product(*(factor.choices for factor in sweep.factors)):

@@ -50,12 +50,14 @@ class Subset(NamedTuple):
         indices: of the images that count.
         queries: `(images that count,)`, true for those that ask while the others are their gallery; `None` where each
             asks all others.
+        cameras: `(images that count,)`: images of a query's class and camera are not searched; `None` where all are.
     """
 
     pixels: Pixels
     labels: NDArray[np.int64]
     indices: NDArray[np.int64]
     queries: NDArray[np.bool_] | None = None
+    cameras: NDArray[np.int64] | None = None
 
 
 class Trained(NamedTuple):
@@ -245,7 +247,7 @@ def _validate(model: models.Embedder, images: Subset, protocol: Protocol, device
     embeddings = embed(model, images, protocol, device)
     if not np.isfinite(embeddings).all():
         return math.nan
-    task = Task(images.labels[images.indices], images.queries)
+    task = Task(images.labels[images.indices], images.queries, images.cameras)
     return ask(embeddings, task, device=str(device)).means()[protocol.selection_metric]
 
 

@@ -104,6 +104,28 @@ class Embedder(nn.Module):
         return self
 
 
+def rehearse(network: Embedder, protocol: Protocol, device: torch.device | None = None) -> None:
+    """Embed two black images, so that a network that does not fit its protocol is told before any work.
+
+    Raises:
+        ValueError: the network fails, or gives embeddings of another shape.
+    """
+    images = torch.zeros((2, 1 if protocol.channels == "grey" else 3, protocol.crop, protocol.crop), device=device)
+    try:
+        with torch.inference_mode():
+            shape = tuple(network.eval()(images).shape)
+    except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise ValueError(
+            f"The trunk {protocol.trunk} must embed images of {protocol.crop} × {protocol.crop} pixels, but fails "
+            f"({reason}); give its own size with --set crop=… and resize=…, or another --trunk."
+        ) from error
+    if shape != (2, protocol.embedding_size):
+        raise ValueError(
+            f"The trunk {protocol.trunk} must give embeddings {(2, protocol.embedding_size)}, but gives {shape}."
+        )
+
+
 def build(protocol: Protocol, *, seed: int, weights: Path | None = None, dataset: str = "") -> Embedder:
     """Build the network with its random weights drawn from `seed`, leaving torch's global generator as it was.
 

@@ -6,25 +6,31 @@ embeddings = model.embed(["one.jpg", "another.jpg"])  # (2, embedding size), uni
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 
-from mlrc.harness.images.files import FilePixels
-from mlrc.harness.images.resize import ResizedPixels
+from mlrc.harness.images.decoding import FAULTS, decode, rgb
+from mlrc.harness.images.resize import resize
 from mlrc.harness.machine.atomic import write_atomically
 from mlrc.harness.metrics.scores import unit_rows
 from mlrc.harness.plan.job import FoldJob
-from mlrc.harness.training.fold import Subset, embed
-from mlrc.harness.training.model import Embedder
+from mlrc.harness.training.fold import EVALUATION_BATCH, Subset, embed
+from mlrc.harness.training.model import Embedder, build
 from mlrc.protocols.protocol import PerDataset, Protocol
 from mlrc.results.records.record import FoldRecord, RunRecord
+
+Given = str | Path | NDArray[np.uint8] | Image.Image
+"""One image as a user has it."""
 
 
 @dataclass(frozen=True)
@@ -39,27 +45,37 @@ class SavedModel:
     protocol: Protocol
     card: Mapping[str, Any]
 
-    def embed(self, images: Sequence[str | Path] | Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def embed(self, images: Sequence[Given] | NDArray[np.uint8], *, threads: int | None = None) -> NDArray[np.float32]:
         """Embed images by the protocol's transform for evaluation: `(images, embedding_size)`, unit rows.
 
-        Args:
-            images: paths of image files, or uint8 arrays `(height, width, 1 or 3)`, RGB.
+        A zero embedding stays zero. No image gives `(0, embedding_size)`.
 
-        A zero embedding stays zero.
+        Args:
+            images: paths of image files, uint8 arrays `(height, width)` or `(height, width, 1 or 3)` in RGB, or PIL
+                images, in any mixture. Files and PIL images are read as those of a dataset are.
+            threads: that decode side by side; by default one per core.
 
         Raises:
-            ValueError: a file is no whole image, or paths and arrays come together.
+            ValueError: a file is no whole image, or an image has another shape or a range that is not known.
+            TypeError: an image is none of these.
         """
-        files = [str(image) for image in images if isinstance(image, str | Path)]
-        if files and len(files) < len(images):
-            raise ValueError(
-                f"Images must be all paths or all arrays, but {len(files)} of {len(images)} are paths; give one kind."
+        if isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 4) < 4:
+            raise TypeError(
+                f"Images must be a sequence of images, but are one {type(images).__name__}; put it in a list."
             )
-        arrays = [image for image in images if not isinstance(image, str | Path)]
-        pixels = ResizedPixels(FilePixels(Path(), files) if files else arrays, self.protocol.resize)
-        rows = np.arange(len(pixels))
+        if len(images) == 0:
+            return np.zeros((0, self.protocol.embedding_size), dtype=np.float32)
         device = next(self.network.parameters()).device
-        return unit_rows(embed(self.network, Subset(pixels, np.zeros_like(rows), rows), self.protocol, device))
+        parts = []
+        with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+            for start in range(0, len(images), EVALUATION_BATCH):
+                given = enumerate(images[start : start + EVALUATION_BATCH], start=start)
+                read = list(pool.map(lambda one: resize(_pixels(*one), self.protocol.resize), given))
+                if len({image.shape[2] for image in read}) > 1:
+                    read = [np.broadcast_to(image, (*image.shape[:2], 3)) for image in read]
+                rows = np.arange(len(read))
+                parts.append(embed(self.network, Subset(read, np.zeros_like(rows), rows), self.protocol, device))
+        return unit_rows(np.concatenate(parts))
 
 
 def load(path: str | Path, device: str = "cpu") -> SavedModel:
@@ -73,7 +89,8 @@ def load(path: str | Path, device: str = "cpu") -> SavedModel:
     card = json.loads(_card(file).read_text(encoding="utf-8"))
     try:
         protocol = _protocol(card["protocol"]["fields"])
-        network = Embedder(replace(protocol, weights=""))  # the file has the trunk's weights as training left them
+        # the file has the trunk's weights as training left them, and so no draw matters
+        network = build(replace(protocol, weights=""), seed=0)
         network.load_state_dict(load_weights(file.read_bytes()))
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(
@@ -130,6 +147,28 @@ def _judged(job: FoldJob, record: FoldRecord) -> dict[str, dict[str, Any]]:
             "epochs": record.history[-1][0],
         }
     }
+
+
+def _pixels(number: int, image: Given) -> NDArray[np.uint8]:
+    """Give `(height, width, 1 or 3)` of the image with that number in the list."""
+    if isinstance(image, str | Path):
+        return decode(Path(image))
+    if isinstance(image, Image.Image):
+        try:
+            return rgb(image)
+        except FAULTS as error:
+            raise ValueError(f"Image {number} must be one that can be read, but {error}.") from error
+    if not isinstance(image, np.ndarray):
+        raise TypeError(
+            f"Image {number} must be a path, a uint8 array or a PIL image, but is {type(image).__name__}; convert it."
+        )
+    shaped = image[:, :, None] if image.ndim == 2 else image
+    if image.dtype != np.uint8 or shaped.ndim != 3 or shaped.shape[2] not in (1, 3) or not shaped.size:
+        raise ValueError(
+            f"Image {number} must be a uint8 array (height, width) or (height, width, 1 or 3), but is {image.dtype} "
+            f"{image.shape}; convert it, with 0 black and 255 white."
+        )
+    return shaped
 
 
 def _card(file: Path) -> Path:

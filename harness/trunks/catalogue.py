@@ -16,12 +16,17 @@ def find_trunk(name: str) -> Trunk:
 
 
 def with_trunk(protocol: Protocol, name: str, weights: Path | None) -> Protocol:
-    """Derive the protocol that trains another trunk, with the input convention of the trunk or of its weights file."""
+    """Derive the protocol that trains another trunk, with the input convention of the trunk or of its weights file.
+
+    Where the trunk is made for one size of image, crop and resize become its own.
+    """
     trunk = find_trunk(name)
     sha256 = sha256_of(weights) if weights else ""
     convention = trunk.conventions.get(sha256, trunk.convention)
+    size = {name: value for name, value in (("crop", trunk.crop), ("resize", trunk.resize)) if value is not None}
     return protocol.vary(
         {
+            **size,
             "trunk": name,
             "weights": sha256,
             "channels": convention.channels,

@@ -48,6 +48,7 @@ class Trunk:
         classifier: prefixes of the published weights' keys that belong to the classifier, which no embedding uses.
         published: name of published weights to their address.
         keys: prefix of the module's keys that the published weights' keys lack.
+        crop: pixels of the only crop that it is made for, with the `resize` before that; `None` where any will do.
     """
 
     name: str
@@ -60,6 +61,8 @@ class Trunk:
     classifier: tuple[str, ...] = ()
     published: Mapping[str, str] = field(default_factory=dict)
     keys: str = ""
+    crop: int | None = None
+    resize: int | None = None
 
 
 TRUNKS = plugins.Kind(group="mlrc.trunks", noun="trunk", plural="trunks", type=Trunk)

@@ -17,6 +17,7 @@ from typing import Self, TextIO
 
 from mlrc.results.records.record import (
     FoldRecord,
+    ImagesRecord,
     ProtocolRecord,
     Record,
     RetryRecord,
@@ -36,6 +37,7 @@ class Records:
     """The content of a ledger, each kind by its key; of two records with one key the later counts.
 
     Attributes:
+        contents: (dataset, fingerprint) to the content that it stands for, where the fingerprint alone does not tell.
         torn: whether the last line was half written, and so is not among them.
     """
 
@@ -43,6 +45,7 @@ class Records:
     folds: dict[str, FoldRecord] = field(default_factory=dict)
     runs: dict[str, RunRecord] = field(default_factory=dict)
     sweeps: dict[str, SweepRecord] = field(default_factory=dict)
+    contents: dict[tuple[str, str], str] = field(default_factory=dict)
     torn: bool = False
 
     def add(self, record: Record) -> None:
@@ -56,6 +59,8 @@ class Records:
                 self.runs[record.key] = record
             case SweepRecord():
                 self.sweeps[record.key] = record
+            case ImagesRecord():
+                self.contents[record.dataset, record.fingerprint] = record.content
             case RetryRecord():
                 for key in record.keys:
                     self.folds.pop(key, None)

@@ -82,7 +82,7 @@ class FoldRecord:
 
     Attributes:
         key: hash of what the job is; `seed`: likewise, the root of all its randomness.
-        dataset: name, with the `fingerprint` of its images and the `cut` (half, official) into trainval and test.
+        dataset: name, with the `fingerprint` of its images and the `cut` (half, official, own) into trainval and test.
         protocol: name, with its `digest`.
         loss: name, with `params` as the search proposed them.
         stage: `search` (then `number` is the trial), `final` (the repeat), `schedule` (the repeat whose stage 1 it is)
@@ -134,6 +134,7 @@ class RunRecord:
         fold_keys: of its `FoldRecord`s, in fold order.
         test_classes: number of test classes, with `test_images` and `left_out`, the queries without a positive.
         queries: number of test images that ask while the others are their gallery; `None` where each asks all others.
+        cameras: number of cameras of the test images, where images of a query's class and camera are not searched.
         embedding_size: of one fold model; the concatenation has `folds` times as many.
         separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
     """
@@ -156,6 +157,7 @@ class RunRecord:
     concatenated: Mapping[str, float]
     environment: Environment
     queries: int | None = None
+    cameras: int | None = None
     schema: int = SCHEMA
 
     def scores(self, setting: str) -> Mapping[str, float]:
@@ -220,13 +222,29 @@ class SweepRecord:
     schema: int = SCHEMA
 
 
-Record = ProtocolRecord | FoldRecord | RunRecord | RetryRecord | SweepRecord
+@dataclass(frozen=True, kw_only=True)
+class ImagesRecord:
+    """Which files a fingerprint stands for that was taken of names and sizes, as all were before bytes were hashed.
+
+    Attributes:
+        dataset: name, with the `fingerprint` under which its records stand.
+        content: hash of labels and bytes.
+    """
+
+    dataset: str
+    fingerprint: str
+    content: str
+    schema: int = SCHEMA
+
+
+Record = ProtocolRecord | FoldRecord | RunRecord | RetryRecord | SweepRecord | ImagesRecord
 _KINDS: dict[str, type[Record]] = {
     "protocol": ProtocolRecord,
     "fold": FoldRecord,
     "run": RunRecord,
     "retry": RetryRecord,
     "sweep": SweepRecord,
+    "images": ImagesRecord,
 }
 R = TypeVar("R")
 

@@ -7,6 +7,7 @@ from mlrc.results.records.metric_names import RANKED_BY, WITHOUT_CLASSES
 from mlrc.results.records.record import UNTRAINED, Params, ProtocolRecord
 from mlrc.results.statistics.levels import ALPHA
 
+_CUTS = {"own": "own, as the manifest or the folders of the images say"}
 _PACKAGES = ("torch", "torchvision", "pytorch-metric-learning", "optuna")
 
 
@@ -92,9 +93,12 @@ def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
 
 
 def _split(board: Board) -> Iterable[str]:
-    for cut, fingerprint, classes, images, left_out, queries in sorted(
+    for cut, fingerprint, classes, images, left_out, queries, cameras in sorted(
         {
-            (run.cut, run.fingerprint, run.test_classes, run.test_images, run.left_out, run.queries or 0)
+            (
+                *(_CUTS.get(run.cut, run.cut), run.fingerprint, run.test_classes, run.test_images),
+                *(run.left_out, run.queries or 0, run.cameras or 0),
+            )
             for run in board.runs
         }
     ):
@@ -104,6 +108,8 @@ def _split(board: Board) -> Iterable[str]:
             f"Split: {cut}, {classes} test classes with {images} images{without}; "
             f"images with fingerprint {fingerprint}."
         )
+        if cameras:
+            yield f"Images of a query's class and camera are not searched ({cameras} cameras)."
 
 
 def _search(board: Board) -> Iterable[str]:

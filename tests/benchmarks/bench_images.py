@@ -27,7 +27,8 @@ from torch import Tensor
 from torchvision import transforms
 
 from mlrc.harness.images.cache import cached
-from mlrc.harness.images.dataset import ImageSet, Pixels, open_dataset
+from mlrc.harness.images.catalogue import open_dataset
+from mlrc.harness.images.dataset import ImageSet, Pixels
 from mlrc.harness.images.device import ahead, on_device
 from mlrc.harness.images.resize import resized
 from mlrc.harness.images.transform import evaluation_batch, training_batch

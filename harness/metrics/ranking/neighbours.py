@@ -12,7 +12,7 @@ of candidates might end too early, the query is searched exactly.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,9 +31,14 @@ EXACT_MEMORY = 2**21
 EXACT_BYTES = 40
 """Of a place among similarities and candidates while the best are chosen."""
 
+LEFT_OUT = np.int8(2)
+"""In place of relevance, of an image that has no rank."""
+
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Kinds = NDArray[np.bool_] | NDArray[np.int8]
+"""1 of the query's label, 0 of another, `LEFT_OUT`."""
 
 
 class Ranked(NamedTuple):
@@ -42,7 +47,7 @@ class Ranked(NamedTuple):
     Attributes:
         queries: which queries.
         relevant: `(queries, ranks)`: whether the neighbour at rank 1, 2, … has the query's label. Right up to the
-            larger of the depth asked for and the query's positives, False beyond.
+            larger of the depth asked for and the query's positives, False beyond. Images left out have no rank.
         tied: `(queries,)`: whether a relevant and another neighbour tie within these ranks, so that indices decided.
     """
 
@@ -62,6 +67,10 @@ class Ranking:
         gallery_labels: `(gallery,)`, likewise.
         positives: `(queries,)`, images of the query's label in the gallery, the query itself left out.
         depth: ranks to know of every query; of each, as many as it has positives are known in any case.
+        query_groups: `(queries,)`: images of a query's group are left out of its ranking; `None` leaves out none. They
+            have the query's label and are not among its positives.
+        gallery_groups: `(gallery,)`, likewise.
+        left_out: `(queries,)`, how many of them there are, the query itself not counted.
     """
 
     queries: Directions
@@ -70,11 +79,26 @@ class Ranking:
     gallery_labels: Integers
     positives: Integers
     depth: int
+    query_groups: Integers | None = None
+    gallery_groups: Integers | None = None
+    left_out: Integers | int = 0
 
     @property
     def within(self) -> Directions:
         """The images searched."""
         return self.queries if self.gallery is None else self.gallery
+
+    def left_out_of(self, queries: slice) -> Integers | int:
+        """Give how many images are left out of the rankings of some queries."""
+        return self.left_out if isinstance(self.left_out, int) else self.left_out[queries]
+
+    def kinds(self, queries: slice | Integers, found: Integers) -> Kinds:
+        """Say of images `(queries, found)` whether each has the query's label, is left out, or neither."""
+        relevant: Bools = self.gallery_labels[found] == self.query_labels[queries, None]
+        if self.query_groups is None or self.gallery_groups is None:
+            return relevant
+        left_out = self.gallery_groups[found] == self.query_groups[queries, None]
+        return np.where(left_out, LEFT_OUT, relevant.astype(np.int8))
 
     def search(
         self,
@@ -90,7 +114,7 @@ class Ranking:
         See `mlrc.harness.metrics.ranking.candidates.Search` for the other arguments.
         """
         others = len(self.within) - (self.gallery is None)
-        needed = np.minimum(np.maximum(self.positives, self.depth), others)
+        needed = np.minimum(np.maximum(self.positives, self.depth) + self.left_out, others)
         ranks = int(needed.max(initial=0))
         # Some more than needed, so that the list seldom ends among candidates that float32 cannot tell apart.
         length = min(others, ranks + 8 + ranks // 16)
@@ -111,16 +135,17 @@ def _settle(ranking: Ranking, candidates: Candidates, needed: Integers, ranks: i
     start, similarities, indices = candidates
     here = slice(start, start + len(indices))
     needed = needed[here]
+    kept = needed - ranking.left_out_of(here)
     margin = np.float32(2 * max(ranking.queries.tolerance, ranking.within.tolerance))
     last_needed = np.take_along_axis(similarities, needed[:, None] - 1, axis=1)
     others = len(ranking.within) - (ranking.gallery is None)
     may_end_early = (last_needed[:, 0] - similarities[:, -1] <= margin) & (indices.shape[1] < others)
 
-    relevant = ranking.gallery_labels[indices] == ranking.query_labels[here, None]
+    kinds = ranking.kinds(here, indices)
     tied = np.zeros(len(indices), bool)
-    # Candidates that are too near to tell apart make runs; only in one of mixed relevance does the order matter.
+    # Candidates that are too near to tell apart make runs; only in one of mixed kinds does the order matter.
     close = similarities[:, :-1] - similarities[:, 1:] <= margin
-    mixed = close & (relevant[:, :-1] != relevant[:, 1:])
+    mixed = close & (kinds[:, :-1] != kinds[:, 1:])
     rows = np.flatnonzero(mixed.any(axis=1) & ~may_end_early)
     if len(rows):
         begins = np.hstack([np.ones((len(rows), 1), bool), ~close[rows]])
@@ -131,25 +156,37 @@ def _settle(ranking: Ranking, candidates: Candidates, needed: Integers, ranks: i
         exact = similarities[rows].astype(np.float64)
         exact[row, place] = _pairs(ranking, start + rows[row], indices[rows[row], place])
         order = np.lexsort((indices[rows], -exact), axis=1)
-        relevant[rows] = np.take_along_axis(relevant[rows], order, axis=1)
-        tied[rows] = _ties(np.take_along_axis(exact, order, axis=1), relevant[rows], needed[rows])
+        kinds[rows] = np.take_along_axis(kinds[rows], order, axis=1)
+        tied[rows] = _ties(*_ranked(np.take_along_axis(exact, order, axis=1), kinds[rows]), kept[rows])
     rows = np.flatnonzero(may_end_early)
     if len(rows):
         length = min(others, ranks + 1)
-        relevant[rows, :length], tied[rows] = _searched_exactly(ranking, start + rows, needed[rows], length)
-    return Ranked(here, relevant[:, :ranks] & (np.arange(ranks) < needed[:, None]), tied)
+        kinds[rows, :length], tied[rows] = _searched_exactly(ranking, start + rows, kept[rows], length)
+    _, relevant = _ranked(similarities, kinds)
+    return Ranked(here, relevant[:, :ranks] & (np.arange(ranks) < kept[:, None]), tied)
 
 
-def _searched_exactly(ranking: Ranking, queries: Integers, needed: Integers, length: int) -> tuple[Bools, Bools]:
-    """Search some queries exactly: relevance of their ranked neighbours `(queries, length)`, and whether they tie."""
+def _ranked(exact: NDArray[np.floating[Any]], kinds: Kinds) -> tuple[NDArray[np.floating[Any]], Bools]:
+    """Drop the neighbours left out, behind all others: similarities and relevance of those that have a rank."""
+    if kinds.dtype == np.bool_:
+        return exact, kinds.astype(np.bool_, copy=False)
+    out = kinds == LEFT_OUT
+    order = np.argsort(out, axis=1, kind="stable")
+    ranked = np.take_along_axis(np.where(out, -np.inf, exact), order, axis=1)
+    return ranked, np.take_along_axis(kinds == 1, order, axis=1)
+
+
+def _searched_exactly(ranking: Ranking, queries: Integers, kept: Integers, length: int) -> tuple[Kinds, Bools]:
+    """Search some queries exactly: kinds of their neighbours `(queries, length)`, and whether those with a rank tie."""
     exact, found = _exhaustive(ranking, queries, length)
-    relevant = ranking.gallery_labels[found] == ranking.query_labels[queries, None]
-    tied = _ties(exact, relevant, needed)
-    last = (np.arange(len(queries)), needed - 1)
-    levels, of_level = exact[last], relevant[last]
+    kinds = ranking.kinds(queries, found)
+    ranked, relevant = _ranked(exact, kinds)
+    tied = _ties(ranked, relevant, kept)
+    last = (np.arange(len(queries)), kept - 1)
+    levels, of_level = ranked[last], relevant[last]
     for i in np.flatnonzero(~tied & (exact[:, -1] == levels)).tolist():
         tied[i] = _ties_with_others(ranking, int(queries[i]), level=float(levels[i]), relevant=bool(of_level[i]))
-    return relevant, tied
+    return kinds, tied
 
 
 def _pairs(ranking: Ranking, queries: Integers, others: Integers) -> Floats:
@@ -160,7 +197,7 @@ def _pairs(ranking: Ranking, queries: Integers, others: Integers) -> Floats:
     return exact * 2.0**-52
 
 
-def _ties(exact: Floats, relevant: Bools, needed: Integers) -> Bools:
+def _ties(exact: NDArray[np.floating[Any]], relevant: Bools, needed: Integers) -> Bools:
     """Find the rows where neighbours of different relevance tie at a similarity reached within the needed ranks."""
     same = (exact[:, 1:] == exact[:, :-1]) & (relevant[:, 1:] != relevant[:, :-1])
     level = np.take_along_axis(exact, needed[:, None] - 1, axis=1)
@@ -170,8 +207,8 @@ def _ties(exact: Floats, relevant: Bools, needed: Integers) -> Bools:
 def _ties_with_others(ranking: Ranking, query: int, *, level: float, relevant: bool) -> bool:
     """Say whether an image of the other relevance, wherever it is, is as similar as the given level."""
     for part in chunks((len(ranking.within), 1)):
-        mine = ranking.gallery_labels[part] == ranking.query_labels[query]
-        others = part.start + np.flatnonzero(mine != relevant)
+        indices = np.arange(part.start, part.stop)
+        others = indices[ranking.kinds(np.array([query]), indices[None])[0] == (not relevant)]
         if ranking.gallery is None:
             others = others[others != query]
         if (_pairs(ranking, np.full_like(others, query), others) == level).any():

@@ -14,7 +14,7 @@ import numpy as np
 
 from mlrc.harness.engine.perform import perform
 from mlrc.harness.engine.workplace import FoldOutcome, Workplace
-from mlrc.harness.images.dataset import open_dataset
+from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.search import sobol_point
 from mlrc.harness.plan.study import Study

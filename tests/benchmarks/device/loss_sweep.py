@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mlrc.harness.engine.perform import perform
-from mlrc.harness.images.dataset import open_dataset
+from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.machine.determinism import deterministic_device
 from mlrc.harness.plan.search import sobol_point
 from mlrc.harness.plan.study import Study

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from mlrc.harness.images.cache import cached
-from mlrc.harness.images.dataset import ImageSet, open_dataset
+from mlrc.harness.images.catalogue import open_dataset
+from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.images.device import on_device
 from mlrc.harness.machine.determinism import deterministic_device
 from mlrc.harness.plan.split import split

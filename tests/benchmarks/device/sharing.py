@@ -19,7 +19,7 @@ from pathlib import Path
 from mlrc.harness.engine.events import Event, Lost, Validated
 from mlrc.harness.engine.execute import in_processes
 from mlrc.harness.engine.workplace import FoldOutcome
-from mlrc.harness.images.dataset import open_dataset
+from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.study import Study
 from mlrc.protocols.protocol import PerDataset, Protocol

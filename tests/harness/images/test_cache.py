@@ -243,3 +243,19 @@ def test_two_processes_may_build_at_once(tmp_path: Path, photos: ImageSet) -> No
     assert [child.exitcode for child in children] == [0, 0]
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [Cache(photos, 16, tmp_path).path.name]
     assert_same(photos, 16, tmp_path / "cache")
+
+
+def test_all_bad_files_are_named_in_one_pass_truncated_ones_too(tmp_path: Path, photos: ImageSet) -> None:
+    (tmp_path / "photos" / "a" / "0.jpg").write_text("no image")
+    path = tmp_path / "photos" / "b" / "9.jpg"
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(
+        ValueError, match=r"2 of 10 are not; .*a/0\.jpg: it is of no format.*b/9\.jpg: it cannot be deco"
+    ):
+        cached(photos, 16, folder=tmp_path / "cache")
+    (tmp_path / "photos" / "a" / "0.jpg").write_bytes(path.read_bytes())
+    with pytest.raises(
+        ValueError, match=r"2 of 10 are not; .*a/0\.jpg: it cannot be deco.*b/9\.jpg: it cannot be deco"
+    ):
+        cached(photos, 16, folder=tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())

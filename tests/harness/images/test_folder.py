@@ -1,18 +1,23 @@
 """Anyone's own images: class folders and manifests, what is said of malformed ones, and reading single files."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mlrc.harness.images import folder
-from mlrc.harness.images.dataset import ImageSet, open_dataset
+from mlrc.harness.images.catalogue import open_dataset
+from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.plan.split import split
+from mlrc.protocols.quick import QUICK
 
 MakeImage = Callable[..., None]
 
 
 def paths_of(images: ImageSet) -> list[str]:
-    return list(vars(images.pixels)["_paths"])
+    return list(vars(images.pixels)["paths"])
 
 
 def test_a_folder_has_one_class_per_sub_folder_and_finds_images_at_any_depth(
@@ -43,9 +48,9 @@ def test_a_manifest_may_number_its_classes_and_is_then_ordered_by_number(
 
 
 def test_a_manifest_of_words_is_ordered_as_text_and_named_after_its_file(tmp_path: Path, make_image: MakeImage) -> None:
-    for name in ("1.jpg", "2.jpg"):
+    for name in ("1.jpg", "2.jpg", "3.jpg", "4.jpg"):
         make_image(tmp_path / name)
-    (tmp_path / "birds.csv").write_text("path,label\n1.jpg,tit\n2.jpg,owl\n1.jpg,owl\n2.jpg,tit\n")
+    (tmp_path / "birds.csv").write_text("path,label\n1.jpg,tit\n2.jpg,owl\n3.jpg,owl\n4.jpg,tit\n")
     images = open_dataset(f"folder:{tmp_path / 'birds.csv'}", tmp_path)
     assert images.facts.name == "folder:birds"
     assert images.labels.tolist() == [1, 0, 0, 1]
@@ -60,7 +65,7 @@ def test_a_manifest_of_words_is_ordered_as_text_and_named_after_its_file(tmp_pat
         ("path,label\n1.jpg,a\n1.jpg,\n", "a path and a label in every line, but line 3 has not"),
         ("path,label\n1.jpg,a\n1.jpg\n", "a path and a label in every line, but line 3 has not"),
         ("path,label\n1.jpg,a\n2.jpg,a\n", r"names the image 2\.jpg, but .* cannot be read"),
-        ("path,label\n1.jpg,a\n1.jpg,a\n1.jpg,b\n", "at least 2 images to be retrieved, but class 'b' .* has 1"),
+        ("path,label\n1.jpg,a\n3.jpg,a\n2.jpg,b\n", "at least 2 images to be retrieved, but class 'b' .* has 1"),
     ],
 )
 def test_a_malformed_manifest_is_one_sentence(
@@ -108,15 +113,103 @@ def test_a_truncated_image_is_named_when_it_is_read(tmp_path: Path, make_image: 
         pixels[1]
 
 
-def test_the_fingerprint_follows_paths_labels_and_sizes(tmp_path: Path, make_image: MakeImage) -> None:
-    for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg"):
+def reasons(images: ImageSet) -> dict[str, str]:
+    return dict(images.left_out)
+
+
+def test_linked_sub_folders_are_followed_once_and_loops_end(tmp_path: Path, make_image: MakeImage) -> None:
+    for name in ("mine/a/1.jpg", "mine/a/2.jpg", "mine/b/1.jpg", "elsewhere/3.jpg", "elsewhere/deep/4.jpg"):
         make_image(tmp_path / name)
-    found = [folder.open_folder(tmp_path).fingerprint]
-    (tmp_path / "a" / "1.jpg").rename(tmp_path / "a" / "0.jpg")
-    found.append(folder.open_folder(tmp_path).fingerprint)
-    with (tmp_path / "a" / "0.jpg").open("ab") as file:
-        file.write(b"\0")
-    found.append(folder.open_folder(tmp_path).fingerprint)
-    (tmp_path / "b").rename(tmp_path / "c")
-    found.append(folder.open_folder(tmp_path).fingerprint)
-    assert len(set(found)) == 4
+    (tmp_path / "mine" / "b" / "more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "mine" / "b" / "same").symlink_to(tmp_path / "elsewhere" / "deep", target_is_directory=True)
+    (tmp_path / "mine" / "b" / "again.jpg").symlink_to(tmp_path / "elsewhere" / "3.jpg")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "mine" / "b", target_is_directory=True)
+    (tmp_path / "mine" / "a" / "itself").symlink_to(tmp_path / "mine" / "a" / "itself")
+    images = folder.open_folder(tmp_path / "mine")
+    assert np.bincount(images.labels).tolist() == [2, 3]
+    assert len({os.path.realpath(tmp_path / "mine" / path) for path in paths_of(images)}) == 5
+    twice = [path for path, reason in images.left_out if reason == "there twice by a link"]
+    assert len(twice) == 3
+    linked_class = tmp_path / "mine" / "c"
+    linked_class.symlink_to(tmp_path / "mine" / "a", target_is_directory=True)
+    with pytest.raises(ValueError, match="One image must be in one class, but .* is the same as .* of another"):
+        folder.open_folder(tmp_path / "mine")
+
+
+def test_what_is_not_among_the_images_is_told_with_its_reason(tmp_path: Path, make_image: MakeImage) -> None:
+    for name in ("a/1.jfif", "a/2.JPG", "b/1.avif", "b/2.png", "@eaDir/1.jpg", "lost+found/1.jpg", "a/__MACOSX/2.jpg"):
+        make_image(tmp_path / name)
+    make_image(tmp_path / "stray.jpg")
+    (tmp_path / "a" / ".DS_Store").touch()
+    (tmp_path / "a" / "Thumbs.db").touch()
+    (tmp_path / "a" / "notes.txt").touch()
+    os.mkfifo(tmp_path / "b" / "pipe.jpg")
+    images = folder.open_folder(tmp_path)
+    assert paths_of(images) == ["a/1.jfif", "a/2.JPG", "b/1.avif", "b/2.png"]
+    assert reasons(images) == {
+        "@eaDir": "hidden or a system's",
+        "lost+found": "hidden or a system's",
+        "a/__MACOSX": "hidden or a system's",
+        "a/.DS_Store": "hidden or a system's",
+        "a/Thumbs.db": "hidden or a system's",
+        "a/notes.txt": "no image by its suffix",
+        "b/pipe.jpg": "neither file nor folder",
+        "stray.jpg": "beside the class folders",
+    }
+    assert images.without == (
+        f"{tmp_path.name}: left out 1 beside the class folders, 5 hidden or a system's, 1 neither file nor folder, "
+        "1 no image by its suffix."
+    )
+
+
+def test_sides_of_a_split_are_used_where_their_classes_differ_and_refused_where_not(
+    tmp_path: Path, make_image: MakeImage
+) -> None:
+    for name in ("train/b/1.jpg", "train/b/2.jpg", "val/c/1.jpg", "val/c/2.jpg", "test/a/1.jpg", "test/a/2.jpg"):
+        make_image(tmp_path / name)
+    images = folder.open_folder(tmp_path)
+    assert (images.class_names, images.trainval_classes, images.queries) == (("b", "c", "a"), 2, None)
+    assert split(images, QUICK.vary({"folds": 2, "validation_fraction": 0.5})).test.tolist() == [0, 1]
+    assert [images.class_names[label] for label in images.labels[:2]] == ["a", "a"]
+    make_image(tmp_path / "test" / "b" / "3.jpg")
+    with pytest.raises(
+        ValueError, match=r"must be no test classes, but .* has 1 on both sides, such as 'b' \(train/b/1"
+    ):
+        folder.open_folder(tmp_path)
+    (tmp_path / "test" / "b" / "3.jpg").unlink()
+    with pytest.raises(ValueError, match=r"Every class folder must hold images, but .*test/b holds none"):
+        folder.open_folder(tmp_path)
+
+
+def test_sides_without_class_folders_are_refused_and_classes_called_so_among_others_are_classes(
+    tmp_path: Path, make_image: MakeImage
+) -> None:
+    for name in ("train/1.jpg", "train/2.jpg", "test/1.jpg", "test/2.jpg"):
+        make_image(tmp_path / name)
+    with pytest.raises(ValueError, match="looks divided into test, train, so each must hold one sub-folder per class"):
+        folder.open_folder(tmp_path)
+    for name in ("bus/1.jpg", "bus/2.jpg"):
+        make_image(tmp_path / name)
+    assert folder.open_folder(tmp_path).class_names == ("bus", "test", "train")
+
+
+def test_queries_and_gallery_below_a_folder_each_are_asked_so(tmp_path: Path, make_image: MakeImage) -> None:
+    for name in ("train/a/1.jpg", "train/a/2.jpg", "query/b/1.jpg", "gallery/b/2.jpg", "gallery/c/3.jpg"):
+        make_image(tmp_path / name)
+    images = folder.open_folder(tmp_path)
+    assert images.queries is not None
+    asking = [path for path, asks in zip(paths_of(images), images.queries, strict=True) if asks]
+    assert (asking, images.trainval_classes) == (["query/b/1.jpg"], 1)
+
+
+def test_class_folders_that_look_the_same_and_names_that_are_no_text_are_refused(
+    tmp_path: Path, make_image: MakeImage
+) -> None:
+    for name in ("caf\u00e9/1.jpg", "caf\u00e9/2.jpg", "cafe\u0301/1.jpg", "cafe\u0301/2.jpg"):
+        make_image(tmp_path / "accents" / name)
+    with pytest.raises(ValueError, match="which look the same; put their images into one folder"):
+        folder.open_folder(tmp_path / "accents")
+    make_image(tmp_path / "bytes" / "a" / "1.jpg")
+    (tmp_path / "bytes" / "a" / "1.jpg").rename(os.fsdecode(bytes(tmp_path / "bytes" / "a") + b"/caf\xe9.jpg"))
+    with pytest.raises(ValueError, match=r"Every name must be UTF-8, but b'caf\\xe9\.jpg' in .* is not; rename it"):
+        folder.open_folder(tmp_path / "bytes")

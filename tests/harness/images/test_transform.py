@@ -48,7 +48,7 @@ def real_photos(shared_data: Path, tmp_path: Path) -> ImageSet:
 
 def paths_of(images: ImageSet) -> list[Path]:
     pixels = vars(images.pixels)
-    return [pixels["_folder"] / path for path in pixels["_paths"]]
+    return [pixels["folder"] / path for path in pixels["paths"]]
 
 
 def tail(protocol: Protocol) -> list[object]:

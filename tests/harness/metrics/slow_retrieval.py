@@ -46,16 +46,24 @@ def slow_retrieval(
     cuts: Sequence[int],
     gallery_embeddings: NDArray[Any] | None = None,
     gallery_labels: Sequence[Hashable] | None = None,
+    cameras: Sequence[int] | None = None,
+    gallery_cameras: Sequence[int] | None = None,
 ) -> dict[str, list[float]]:
-    """Give metric → the values of the queries that have a positive; `tied`: whether indices decided their order."""
+    """Give metric → the values of the queries that have a positive; `tied`: whether indices decided their order.
+
+    With cameras, images of a query's label and camera are taken out of its ranking before anything is counted.
+    """
     queries = [on_grid([float(value) for value in row]) for row in embeddings]
     gallery = (
         queries if gallery_embeddings is None else [on_grid([float(v) for v in row]) for row in gallery_embeddings]
     )
     of_gallery = labels if gallery_labels is None else gallery_labels
+    of_cameras = cameras if gallery_cameras is None else gallery_cameras
     found: dict[str, list[float]] = {"tied": []}
     for i, query in enumerate(queries):
         order = ranking(query, gallery, i if gallery_embeddings is None else None)
+        if cameras is not None and of_cameras is not None:
+            order = [pair for pair in order if (of_gallery[pair[1]], of_cameras[pair[1]]) != (labels[i], cameras[i])]
         relevant = [of_gallery[j] == labels[i] for _, j in order]
         if any(relevant):
             for name, value in metrics_of(relevant, cuts).items():

@@ -78,6 +78,39 @@ def test_every_metric_equals_its_definition_in_slow_loops(
         assert found.means()[name] == pytest.approx(100 * np.mean(expected[name]), abs=1e-9)
 
 
+@given(cases(), CUTS, st.sampled_from(("torch", "faiss")), st.integers(1, 4), st.integers(0, 2**32 - 1))
+@examples(200)
+def test_without_the_images_of_a_query_s_class_and_camera_every_metric_equals_its_definition(
+    case: dict[str, Any], ks: tuple[int, ...], backend: Any, cameras: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    of_queries = random.integers(0, cameras, len(case["labels"]))
+    of_gallery = random.integers(0, cameras, len(case["gallery_labels"])) if "gallery_labels" in case else None
+    told: dict[str, Any] = {"cameras": of_queries, "gallery_cameras": of_gallery}
+    labels = case["labels"]
+    slowly: dict[str, Any] = {**case, **told}
+    expected = slow_retrieval(cuts=ks, **slowly)
+    cuts: dict[str, Any] = {"ndcg_at": ks, "recall_at": ks, "map_at": ks, "precision_at": ks}
+    ties = expected.pop("tied")
+    if not ties:
+        with pytest.raises(ValueError, match="must have a positive"):
+            retrieval(**case, **told, **cuts, backend=backend)
+        return
+    found = retrieval(**case, **told, **cuts, backend=backend)
+    assert found.left_out == len(labels) - len(expected["RP"])
+    assert found.tied == sum(ties)
+    for name, by_query in found.per_query.items():
+        np.testing.assert_allclose(by_query, expected[name], rtol=0, atol=1e-12, err_msg=name)
+
+
+def test_cameras_of_some_images_alone_are_refused() -> None:
+    images, labels = np.eye(4), [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="a camera for each of the 4 images of queries and gallery"):
+        retrieval(images, labels, cameras=np.arange(3))
+    with pytest.raises(ValueError, match="a camera for each of the 4 and 4 images of queries and gallery"):
+        retrieval(images, labels, gallery_embeddings=images, gallery_labels=labels, cameras=np.arange(4))
+
+
 @pytest.mark.parametrize(
     ("ranked", "precision", "map_at_r", "map_at_10", "ndcg"),
     [

@@ -47,7 +47,7 @@ def test_a_set_with_queries_is_scored_from_them_to_the_other_test_images(
     images = replace(tiny_images, queries=np.arange(len(tiny_images.labels)) % 3 == 0)
     monkeypatch.setattr(work, "open_dataset", lambda name, root: images)
     records = driven(tmp_path, [study], images, in_this_process(workplace, lambda *_: None))
-    labels, queries = Task.of(images, split(images, study.protocol).test)
+    labels, queries, _ = Task.of(images, split(images, study.protocol).test)
     assert queries is not None
     run = next(iter(records.runs.values()))
     model = concatenate([EmbeddingFiles.of_run(tmp_path).load(key) for key in run.fold_keys])

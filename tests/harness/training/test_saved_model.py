@@ -1,11 +1,14 @@
 """A kept model embeds as the one that was scored, and its card says where it comes from."""
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mlrc.harness.engine.workplace import FoldOutcome, Workplace
@@ -58,9 +61,65 @@ def test_image_files_are_embedded_as_their_pixels(kept: Path, tiny_images: Image
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
 
 
-def test_paths_among_arrays_are_refused_and_not_dropped(kept: Path, tiny_images: ImageSet) -> None:
-    with pytest.raises(ValueError, match="all paths or all arrays, but 1 of 2 are paths"):
-        load(next(kept.glob("*.safetensors"))).embed([tiny_images.pixels[0], "one.png"])  # type: ignore[arg-type] # on purpose
+def test_paths_arrays_and_pil_images_may_be_mixed_and_none_are_none(
+    kept: Path, tiny_images: ImageSet, tmp_path: Path
+) -> None:
+    model = load(next(kept.glob("*.safetensors")))
+    grey = tiny_images.pixels[3]
+    Image.fromarray(grey[:, :, 0]).save(tmp_path / "one.png")
+    coloured = np.repeat(grey, 3, axis=2)
+    given: list[Any] = [
+        grey,
+        grey[:, :, 0],
+        coloured,
+        Image.fromarray(coloured),
+        tmp_path / "one.png",
+        str(tmp_path / "one.png"),
+    ]
+    embeddings = model.embed(given)
+    assert embeddings.shape == (6, 8)
+    np.testing.assert_allclose(embeddings, np.repeat(model.embed([coloured]), 6, axis=0), atol=1e-5)
+    assert model.embed([]).shape == (0, 8)
+    assert model.embed(np.stack([grey, grey])).shape == (2, 8)
+
+
+def test_what_is_no_image_is_refused_in_a_sentence(kept: Path, tiny_images: ImageSet, tmp_path: Path) -> None:
+    model = load(next(kept.glob("*.safetensors")))
+    grey = tiny_images.pixels[3]
+    wrongs: tuple[Any, ...] = (
+        grey / 255,
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros(4, np.uint8),
+    )
+    for wrong in wrongs:
+        with pytest.raises(ValueError, match=r"^Image 1 must be a uint8 array .*, but is .*; convert it"):
+            model.embed([grey, wrong])
+    with pytest.raises(TypeError, match="Image 0 must be a path, a uint8 array or a PIL image, but is NoneType"):
+        model.embed([None])  # type: ignore[list-item] # on purpose
+    with pytest.raises(ValueError, match="Image 0 must be one that can be read, but its mode is F"):
+        model.embed([Image.new("F", (4, 4))])
+    with pytest.raises(ValueError, match="absent.png must be a whole image file"):
+        model.embed([tmp_path / "absent.png"])
+    for one in (grey, "one.png", Image.new("L", (4, 4))):
+        with pytest.raises(TypeError, match="must be a sequence of images, but are one"):
+            model.embed(one)  # type: ignore[arg-type] # on purpose
+
+
+def test_loading_and_embedding_leave_the_global_generators_alone_and_use_the_run_s_memory_format(
+    kept: Path, tiny_images: ImageSet
+) -> None:
+    file = next(kept.glob("*.safetensors"))
+    card = json.loads(file.with_suffix(".json").read_text())
+    card["protocol"]["fields"]["channels_last"] = True
+    file.with_suffix(".json").write_text(json.dumps(card))
+    before = torch.random.get_rng_state(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
+    model = load(file)
+    model.embed([tiny_images.pixels[0]])
+    assert torch.equal(torch.random.get_rng_state(), before[0])
+    assert (repr(np.random.get_state()), random.getstate()) == before[1:]  # noqa: NPY002
+    weights = [one for one in model.network.parameters() if one.ndim == 4 and min(one.shape) > 1]
+    assert all(one.is_contiguous(memory_format=torch.channels_last) for one in weights)
 
 
 def test_the_card_tells_protocol_parameters_and_scores(kept: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from mlrc.harness.engine import perform as work
 from mlrc.harness.engine.execute import Execute
 from mlrc.harness.engine.workplace import Workplace
-from mlrc.harness.images.dataset import ArrayPixels, ImageSet, open_dataset
+from mlrc.harness.images.catalogue import open_dataset
+from mlrc.harness.images.dataset import ArrayPixels, ImageSet
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.parameters import given
 from mlrc.harness.plan.split import split

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mlrc.harness.images.cache import cached
-from mlrc.harness.images.dataset import open_dataset
+from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.metrics.retrieval import retrieval
 from mlrc.harness.training import model
 from mlrc.harness.training.fold import Subset, embed
