@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("**/README.md")])
 ELSEWHERE = {
     "make": "continuous integration runs it",
-    "ray": "a program of Ray, see tests/harness/engine/test_ray_cluster.py",
+    "ray": "a program of Ray, see tests/harness/engine/cluster/test_nodes.py",
     "sbatch": "a program of Slurm",
     "srun": "a program of Slurm",
     "kubectl": "a program of Kubernetes",

@@ -1,4 +1,4 @@
-"""Who does the jobs: worker processes here, or a cluster (`ray_cluster`). Both keep one contract, `Execute`.
+"""Who does the jobs: worker processes here, or a cluster (`cluster`). Both keep one contract, `Execute`.
 
 `execute(jobs)` starts jobs as places become free and yields each outcome as it comes. It iterates `jobs` anew after
 every outcome that the caller has taken in, so `jobs` may be a live view that by then offers more; each starts once.

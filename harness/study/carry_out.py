@@ -100,8 +100,8 @@ def ready(
         elsewhere = None
         if ray:
             with _needs("ray", "--ray"):
-                from mlrc.harness.engine.ray_cluster import connected  # noqa: PLC0415 an extra
-                from mlrc.harness.engine.ray_jobs import on_cluster  # noqa: PLC0415
+                from mlrc.harness.engine.cluster.connection import connected  # noqa: PLC0415 an extra
+                from mlrc.harness.engine.cluster.jobs import on_cluster  # noqa: PLC0415
             cluster = stack.enter_context(connected(ray, device, per_device=per_device, workers=workers))
             elsewhere = partial(on_cluster, cluster)
         means = Means(

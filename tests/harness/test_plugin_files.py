@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlrc.harness import plugin_files
-from mlrc.harness.engine import ray_node
 from mlrc.harness.engine.attempts import UnfitError
+from mlrc.harness.engine.cluster import node
 from mlrc.harness.engine.perform import perform
 from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.plan.job import FoldJob
@@ -148,4 +148,4 @@ def test_a_node_that_cannot_run_a_file_is_told_apart_from_a_failed_training(
     file = plugin_files.read(str(_write(tmp_path / "mine.py")), "SPEC")
     here = replace(workplace, roots={"tiny": ("tiny", tmp_path)}, losses={"pull": replace(file, text="import nowhere")})
     with pytest.raises(UnfitError, match=r"Every node .* able to run the losses' files, but on .*mine.py does not"):
-        ray_node.require_fit(here)
+        node.require_fit(here)

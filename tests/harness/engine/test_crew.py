@@ -11,93 +11,14 @@ from mlrc.harness.engine import execute, watchdog
 from mlrc.harness.engine.attempts import UnfitError
 from mlrc.harness.engine.events import Closed, Event, Lost, Started, Told
 from mlrc.harness.engine.execute import in_processes
-from mlrc.harness.engine.perform import record_of
-from mlrc.harness.engine.serving import STOPPED, Death, Ready
+from mlrc.harness.engine.serving import STOPPED, Death
 from mlrc.harness.engine.worker import Inbox
-from mlrc.harness.engine.workplace import FoldOutcome, Shortage, Workplace
+from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.study import Study
-from mlrc.harness.training.fold import Trained
-from tests.harness.conftest import ENVIRONMENT
+from tests.harness.engine.scripted import PLACE, Message, Script, failed, outcome_of
 from tests.harness.in_this_process import trainings
-
-Message = FoldOutcome | Told | Ready | Death
-PLACE = Workplace(roots={}, device="cpu", environment=ENVIRONMENT)
-
-
-def _outcome(job: FoldJob, shortage: Shortage = "", message: str = "") -> FoldOutcome:
-    trained = Trained("failed" if shortage else "done", None, (), None, None, message)
-    return FoldOutcome(job, record_of(job, trained, PLACE, 1.0), None, shortage=shortage)
-
-
-def _failed(job: FoldJob) -> FoldOutcome:
-    trained = Trained("failed", None, (), None, None, "the loss is wrong")
-    return FoldOutcome(job, record_of(job, trained, PLACE, 1.0), None)
-
-
-class Script:
-    """Stands for all worker processes: what each attempt at a job tells, and what was seen of the attempts.
-
-    Attributes:
-        attempts: (job, device, alone, who else was at work on that device).
-        alive: the workers that were begun and not dismissed.
-    """
-
-    def __init__(self, tell: Callable[[FoldJob, int], list[Message]]) -> None:
-        self._tell = tell
-        self.attempts: list[tuple[FoldJob, str, bool, list[FoldJob]]] = []
-        self.alive: list[ScriptedWorker] = []
-        self.deaf = False
-        self.at_work: list[ScriptedWorker] = []
-
-    def worker(self, number: int, workplace: Workplace, inbox: Inbox) -> "ScriptedWorker":
-        return ScriptedWorker(self, number, workplace, inbox)
-
-    def begun(self, worker: "ScriptedWorker") -> list[Message]:
-        if worker in self.at_work:
-            self.at_work.remove(worker)  # its last job is over
-        here = [other for other in self.at_work if other.place_device == worker.place_device]
-        assert not worker.alone or [one for one in self.alive if one.place_device == worker.place_device] == [worker]
-        attempt = 1 + sum(job == worker.job for job, *_ in self.attempts)
-        self.attempts.append((worker.job, worker.place_device, worker.alone, [other.job for other in here]))
-        self.at_work.append(worker)
-        return self._tell(worker.job, attempt)
-
-
-class ScriptedWorker:
-    """Tells its messages as soon as it has a job; is ready unless its first one says otherwise."""
-
-    def __init__(self, script: Script, number: int, workplace: Workplace, inbox: Inbox) -> None:
-        self._script, self._inbox = script, inbox
-        self.number, self.workplace, self.place_device = number, workplace, workplace.device
-        self.pid = None
-        self.ready = True
-        self.started_at = 0.0
-        self.alone = False
-        self.job: FoldJob
-        script.alive.append(self)
-
-    def start(self, job: FoldJob, *, alone: bool) -> bool:
-        self.job, self.alone = job, alone
-        for message in self._script.begun(self):
-            self._tell(message)
-        return True
-
-    def death(self) -> Death:
-        raise AssertionError("a scripted worker tells of its death itself")
-
-    def ask_to_stop(self) -> None:
-        if not self._script.deaf:
-            self._tell(STOPPED)
-
-    def dismiss(self) -> None:
-        for those in (self._script.alive, self._script.at_work):
-            if self in those:
-                those.remove(self)
-
-    def _tell(self, message: Message) -> None:
-        self._inbox.put((self, message))  # type: ignore[arg-type] # it stands for a worker
 
 
 @pytest.fixture
@@ -124,7 +45,7 @@ def _do(
 
 
 def test_every_job_is_done_once(monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]) -> None:
-    script, outcomes = _do(monkeypatch, jobs, lambda job, attempt: [Told(0, 1.0, 1.0), _outcome(job)], workers=3)
+    script, outcomes = _do(monkeypatch, jobs, lambda job, attempt: [Told(0, 1.0, 1.0), outcome_of(job)], workers=3)
     assert {outcome.job.key for outcome in outcomes} == {job.key for job in jobs}
     assert len(script.attempts) == len(jobs)
 
@@ -133,7 +54,7 @@ def test_workers_are_spread_evenly_over_the_devices_and_know_their_share(
     monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
 ) -> None:
     seen: dict[str, set[float]] = {}
-    script = Script(lambda job, attempt: [_outcome(job)])
+    script = Script(lambda job, attempt: [outcome_of(job)])
 
     def noted(number: int, workplace: Workplace, inbox: Inbox) -> ScriptedWorker:
         seen.setdefault(workplace.device, set()).add(workplace.share)
@@ -152,7 +73,7 @@ def test_a_job_that_runs_out_of_memory_is_tried_once_more_alone_on_its_device(
     victim = jobs[1]
 
     def tell(job: FoldJob, attempt: int) -> list[Message]:
-        return [_outcome(job, "memory", "out of memory")] if job == victim and attempt == 1 else [_outcome(job)]
+        return [outcome_of(job, "memory", "out of memory")] if job == victim and attempt == 1 else [outcome_of(job)]
 
     told: list[Event] = []
     devices = ("cuda:0", "cuda:1")
@@ -172,7 +93,7 @@ def test_a_job_that_is_alone_has_the_whole_device_and_those_after_it_their_share
 
     def tell(job: FoldJob, attempt: int) -> list[Message]:
         shares.append((job, script.at_work[-1].workplace.share))
-        return [_outcome(job, "memory", "out of memory")] if job == jobs[0] and attempt == 1 else [_outcome(job)]
+        return [outcome_of(job, "memory", "out of memory")] if job == jobs[0] and attempt == 1 else [outcome_of(job)]
 
     script = Script(tell)
     monkeypatch.setattr(crews, "Worker", script.worker)
@@ -181,10 +102,10 @@ def test_a_job_that_is_alone_has_the_whole_device_and_those_after_it_their_share
     assert {share for job, share in shares if job != jobs[0]} == {0.5}
 
 
-def test_a_job_that_runs_out_of_memory_alone_is_recorded_as_failed(
+def test_a_job_that_runs_out_of_memory_alone_is_recorded_asfailed(
     monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
 ) -> None:
-    script, outcomes = _do(monkeypatch, jobs[:1], lambda job, attempt: [_outcome(job, "memory", "out of memory")])
+    script, outcomes = _do(monkeypatch, jobs[:1], lambda job, attempt: [outcome_of(job, "memory", "out of memory")])
     assert [outcome.record.outcome for outcome in outcomes] == ["failed"]
     assert [alone for *_, alone, _ in script.attempts] == [False, True]
 
@@ -195,7 +116,7 @@ def test_a_job_whose_worker_dies_is_tried_beside_the_others_then_alone_and_then_
     victim = jobs[0]
     death = Death(-11, "Fatal Python error: Segmentation fault | in conv2d {}")
     script, outcomes = _do(
-        monkeypatch, jobs, lambda job, attempt: [death] if job == victim else [_outcome(job)], workers=2
+        monkeypatch, jobs, lambda job, attempt: [death] if job == victim else [outcome_of(job)], workers=2
     )
     records = {outcome.job.key: outcome.record for outcome in outcomes}
     assert records.pop(victim.key).message == (
@@ -216,8 +137,8 @@ def test_after_a_failure_the_process_is_replaced_and_what_looks_like_the_device_
     def tell(job: FoldJob, attempt: int) -> list[Message]:
         workers.setdefault(job.key, []).append(script.at_work[-1])
         if job == jobs[0]:
-            return [_outcome(job, "device", "CUDA error: an illegal memory access")]
-        return [_failed(job)] if job == jobs[2] else [_outcome(job)]
+            return [outcome_of(job, "device", "CUDA error: an illegal memory access")]
+        return [failed(job)] if job == jobs[2] else [outcome_of(job)]
 
     script = Script(tell)
     monkeypatch.setattr(crews, "Worker", script.worker)
@@ -237,7 +158,7 @@ def test_a_place_where_one_job_after_the_other_fails_is_closed_and_the_others_go
     told: list[Event] = []
 
     def tell(job: FoldJob, attempt: int) -> list[Message]:
-        return [_failed(job) if script.at_work[-1].place_device == "cuda:1" else _outcome(job)]
+        return [failed(job) if script.at_work[-1].place_device == "cuda:1" else outcome_of(job)]
 
     script = Script(tell)
     monkeypatch.setattr(crews, "Worker", script.worker)
@@ -262,7 +183,7 @@ def test_a_process_that_dies_before_it_begins_is_no_fault_of_its_job_and_if_all_
     def tell(job: FoldJob, attempt: int) -> list[Message]:
         nonlocal stillborn
         stillborn -= 1
-        return [_outcome(job)] if script.at_work[-1].ready else [Death(-9)]
+        return [outcome_of(job)] if script.at_work[-1].ready else [Death(-9)]
 
     script = Script(tell)
     monkeypatch.setattr(crews, "Worker", begin)
@@ -283,7 +204,7 @@ def test_a_worker_that_hangs_is_ended_and_its_job_done_again(
     _, outcomes = _do(
         monkeypatch,
         jobs[:2],
-        lambda job, attempt: [] if attempt == 1 and job == jobs[0] else [_outcome(job)],
+        lambda job, attempt: [] if attempt == 1 and job == jobs[0] else [outcome_of(job)],
         on_event=told.append,
     )
     assert {outcome.record.outcome for outcome in outcomes} == {"done"}
@@ -316,7 +237,7 @@ def test_deaths_of_a_job_that_gets_further_each_time_are_not_counted_together(
     monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
 ) -> None:
     def tell(job: FoldJob, attempt: int) -> list[Message]:
-        return [Told(attempt, 1.0, 1.0), Death(-9)] if attempt < 6 else [_outcome(job)]
+        return [Told(attempt, 1.0, 1.0), Death(-9)] if attempt < 6 else [outcome_of(job)]
 
     script, outcomes = _do(monkeypatch, jobs[:1], tell)
     assert [outcome.record.outcome for outcome in outcomes] == ["done"]
@@ -327,14 +248,14 @@ def test_a_worker_that_was_asked_to_stop_by_someone_else_costs_no_attempt(
     monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]
 ) -> None:
     def tell(job: FoldJob, attempt: int) -> list[Message]:
-        return [STOPPED] if attempt < 6 else [_outcome(job)]
+        return [STOPPED] if attempt < 6 else [outcome_of(job)]
 
     _, outcomes = _do(monkeypatch, jobs[:1], tell)
     assert [outcome.record.outcome for outcome in outcomes] == ["done"]
 
 
 def test_a_full_disk_ends_everything_and_records_nothing(monkeypatch: pytest.MonkeyPatch, jobs: list[FoldJob]) -> None:
-    script = Script(lambda job, attempt: [_outcome(job, "disk", "No space left on device")])
+    script = Script(lambda job, attempt: [outcome_of(job, "disk", "No space left on device")])
     monkeypatch.setattr(crews, "Worker", script.worker)
     with pytest.raises(OSError, match="No space left on device"):
         list(in_processes(PLACE, 2, lambda event: None)(jobs))
@@ -348,7 +269,7 @@ def test_after_a_stop_no_job_begins_and_those_that_end_meanwhile_are_taken_in(
     monkeypatch.setattr(execute, "POLL_SECONDS", 0.01)
 
     def tell(job: FoldJob, attempt: int) -> list[Message]:
-        return [] if job == jobs[1] else [_outcome(job)]  # the second is at work until it is asked to stop
+        return [] if job == jobs[1] else [outcome_of(job)]  # the second is at work until it is asked to stop
 
     script = Script(tell)
     monkeypatch.setattr(crews, "Worker", script.worker)

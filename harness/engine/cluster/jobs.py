@@ -14,11 +14,11 @@ from typing import Any
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RayTaskError, TaskCancelledError
 
 from mlrc.harness.engine.attempts import Trouble, UnfitError, failed, next_job
+from mlrc.harness.engine.cluster.connection import Cluster
+from mlrc.harness.engine.cluster.node import Begun, Unfit
 from mlrc.harness.engine.crew import GRACE_SECONDS
 from mlrc.harness.engine.events import Closed, Lost, OnEvent, Started, Stopping, Told, Validated
 from mlrc.harness.engine.execute import Execute, work_off
-from mlrc.harness.engine.ray_cluster import Cluster
-from mlrc.harness.engine.ray_node import Begun, Unfit
 from mlrc.harness.engine.repeat import DamagedError, EmbeddingFiles
 from mlrc.harness.engine.watchdog import Watchdog
 from mlrc.harness.engine.workplace import JobOutcome, ScoreOutcome, Workplace

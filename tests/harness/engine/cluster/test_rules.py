@@ -9,11 +9,11 @@ import torch
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, TaskCancelledError, WorkerCrashedError
 
 from mlrc.harness.engine.attempts import UnfitError
+from mlrc.harness.engine.cluster.connection import Cluster
+from mlrc.harness.engine.cluster.jobs import on_cluster
+from mlrc.harness.engine.cluster.node import Begun, Unfit, require_fit
 from mlrc.harness.engine.events import Closed, Event, Lost, Started, Stopping, Told
 from mlrc.harness.engine.perform import record_of
-from mlrc.harness.engine.ray_cluster import Cluster
-from mlrc.harness.engine.ray_jobs import on_cluster
-from mlrc.harness.engine.ray_node import Begun, Unfit, require_fit
 from mlrc.harness.engine.workplace import FoldOutcome, Shortage, Workplace
 from mlrc.harness.machine import environment
 from mlrc.harness.machine.stopping import Stop

@@ -17,8 +17,8 @@ from typing import Any, Literal
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from mlrc.harness.engine.cluster.node import Begun, Mailbox, Unfit, do_here
 from mlrc.harness.engine.events import Told
-from mlrc.harness.engine.ray_node import Begun, Mailbox, Unfit, do_here
 from mlrc.harness.engine.repeat import EmbeddingFiles
 from mlrc.harness.engine.workplace import JobOutcome, Workplace
 from mlrc.harness.plan.job import Job, ScoreJob

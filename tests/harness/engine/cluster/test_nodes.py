@@ -20,11 +20,11 @@ from typer.testing import CliRunner
 
 from mlrc.harness.cli import app
 from mlrc.harness.engine.attempts import UnfitError
+from mlrc.harness.engine.cluster.connection import Cluster as Gpus
+from mlrc.harness.engine.cluster.connection import connected
+from mlrc.harness.engine.cluster.jobs import on_cluster
 from mlrc.harness.engine.events import Event, Lost, Started, Stopping, Validated
 from mlrc.harness.engine.perform import record_of
-from mlrc.harness.engine.ray_cluster import Cluster as Gpus
-from mlrc.harness.engine.ray_cluster import connected
-from mlrc.harness.engine.ray_jobs import on_cluster
 from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.job import FoldJob
@@ -228,7 +228,7 @@ def test_a_cluster_that_is_not_there_or_has_no_such_device_is_one_sentence(addre
 
 
 def test_a_missing_package_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "mlrc.harness.engine.ray_cluster")
+    monkeypatch.delitem(sys.modules, "mlrc.harness.engine.cluster.connection")
     monkeypatch.setitem(sys.modules, "ray", None)
     words = ["search", "--dataset", "glyphs", "--losses", "contrastive", "--protocol", "quick", "--ray", "auto"]
     result = CliRunner().invoke(app, [*words, "--root", str(tmp_path), "--runs", str(tmp_path), "--no-cache"])
