@@ -17,7 +17,7 @@ from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.study import Study
-from tests.harness.engine.scripted import PLACE, Message, Script, failed, outcome_of
+from tests.harness.engine.scripted import PLACE, Message, Script, ScriptedWorker, failed, outcome_of
 from tests.harness.in_this_process import trainings
 
 
