@@ -43,6 +43,7 @@ def compare(
     storage: str | None = None,
     save_models: bool = False,
     margin: float = MARGIN,
+    unchecked: bool = False,
 ) -> Result:
     """Do the whole protocol, as `mlrc run` does: search, final repeats, report. Goes on with whatever `runs` holds.
 
@@ -69,6 +70,7 @@ def compare(
         storage: URL to mirror the searches to.
         save_models: keep the models of the final repeats below `runs`.
         margin: percent points within which two losses count as equivalent.
+        unchecked: run losses that break what resume, seeds and devices rest on, too; their rows say so.
 
     Raises:
         LookupError: no such loss, dataset, protocol or trunk.
@@ -97,6 +99,7 @@ def compare(
         weights=chosen.weights,
         cache=place / "cache" if cache else None,
         params=assignments(params or {}),
+        unchecked=unchecked,
     )
     require_same_space(comparison, folder)
     with ready(

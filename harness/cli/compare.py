@@ -154,6 +154,7 @@ def _prepare(
             weights=rules.weights,
             cache=subject.cache,
             params=params or [],
+            unchecked=subject.unchecked,
         )
         if runs:
             require_same_space(prepared, runs)

@@ -18,6 +18,7 @@ from mlrc.harness.cli.options import (
     StopAfter,
     TensorBoard,
     Trunk,
+    Unchecked,
     Weights,
     Workers,
 )
@@ -33,6 +34,7 @@ class Subject:
     weights: Weights = None
     no_cache: NoCache = False
     root: Root = Path("data")
+    unchecked: Unchecked = False
 
     @property
     def cache(self) -> Path | None:

@@ -93,6 +93,13 @@ Weights = Annotated[
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Decode images at every access; a cache is kept in ROOT/cache otherwise.")
 ]
+Unchecked = Annotated[
+    bool,
+    typer.Option(
+        "--unchecked",
+        help="Run losses that break what resume, seeds and devices rest on (see mlrc check); their rows say so.",
+    ),
+]
 Root = Annotated[Path, typer.Option(help="Folder that holds the dataset; glyphs is made there.")]
 Runs = Annotated[Path, typer.Option(help="Folder of the ledger; what it records is not done again.")]
 Workers = Annotated[

@@ -60,6 +60,7 @@ def sweep(
             weights=rules.weights,
             cache=subject.cache,
             params=params or [],
+            unchecked=subject.unchecked,
         )
         with Ledger(runs) as ledger:
             if planned.record.key not in ledger.records.sweeps:

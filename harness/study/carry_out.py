@@ -36,6 +36,8 @@ class Work:
         Raises what `conduct` raises; an `OSError` of a full disk says what the whole run takes.
         """
         runs = self.ledger.path.parent
+        known = self.ledger.records.unchecked
+        self.ledger.append(one for one in self.comparison.unchecked() if known.get(one.identity) != one)
         try:
             return conduct(self.comparison, self.ledger, self.means, until)
         except OSError as error:

@@ -4,8 +4,8 @@ Everything that a user can get wrong is found in `checked_comparison`, before an
 """
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +25,12 @@ from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.training import batches, model
 from mlrc.harness.watch.steps import steps
+from mlrc.losses.contract.before_a_run import broken
+from mlrc.losses.contract.promises import Finding
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.ledger import LEDGER, read
+from mlrc.results.records.record import UncheckedRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,7 @@ class Comparison:
         images: the opened dataset.
         test: indices of its test images.
         workplace: where the jobs are done, on the first of the `devices`.
+        broken: loss to what it was found to break of the contract, of the losses that run all the same.
     """
 
     studies: tuple[Study, ...]
@@ -46,11 +50,25 @@ class Comparison:
     test: NDArray[np.int64]
     workplace: Workplace
     devices: tuple[str, ...]
+    broken: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
         """What the test images are asked."""
         return Task.of(self.images, self.test)
+
+    def unchecked(self) -> Iterator[UncheckedRecord]:
+        """Give the records by which the rows of such losses say so."""
+        for study in self.studies:
+            if findings := self.broken.get(study.loss):
+                digest, dataset, fingerprint, loss = study.identity
+                yield UncheckedRecord(
+                    digest=digest,
+                    dataset=dataset,
+                    fingerprint=fingerprint,
+                    loss=loss,
+                    broken=tuple(finding.check for finding in findings),
+                )
 
 
 def checked_comparison(
@@ -65,16 +83,17 @@ def checked_comparison(
     params: Sequence[str] = (),
     fall_back: bool = False,
     images: ImageSet | None = None,
+    unchecked: bool = False,
 ) -> Comparison:
     """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
 
     A loss is given as `found_losses` takes it. One of whose parameters some are given in `params` is not searched; see
-    `mlrc.harness.plan.parameters`.
-    `fall_back` is passed on to it. A dataset that is open already may be given as `images`.
+    `mlrc.harness.plan.parameters`. `fall_back` is passed on to it. A dataset that is open already may be given as
+    `images`. A loss that breaks a promise on which resume, seeds and devices rest is refused, or `unchecked` and noted.
 
     Raises:
         LookupError: no such loss, dataset or trunk.
-        ValueError: the protocol does not fit the dataset, a loss or this machine.
+        ValueError: the protocol does not fit the dataset, a loss or this machine; or a loss breaks its contract.
         OSError: the dataset is not there or cannot be read.
     """
     specs = found_losses(losses)
@@ -93,6 +112,7 @@ def checked_comparison(
         batches.require_a_batch(len(fold.train), protocol, name)
     if protocol.nmi.of(name):
         clustering.require()
+    broken_by = _held_to_the_contract(specs, unchecked=unchecked)
     with steps() as on_progress:
         cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)
     studies = [untrained(protocol, name, fingerprint)]
@@ -112,7 +132,21 @@ def checked_comparison(
             losses={spec.name: LOSSES.files[spec.name] for spec in specs if spec.name in LOSSES.files},
         ),
         devices=tuple(map(str, devices)),
+        broken=broken_by,
     )
+
+
+def _held_to_the_contract(specs: Sequence[LossSpec], *, unchecked: bool) -> dict[str, tuple[Finding, ...]]:
+    found = {spec.name: findings for spec in specs if (findings := broken(spec))}
+    if found and not unchecked:
+        name, findings = next(iter(found.items()))
+        more = f" Broken too: {', '.join(list(found)[1:])}." if len(found) > 1 else ""
+        raise ValueError(
+            f"Loss {name!r} must keep the contract before a run spends anything, but this is broken: "
+            f"{findings[0].check}. {findings[0].sentence.rstrip('.')}. See all with mlrc check, or run it "
+            f"as it is with --unchecked, and its row says so.{more}"
+        )
+    return found
 
 
 def found_losses(losses: Sequence[str | LossSpec]) -> list[LossSpec]:

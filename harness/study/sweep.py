@@ -54,6 +54,7 @@ def planned_sweep(
     weights: Path | None = None,
     cache: Path | None = None,
     params: Sequence[str] = (),
+    unchecked: bool = False,
 ) -> Planned:
     """Check every point and give its study.
 
@@ -67,6 +68,7 @@ def planned_sweep(
         weights: of the trunk.
         cache: folder of the decode-once caches.
         params: `name=value` texts for what is not varied.
+        unchecked: train losses that break their contract, too.
 
     Raises:
         LookupError: no such loss or dataset.
@@ -97,6 +99,7 @@ def planned_sweep(
             params=[*_known(params, LOSSES.find(loss), sweep.loss), *given],
             fall_back=True,
             images=images,
+            unchecked=unchecked,
         )
         study = comparison.studies[1]
         points.append(
@@ -125,7 +128,11 @@ def planned_sweep(
         points=tuple(points),
     )
     return Planned(
-        comparison=replace(first, studies=tuple(one.studies[1] for one in prepared)),
+        comparison=replace(
+            first,
+            studies=tuple(one.studies[1] for one in prepared),
+            broken={loss: found for one in prepared for loss, found in one.broken.items()},
+        ),
         record=replace(record, key=digest(asdict(record))[:16]),
     )
 

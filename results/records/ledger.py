@@ -17,11 +17,13 @@ from typing import Self, TextIO
 
 from mlrc.results.records.record import (
     FoldRecord,
+    Identity,
     ProtocolRecord,
     Record,
     RetryRecord,
     RunRecord,
     SweepRecord,
+    UncheckedRecord,
     from_line,
     to_line,
 )
@@ -43,6 +45,7 @@ class Records:
     folds: dict[str, FoldRecord] = field(default_factory=dict)
     runs: dict[str, RunRecord] = field(default_factory=dict)
     sweeps: dict[str, SweepRecord] = field(default_factory=dict)
+    unchecked: dict[Identity, UncheckedRecord] = field(default_factory=dict)
     torn: bool = False
 
     def add(self, record: Record) -> None:
@@ -56,6 +59,8 @@ class Records:
                 self.runs[record.key] = record
             case SweepRecord():
                 self.sweeps[record.key] = record
+            case UncheckedRecord():
+                self.unchecked[record.identity] = record
             case RetryRecord():
                 for key in record.keys:
                     self.folds.pop(key, None)
