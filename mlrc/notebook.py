@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mlrc.harness.machine.given import require_content, require_means
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study import rules
@@ -83,6 +84,8 @@ def compare(
         SystemExit: SIGTERM came, with the status by which a batch system knows to requeue.
     """
     require_margin(margin)
+    require_means(workers=workers, per_device=per_device, stop_after=stop_after, ray=ray)
+    require_content(root=root, runs=runs, out=out, storage=storage, device=device)
     place, folder = Path(root), Path(runs)
     chosen = rules.chosen(
         protocol,

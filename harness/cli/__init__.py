@@ -6,6 +6,7 @@ Heavy packages are imported inside the commands that need them, so that `mlrc --
 import typer
 
 from mlrc.harness.cli import compare, drift, look, measure, publish, report, runs, sweep
+from mlrc.harness.cli.commands import sound
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +16,7 @@ app = typer.Typer(
 )
 for group in (look, measure, compare, sweep, runs, report, publish, drift):
     app.add_typer(group.app)
+sound(app)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from mlrc.harness.machine.atomic import is_full
+from mlrc.harness.machine.given import require_content, require_means
 from mlrc.harness.machine.stopping import Stop, seconds
 from mlrc.harness.plan.state import Until
 from mlrc.harness.study.comparison import Comparison
@@ -88,6 +89,8 @@ def ready(
         OSError: `runs` cannot be written, or another run is at work there.
         ImportError: an extra package is not installed.
     """
+    require_means(workers=workers, per_device=per_device, stop_after=stop_after, ray=ray)
+    require_content(storage=storage)
     with ExitStack() as stack:
         mirror = Mirror(stack.enter_context(open_storage(storage))) if storage else None
         listeners: list[Listener] = [mirror] if mirror else []

@@ -84,12 +84,14 @@ def checked_comparison(
     fall_back: bool = False,
     images: ImageSet | None = None,
     unchecked: bool = False,
+    decode: bool = True,
 ) -> Comparison:
     """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
 
     A loss is given as `found_losses` takes it. One of whose parameters some are given in `params` is not searched; see
     `mlrc.harness.plan.parameters`. `fall_back` is passed on to it. A dataset that is open already may be given as
-    `images`. A loss that breaks a promise on which resume, seeds and devices rest is refused, or `unchecked` and noted.
+    `images`; with `decode=False` its cache is left to `decoded`. A loss that breaks a promise on which resume, seeds
+    and devices rest is refused, or `unchecked` and noted.
 
     Raises:
         LookupError: no such loss, dataset or trunk.
@@ -113,8 +115,8 @@ def checked_comparison(
     if protocol.nmi.of(name):
         clustering.require()
     broken_by = _held_to_the_contract(specs, unchecked=unchecked)
-    with steps() as on_progress:
-        cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)
+    if decode:
+        decoded(images, protocol, cache)
     studies = [untrained(protocol, name, fingerprint)]
     for spec in specs:
         of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})
@@ -136,6 +138,12 @@ def checked_comparison(
     )
 
 
+def decoded(images: ImageSet, protocol: Protocol, cache: Path | None) -> None:
+    """Build the decode-once cache of a dataset in the folder `cache` if it needs one; the first work that is spent."""
+    with steps() as on_progress:
+        cached(images, protocol.resize, folder=cache, threads=os.cpu_count() or 1, on_progress=on_progress)
+
+
 def _held_to_the_contract(specs: Sequence[LossSpec], *, unchecked: bool) -> dict[str, tuple[Finding, ...]]:
     found = {spec.name: findings for spec in specs if (findings := broken(spec))}
     if found and not unchecked:
@@ -154,7 +162,7 @@ def found_losses(losses: Sequence[str | LossSpec]) -> list[LossSpec]:
 
     Raises:
         LookupError: there is no such loss.
-        ValueError: there are none, two files have losses of one name, or a value is defined in no file.
+        ValueError: there are none, one is given twice, two have one name, or a value is defined in no file.
         ImportError: a plug-in or a file does not import.
         TypeError: a plug-in or a file holds something else than a loss.
         OSError: a file cannot be read.
@@ -163,12 +171,15 @@ def found_losses(losses: Sequence[str | LossSpec]) -> list[LossSpec]:
     for loss in losses:
         spec = LOSSES.find(loss if isinstance(loss, str) else LOSSES.take(loss))
         file = LOSSES.files.get(spec.name)
-        _, other = found.setdefault(spec.name, (spec, file))
-        if file != other:
+        if spec.name in found and file != found[spec.name][1]:
+            other = found[spec.name][1]
             raise ValueError(
                 f"Two losses must have two names, but both {getattr(other, 'path', 'the registered one')} and "
                 f"{getattr(file, 'path', 'the registered one')} have {spec.name!r}; give one another `name`."
             )
+        if spec.name in found:
+            raise ValueError(f"Each loss must be given once, but got {spec.name!r} again; leave it out.")
+        found[spec.name] = spec, file
     if not found:
         raise ValueError("At least one loss must be given; see them all with: mlrc list losses")
     return [spec for spec, _ in found.values()]

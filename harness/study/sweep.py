@@ -15,7 +15,7 @@ from mlrc.harness.images.dataset import open_dataset
 from mlrc.harness.plan import parameters
 from mlrc.harness.plan.job import digest
 from mlrc.harness.plugins import LOSSES
-from mlrc.harness.study.comparison import Comparison, checked_comparison
+from mlrc.harness.study.comparison import Comparison, checked_comparison, decoded
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.suggestion import did_you_mean
@@ -96,10 +96,11 @@ def planned_sweep(
             device=device,
             weights=weights,
             cache=cache,
-            params=[*_known(params, LOSSES.find(loss), sweep.loss), *given],
+            params=[*_known(params, LOSSES.find(loss), sweep.loss, given), *given],
             fall_back=True,
             images=images,
             unchecked=unchecked,
+            decode=False,
         )
         study = comparison.studies[1]
         points.append(
@@ -116,6 +117,8 @@ def planned_sweep(
     first = prepared[0]
     if any(not np.array_equal(first.test, other.test) for other in prepared):
         raise ValueError("All points of a sweep must be tested on the same images, but what is varied changes them.")
+    for protocol_of_size in {one.studies[1].protocol.resize: one.studies[1].protocol for one in prepared}.values():
+        decoded(images, protocol_of_size, cache)  # only now, when all points are known to be right
     record = SweepRecord(
         key="",
         name=sweep.name,
@@ -167,11 +170,12 @@ def _sorted(
     return spec.name, changes, given
 
 
-def _known(params: Sequence[str], spec: LossSpec, loss: str) -> Iterator[str]:
-    """Leave out, for a loss that a point takes in the place of the sweep's, the parameters that it does not have."""
+def _known(params: Sequence[str], spec: LossSpec, loss: str, varied: Sequence[str]) -> Iterator[str]:
+    """Leave out what a point sets itself, and what a loss does not have that it takes in the place of the sweep's."""
+    own = {text.partition("=")[0].strip() for text in varied}
     for text in params:
         name = text.partition("=")[0].rpartition(".")[2].strip()
-        if spec.name == loss or name in spec.space:
+        if name not in own and (spec.name == loss or name in spec.space):
             yield text
 
 

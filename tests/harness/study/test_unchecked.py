@@ -4,18 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 import mlrc
-from mlrc.harness.cli import app
 from mlrc.harness.plugins import LOSSES
-from mlrc.harness.study import carry_out, comparison
 from mlrc.losses.contract import before_a_run
 from mlrc.losses.spec import LossSpec
 from mlrc.results.boards.sweep import sweep_tables
 from mlrc.results.records.ledger import LEDGER, Records, read
 from mlrc.results.records.record import SweepPoint, SweepRecord, UncheckedRecord, from_line, to_line
 from mlrc.results.rendering.sweep_table import sweep_markdown
+from tests.harness.cli.idle import WorkBeganError, make_idle
+from tests.harness.cli.idle import mlrc as command_line
 from tests.mlrc.conftest import LOSS, SMALL
 
 MEMORY = '''\
@@ -43,10 +42,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 BROKEN = "a saved state continues the training"
 
 
-class WorkBeganError(Exception):
-    """Raised in the place of work."""
-
-
 @pytest.fixture
 def memory(tmp_path: Path) -> Path:
     path = tmp_path / "memory.py"
@@ -58,15 +53,7 @@ def memory(tmp_path: Path) -> Path:
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no image be decoded and no training begin."""
 
-    def work(*given: object, **options: object) -> None:
-        raise WorkBeganError
-
-    monkeypatch.setattr(comparison, "cached", work)
-    monkeypatch.setattr(carry_out, "conduct", work)
-
-
-def _mlrc(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
+    make_idle(monkeypatch)
 
 
 def _options(root: Path, runs: Path) -> list[str | Path]:
@@ -78,16 +65,18 @@ def _options(root: Path, runs: Path) -> list[str | Path]:
 def test_a_loss_whose_queue_does_not_survive_a_stop_is_refused_before_any_work(
     command: str, memory: Path, root: Path, tmp_path: Path
 ) -> None:
-    chosen = ["--loss", memory, "--vary", "embedding_size=8,16"] if command == "sweep" else ["--losses", memory]
+    chosen: list[str | Path] = (
+        ["--loss", memory, "--vary", "embedding_size=8,16"] if command == "sweep" else ["--losses", memory]
+    )
     words: list[str | Path] = [command, *chosen, *_options(root, tmp_path / "runs")]
-    result = _mlrc(*words)
+    result = command_line(*words)
     assert result.exit_code == 2, result.output
     assert result.stderr.startswith("Error: Loss 'memory' must keep the contract")
     assert result.stderr.count("\n") == 1
     for part in (BROKEN, "keep what it learns or counts in parameters and registered buffers", "--unchecked"):
         assert part in result.stderr
     assert not (tmp_path / "runs").exists()
-    assert isinstance(_mlrc(*words, "--unchecked").exception, WorkBeganError)
+    assert isinstance(command_line(*words, "--unchecked").exception, WorkBeganError)
 
 
 @pytest.mark.usefixtures("idle")
@@ -131,7 +120,7 @@ def test_the_table_of_a_sweep_says_so_too() -> None:
     records = Records()
     records.add(SweepRecord(key="key", points=points, **about, **subject))  # type: ignore[arg-type]
     for loss, digest in (("memory", "abc"), ("elsewhere", "abc"), ("other", "abd")):
-        records.add(UncheckedRecord(digest=digest, loss=loss, broken=(BROKEN,), **subject))
+        records.add(UncheckedRecord(digest=digest, dataset="glyphs", fingerprint="0123", loss=loss, broken=(BROKEN,)))
     (table,) = sweep_tables(records)
     assert [note.partition(":")[0] for note in table.notes] == ["memory"]
     assert "memory: it ran with --unchecked" in sweep_markdown(table)
