@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mlrc.harness.machine.given import require_content, require_means
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study import rules
@@ -44,6 +45,7 @@ def compare(
     storage: str | None = None,
     save_models: bool = False,
     margin: float = MARGIN,
+    unchecked: bool = False,
 ) -> Result:
     """Do the whole protocol, as `mlrc run` does: search, final repeats, report. Goes on with whatever `runs` holds.
 
@@ -70,6 +72,7 @@ def compare(
         storage: URL to mirror the searches to.
         save_models: keep the models of the final repeats below `runs`.
         margin: percent points within which two losses count as equivalent.
+        unchecked: run losses that break what resume, seeds and devices rest on, too; their rows say so.
 
     Raises:
         LookupError: no such loss, dataset, protocol or trunk.
@@ -83,6 +86,8 @@ def compare(
         SystemExit: SIGTERM came, with the status by which a batch system knows to requeue.
     """
     require_margin(margin)
+    require_means(workers=workers, per_device=per_device, stop_after=stop_after, ray=ray)
+    require_content(root=root, runs=runs, out=out, storage=storage, device=device)
     place, folder = Path(root), Path(runs)
     chosen = rules.chosen(
         protocol,
@@ -99,6 +104,7 @@ def compare(
         weights=chosen.weights,
         cache=place / "cache" if cache else None,
         params=assignments(params or {}),
+        unchecked=unchecked,
     )
     require_same_space(comparison, folder)
     with ready(

@@ -4,13 +4,17 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
-from math import inf, isfinite
-from typing import Any, ClassVar
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
-from mlrc.protocols.field_values import PerDataset, as_json, each, in_order, numbers, of, parse, short
+from mlrc.protocols.bounds import Bound, OneOf, Real, Several, Text, Whole, either
+from mlrc.protocols.field_values import PerDataset, as_json, each, in_order, of, parse, short
 from mlrc.protocols.suggestion import did_you_mean
 
 __all__ = ["PerDataset", "Protocol", "completed", "digest_of", "of"]
+
+OPTIMIZERS = OneOf(("rmsprop", "adam", "adamw"))
+YES_OR_NO = OneOf((True, False))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,87 +74,92 @@ class Protocol:
         seed: enters every random draw through the digest; another seed is another replication of the whole study.
     """
 
-    name: str
-    version: int
-    trunk: str
-    weights: str
-    frozen_batch_norm: bool | PerDataset[bool]
-    pooling: str
-    embedding_size: int
-    channels: str
-    maximum: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    resize: int
-    crop: int
-    crop_scale: tuple[float, float]
-    crop_ratio: tuple[float, float]
-    flip: float
-    batch_size: int | PerDataset[int]
-    images_per_class_pairs: int | PerDataset[int]
-    images_per_class_classes: int | PerDataset[int]
-    optimizer: str
-    lr: float | PerDataset[float]
-    momentum: float
-    weight_decay: float
-    loss_optimizer: str
-    loss_momentum: float
-    loss_weight_decay: float
-    precision: str
-    iterations_per_epoch: int
-    max_epochs: int | PerDataset[int]
-    validation_interval: PerDataset[int]
-    patience: PerDataset[int]
-    cut: PerDataset[str]
-    folds: int
-    validation_fraction: float
-    trials: int
-    startup_trials: int
-    sampler: str
-    selection_metric: str
-    repeats: int
-    ndcg_at: tuple[int, ...] | PerDataset[tuple[int, ...]]
-    recall_at: PerDataset[tuple[int, ...]]
-    seed: int = 0
-    layer_norm: bool = False
-    channels_last: bool = False
-    sampling: str = "class_balanced"
-    optimizer_eps: float = 1e-8
-    loss_lr: PerDataset[float] = field(default=PerDataset(0.0))
-    clip_gradients: float = 0.0
-    warm_up: int = 0
-    lr_step: PerDataset[int] = field(default=PerDataset(0))
-    lr_decay: PerDataset[float] = field(default=PerDataset(1.0))
-    two_stages: bool = False
-    plateau_patience: int = 4
-    epoch_choice: str = "best_on_validation"
-    nmi: PerDataset[bool] = field(default=PerDataset(False))
+    name: Annotated[str, Text(r".*\S.*", "be a name")]
+    version: Annotated[int, Whole(1, 10**6)]
+    trunk: Annotated[str, Text(r".*\S.*", "be a name")]
+    weights: Annotated[str, Text("([0-9a-f]{64})?", "be the sha256 of a file, or empty")]
+    frozen_batch_norm: Annotated[bool | PerDataset[bool], YES_OR_NO]
+    pooling: Annotated[str, Text(r".*\S.*", "be a name")]
+    embedding_size: Annotated[int, Whole(1, 2**16)]
+    channels: Annotated[str, OneOf(("grey", "RGB", "BGR"))]
+    maximum: Annotated[float, Real(0, 2**16, above=True)]
+    mean: Annotated[tuple[float, ...], Several(Real(-(2**16), 2**16))]
+    std: Annotated[tuple[float, ...], Several(Real(0, 2**16, above=True))]
+    resize: Annotated[int, Whole(1, 4096)]
+    crop: Annotated[int, Whole(1, 4096)]
+    crop_scale: Annotated[tuple[float, float], Several(Real(-(10**9), 10**9))]
+    crop_ratio: Annotated[tuple[float, float], Several(Real(-(10**9), 10**9))]
+    flip: Annotated[float, Real(0, 1)]
+    batch_size: Annotated[int | PerDataset[int], Whole(1, 2**16)]
+    images_per_class_pairs: Annotated[int | PerDataset[int], Whole(1, 2**16)]
+    images_per_class_classes: Annotated[int | PerDataset[int], Whole(1, 2**16)]
+    optimizer: Annotated[str, OPTIMIZERS]
+    lr: Annotated[float | PerDataset[float], Real(0, 1000, above=True)]
+    momentum: Annotated[float, Real(0, 1, below=True)]
+    weight_decay: Annotated[float, Real(0, 1000)]
+    loss_optimizer: Annotated[str, OPTIMIZERS]
+    loss_momentum: Annotated[float, Real(0, 1, below=True)]
+    loss_weight_decay: Annotated[float, Real(0, 1000)]
+    precision: Annotated[str, OneOf(("float32", "bfloat16"))]
+    iterations_per_epoch: Annotated[int, Whole(0, 10**6)]
+    max_epochs: Annotated[int | PerDataset[int], Whole(1, 10**6)]
+    validation_interval: Annotated[PerDataset[int], Whole(1, 10**6)]
+    patience: Annotated[PerDataset[int], Whole(0, 10**6)]
+    cut: Annotated[PerDataset[str], OneOf(("half", "official"))]
+    folds: Annotated[int, Whole(1, 1000)]
+    validation_fraction: Annotated[float, Real(0, 1)]
+    trials: Annotated[int, Whole(0, 10**4)]
+    startup_trials: Annotated[int, Whole(0, 10**4)]
+    sampler: Annotated[str, OneOf(("gp",))]
+    selection_metric: Annotated[str, OneOf(("MAP@R", "RP", "P@1"))]
+    repeats: Annotated[int, Whole(1, 1000)]
+    ndcg_at: Annotated[tuple[int, ...] | PerDataset[tuple[int, ...]], Several(Whole(1, 10**6))]
+    recall_at: Annotated[PerDataset[tuple[int, ...]], Several(Whole(1, 10**6))]
+    seed: Annotated[int, Whole(-(2**63), 2**63 - 1)] = 0
+    layer_norm: Annotated[bool, YES_OR_NO] = False
+    channels_last: Annotated[bool, YES_OR_NO] = False
+    sampling: Annotated[str, OneOf(("class_balanced", "random"))] = "class_balanced"
+    optimizer_eps: Annotated[float, Real(0, 1000)] = 1e-8
+    loss_lr: Annotated[PerDataset[float], Real(0, 10**6)] = field(default=PerDataset(0.0))
+    clip_gradients: Annotated[float, Real(0, 10**6)] = 0.0
+    warm_up: Annotated[int, Whole(0, 10**6)] = 0
+    lr_step: Annotated[PerDataset[int], Whole(0, 10**6)] = field(default=PerDataset(0))
+    lr_decay: Annotated[PerDataset[float], Real(0, 1, above=True)] = field(default=PerDataset(1.0))
+    two_stages: Annotated[bool, YES_OR_NO] = False
+    plateau_patience: Annotated[int, Whole(1, 10**6)] = 4
+    epoch_choice: Annotated[str, OneOf(("best_on_validation", "last", "best_on_test"))] = "best_on_validation"
+    nmi: Annotated[PerDataset[bool], YES_OR_NO] = field(default=PerDataset(False))
 
     _origin: ClassVar["Protocol | None"] = None  # of a variant, what it derives from: no field, so in no digest
 
     def __post_init__(self) -> None:
-        for name in _FIELDS_IN_ORDER:
+        for name, bounds in _BOUNDS.items():
             value = getattr(self, name)
-            finite = all(isfinite(number) for number in numbers(value) if isinstance(number, float))
-            _hold(name, value, finite, "be finite")
-        for bound, names in ((1, _AT_LEAST_ONE), (0, _AT_LEAST_ZERO)):
-            for name in names:
-                value = getattr(self, name)
-                _hold(name, value, all(number >= bound for number in numbers(value)), f"be at least {bound}")
-        for name in ("maximum", "std", "lr"):
-            value = getattr(self, name)
-            _hold(name, value, all(number > 0 for number in numbers(value)), "be positive")
-        for name, words in _WORDS.items():
-            value = getattr(self, name)
-            _hold(name, value, set(each(value)) <= set(words), f"be {_either(words)}")
+            _hold(
+                name,
+                value,
+                isinstance(value, PerDataset) in _MAY_DIFFER[name],
+                "be of its kind, per dataset or once for all",
+            )
+            for bound in bounds:
+                for one in each(value):
+                    rule = bound.broken(one)
+                    _hold(name, value, not rule, rule)
         _hold("crop", self.crop, self.crop <= self.resize, f"not exceed resize={self.resize}")
-        _hold("crop_scale", self.crop_scale, _rises(self.crop_scale, 1), "be two numbers, 0 < low <= high <= 1")
-        _hold("crop_ratio", self.crop_ratio, _rises(self.crop_ratio, inf), "be two numbers, 0 < low <= high")
-        _hold("flip", self.flip, 0 <= self.flip <= 1, "lie in [0, 1]")
-        for name in ("momentum", "loss_momentum"):
-            value = getattr(self, name)
-            _hold(name, value, 0 <= value < 1, "lie in [0, 1)")
-        _hold("lr_decay", self.lr_decay, 0 < min(each(self.lr_decay)) <= max(each(self.lr_decay)) <= 1, "lie in (0, 1]")
+        _hold(
+            "crop_scale",
+            self.crop_scale,
+            _rises(self.crop_scale, 0.001, 1),
+            "be two numbers, 0.001 <= low <= high <= 1",
+        )
+        _hold(
+            "crop_ratio",
+            self.crop_ratio,
+            _rises(self.crop_ratio, 0.01, 100),
+            "be two numbers, 0.01 <= low <= high <= 100",
+        )
+        enough = self.trials == 0 or self.startup_trials <= self.trials
+        _hold("startup_trials", self.startup_trials, enough, f"not exceed trials={self.trials}, of which they are")
         longer = min(each(self.max_epochs)) > self.warm_up
         _hold(
             "max_epochs", self.max_epochs, longer, f"exceed warm_up={self.warm_up}, in which the trunk does not learn"
@@ -182,7 +191,7 @@ class Protocol:
                 "epoch_choice",
                 self.epoch_choice,
                 self.epoch_choice in choices,
-                f"be {_either(choices)} with two_stages, whose last epoch stage 1 chooses",
+                f"be {either(choices)} with two_stages, whose last epoch stage 1 chooses",
             )
         if self.two_stages or not validated:
             _hold("folds", self.folds, self.folds == 1, "be 1 where the final models train on all trainval classes")
@@ -239,15 +248,20 @@ class Protocol:
             ValueError: an assignment is malformed, names no field, or its value does not fit the field.
         """
         changes: dict[str, Any] = {}
-        for assignment in assignments:
-            target, equals, text = assignment.partition("=")
-            name, _, dataset = target.strip().partition(".")
-            if not equals:
+        said: dict[str, str] = {}
+        for assignment in sorted(assignments, key=lambda one: "." in one.partition("=")[0]):  # for all datasets first
+            target, equals, text = (part.strip() for part in assignment.partition("="))
+            name, dot, dataset = target.partition(".")
+            if not equals or not name or (dot and not dataset):
                 raise ValueError(f"--set takes field=value, but got {assignment!r}.")
+            if said.setdefault(target, text) != text:
+                raise ValueError(
+                    f"{target} must be set once, but got {said[target]} and {text}; leave one of them out."
+                )
             current = changes.get(name, getattr(self, name, None)) if name in _FIELDS else None
             if dataset and name in _FIELDS and not isinstance(current, PerDataset):
                 raise ValueError(f"{name} is one number for all datasets; set it with {name}=value.")
-            changes[name] = text if current is None else parse(name, current, text.strip(), dataset)
+            changes[name] = text if current is None else parse(name, current, text, dataset)
         return self.vary(changes)
 
 
@@ -278,54 +292,21 @@ def _hold(name: str, value: object, holds: bool, rule: str) -> None:
         raise ValueError(f"{name} must {rule}, but got {short(value) if isinstance(value, tuple) else value}.")
 
 
-def _rises(bounds: tuple[float, ...], highest: float) -> bool:
-    return len(bounds) == 2 and 0 < bounds[0] <= bounds[1] <= highest
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """Give the kinds that a field may be of, without its bounds."""
+    kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
-def _either(words: Sequence[str]) -> str:
-    return " or ".join(words) if len(words) < 3 else f"one of {', '.join(words)}"
+def _rises(bounds: tuple[float, ...], lowest: float, highest: float) -> bool:
+    return len(bounds) == 2 and lowest <= bounds[0] <= bounds[1] <= highest
 
 
 _FIELDS_IN_ORDER = tuple(field.name for field in fields(Protocol))
 _FIELDS = frozenset(_FIELDS_IN_ORDER)
 _REQUIRED = object()
 _DEFAULTS = {field.name: as_json(field.default) for field in fields(Protocol) if field.default is not MISSING}
-_AT_LEAST_ONE = (
-    "embedding_size",
-    "resize",
-    "crop",
-    "batch_size",
-    "images_per_class_pairs",
-    "images_per_class_classes",
-    "max_epochs",
-    "folds",
-    "repeats",
-    "plateau_patience",
-    "validation_interval",
-    "ndcg_at",
-    "recall_at",
-)
-_AT_LEAST_ZERO = (
-    "iterations_per_epoch",
-    "patience",
-    "trials",
-    "startup_trials",
-    "weight_decay",
-    "loss_weight_decay",
-    "optimizer_eps",
-    "loss_lr",
-    "clip_gradients",
-    "warm_up",
-    "lr_step",
-)
-_WORDS = {
-    "channels": ("grey", "RGB", "BGR"),
-    "cut": ("half", "official"),
-    "sampling": ("class_balanced", "random"),
-    "optimizer": ("rmsprop", "adam", "adamw"),
-    "loss_optimizer": ("rmsprop", "adam", "adamw"),
-    "epoch_choice": ("best_on_validation", "last", "best_on_test"),
-    "precision": ("float32", "bfloat16"),
-    "sampler": ("gp",),
-    "selection_metric": ("MAP@R", "RP", "P@1"),
+_BOUNDS: Mapping[str, tuple[Bound, ...]] = {one.name: getattr(one.type, "__metadata__", ()) for one in fields(Protocol)}
+_MAY_DIFFER: Mapping[str, frozenset[bool]] = {
+    one.name: frozenset(get_origin(kind) is PerDataset for kind in _alternatives(one.type)) for one in fields(Protocol)
 }

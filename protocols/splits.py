@@ -38,13 +38,18 @@ def class_folds(num_trainval: int, *, folds: int, validation_fraction: float) ->
     classes train.
 
     Raises:
-        ValueError: a fold would have no validation class.
+        ValueError: a fold would have no validation class, or there are more folds than classes.
     """
     num_validation = int(validation_fraction * num_trainval)
     if validation_fraction and not num_validation:
         raise ValueError(
             f"{folds} folds need at least {int(np.ceil(1 / validation_fraction))} trainval classes, "
             f"but there are {num_trainval}; take a dataset with more classes."
+        )
+    if folds > max(num_trainval, 1):
+        raise ValueError(
+            f"folds must not exceed the {num_trainval} trainval classes, as each begins at another, but got {folds}; "
+            f"use --set folds={num_trainval} or less."
         )
     num_train = num_trainval - num_validation
     order = np.arange(num_trainval, dtype=np.int64)

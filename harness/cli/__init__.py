@@ -9,6 +9,7 @@ import sys
 import typer
 
 from mlrc.harness.cli import compare, drift, look, measure, publish, report, runs, sweep
+from mlrc.harness.cli.commands import sound
 from mlrc.harness.cli.options import TRACEBACK
 from mlrc.harness.machine.file_errors import sentence
 from mlrc.harness.machine.stopping import DISK_FULL, Stop
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 for group in (look, measure, compare, sweep, runs, report, publish, drift):
     app.add_typer(group.app)
+sound(app)
 
 
 def main() -> None:

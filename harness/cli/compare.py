@@ -25,6 +25,7 @@ from mlrc.harness.cli.options import (
     words,
 )
 from mlrc.harness.cli.report import write
+from mlrc.harness.machine.given import require_means
 
 if TYPE_CHECKING:
     from mlrc.harness.study.comparison import Comparison
@@ -53,6 +54,8 @@ def plan(
     from mlrc.harness.study.conduct import number_of_workers
     from mlrc.harness.study.estimate import estimate
 
+    with user_errors():
+        require_means(workers=workers, per_device=per_device)
     comparison = _prepare(subject, losses, protocol, params, device)
     with user_errors():
         found = estimate(comparison, number_of_workers(workers, per_device, len(comparison.devices)))
@@ -156,6 +159,7 @@ def _prepare(
             cache=subject.cache,
             params=params or [],
             runs=runs,
+            unchecked=subject.unchecked,
         )
         if prepared.images.without:
             typer.echo(f"{prepared.images.without} mlrc prepare lists it.", err=True)

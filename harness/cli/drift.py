@@ -40,6 +40,7 @@ def drift(
     from mlrc.results.publishing.references import open_side
 
     with user_errors():
+        drifts.require_levels(margin, alpha)
         before, after = (open_side(place, published, completed) for place in (reference, candidate))
         found = drifts.drift(before, after, margin=margin, alpha=alpha)
         _tell(found, junit, json, markdown)
@@ -91,8 +92,9 @@ def canary(
     from mlrc.harness.guard.canary import canary as prepare_canary
 
     with user_errors():
+        effort = Effort(workers=workers)
         comparison = prepare_canary(root, device=device)
-    carry_out(comparison, runs, Effort(workers=workers), "final")
+    carry_out(comparison, runs, effort, "final")
 
 
 def _tell(found: "Verdicts", junit: Path | None, json: Path | None, summary: Path | None) -> None:

@@ -129,6 +129,6 @@ def doctor() -> None:
 
 def _cuts(text: str) -> list[int]:
     try:
-        return [int(part) for part in text.split(",") if part.strip()]
+        return [int(part) for part in text.split(",")]
     except ValueError:
         raise ValueError(f"--k takes whole numbers, separated by commas, such as 1,10, but got {text!r}.") from None

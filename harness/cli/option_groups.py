@@ -18,9 +18,12 @@ from mlrc.harness.cli.options import (
     StopAfter,
     TensorBoard,
     Trunk,
+    Unchecked,
     Weights,
     Workers,
+    user_errors,
 )
+from mlrc.harness.machine.given import require_means
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,7 @@ class Subject:
     weights: Weights = None
     no_cache: NoCache = False
     root: Root = Path("data")
+    unchecked: Unchecked = False
 
     @property
     def cache(self) -> Path | None:
@@ -50,6 +54,9 @@ class Effort:
     stop_after: StopAfter = None
     ray: Ray = None
     tensorboard: TensorBoard = False
+
+    def __post_init__(self) -> None:
+        require_means(workers=self.workers, per_device=self.per_device, stop_after=self.stop_after, ray=self.ray)
 
     @property
     def device_here(self) -> str:
@@ -75,7 +82,8 @@ def spelled_out(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def with_options(**given: Any) -> None:
         for name, group in groups.items():
-            given[name] = group(**{option.name: given.pop(option.name) for option in fields(group)})
+            with user_errors():
+                given[name] = group(**{option.name: given.pop(option.name) for option in fields(group)})
         command(**given)
 
     with_options.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined] # as `inspect` documents it

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlrc.harness.cli.commands import USAGE_ERROR
 from mlrc.harness.cli.completion import names_of
 from mlrc.harness.machine.atomic import is_full
+from mlrc.harness.machine.given import MOST_WORKERS
 from mlrc.harness.machine.stopping import DISK_FULL
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-USAGE_ERROR = 2
 TRACEBACK = "MLRC_TRACEBACK"
 
 
@@ -93,14 +94,22 @@ Weights = Annotated[
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Decode images at every access; a cache is kept in ROOT/cache otherwise.")
 ]
+Unchecked = Annotated[
+    bool,
+    typer.Option(
+        "--unchecked",
+        help="Run losses that break what resume, seeds and devices rest on (see mlrc check); their rows say so.",
+    ),
+]
 Root = Annotated[Path, typer.Option(help="Folder that holds the dataset; glyphs is made there.")]
 Runs = Annotated[Path, typer.Option(help="Folder of the ledger; what it records is not done again.")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Number of worker processes, spread over the devices; no result depends on it."),
+    typer.Option(help=f"Number of worker processes, 1 to {MOST_WORKERS}, over the devices; no result depends on it."),
 ]
 PerDevice = Annotated[
-    int | None, typer.Option(metavar="K", min=1, help="In place of --workers: K worker processes on each device.")
+    int | None,
+    typer.Option(metavar="K", help="In place of --workers: K worker processes on each device."),
 ]
 Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda (all of them) or devices such as cuda:0,cuda:2, separated by commas.")

@@ -50,7 +50,9 @@ def write(
         from mlrc.harness.report.reporting import write_full_report
         from mlrc.harness.watch.steps import steps
         from mlrc.results.records.ledger import require
+        from mlrc.results.rendering.report import require_margin
 
+        require_margin(margin)
         require(runs)
         with steps() as on_progress:
             paths = write_full_report(

@@ -33,7 +33,7 @@ def sweep(
             help="A parameter of the loss or a field of the protocol, and its values; once or twice.",
         ),
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Repeats of every point.")] = 3,
+    repeats: Annotated[int, typer.Option(help="Repeats of every point.")] = 3,
     subject: Subject,
     params: Params = None,
     runs: Runs = Path("runs/sweep"),
@@ -61,6 +61,7 @@ def sweep(
             cache=subject.cache,
             params=params or [],
             runs=runs,
+            unchecked=subject.unchecked,
         )
         if planned.comparison.images.without:
             typer.echo(f"{planned.comparison.images.without} mlrc prepare lists it.", err=True)

@@ -26,9 +26,12 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.empty(1, device=name).device
-    except (RuntimeError, AssertionError) as error:
+        device = torch.empty(1, device=name).device
+    except (RuntimeError, AssertionError, ValueError, OverflowError, ImportError) as error:
         raise ValueError(f"The device {name!r} cannot be used here ({error}); use --device cpu or auto.") from error
+    if device.type == "meta":  # whose tensors have no numbers
+        raise ValueError(f"The device {name!r} must hold numbers, but does not; use --device cpu or auto.")
+    return device
 
 
 def resolve_devices(names: str) -> tuple[torch.device, ...]:

@@ -111,6 +111,8 @@ class Stop:
         raise KeyboardInterrupt
 
 
+LONGEST = 1000 * 86400.0
+"""Seconds after which a run may be asked to end."""
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _LENGTH = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?){unit})?" for unit in _UNITS))
 
@@ -123,6 +125,8 @@ def seconds(text: str) -> float:
     """
     match = _LENGTH.fullmatch(text.strip())
     total = sum(float(number) * _UNITS[unit] for unit, number in match.groupdict("0").items()) if match else 0.0
-    if total <= 0:
-        raise ValueError(f"A length of time is written like 90s, 30m, 3h, 1.5d or 2h30m, but got {text!r}.")
+    if not 0 < total <= LONGEST:
+        raise ValueError(
+            f"A length of time is written like 90s, 30m, 3h, 1.5d or 2h30m, and is 1000d at most, but got {text!r}."
+        )
     return total

@@ -24,6 +24,7 @@ Rows = str | Path | ArrayLike | torch.Tensor
 """An array, a tensor, or the path of a `.npy` file."""
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+MOST_MEMORY = 2**50
 PACKAGES = ("mlrc", "numpy", "torch")
 
 
@@ -176,4 +177,7 @@ def bytes_of(size: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", size.strip(), re.IGNORECASE)
     if not match:
         raise ValueError(f"A size of memory must look like 512M or 2G, but is {size!r}.")
-    return int(float(match[1]) * UNITS[match[2].upper()])
+    found = float(match[1]) * UNITS[match[2].upper()]
+    if found > MOST_MEMORY:
+        raise ValueError(f"A size of memory must be at most 1024T, but is {size!r}.")
+    return int(found)

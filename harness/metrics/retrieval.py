@@ -27,6 +27,8 @@ from mlrc.harness.metrics.ranking.candidates import Backend
 from mlrc.harness.metrics.ranking.neighbours import Ranked, Ranking
 from mlrc.harness.metrics.ranking.similarity import directions
 
+HIGHEST_K = 10**6
+"""Of a metric at k: as many ranks are kept of every query."""
 Embeddings = NDArray[Any] | torch.Tensor
 Labels = NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str]
 
@@ -129,8 +131,11 @@ def retrieval(
     cuts = {"nDCG": ndcg_at, "R": recall_at, "MAP": map_at, "P": precision_at}
     for name, ks in cuts.items():
         for k in ks:
-            if k < 1:
-                raise ValueError(f"Every k of {name}@k must be at least 1, but {k} was given; ranks count from 1.")
+            if not 1 <= k <= HIGHEST_K:
+                raise ValueError(
+                    f"Every k of {name}@k must be at least 1, from which ranks count, and at most {HIGHEST_K}, but "
+                    f"{k} was given."
+                )
     names = dict.fromkeys(["P@1", "RP", "MAP@R", *(f"{name}@{k}" for name, ks in cuts.items() for k in ks)])
     depth = max((k for ks in cuts.values() for k in ks), default=1)
     ranking, of_query = _ranking(embeddings, labels, gallery_embeddings, gallery_labels, depth)

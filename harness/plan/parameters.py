@@ -90,12 +90,18 @@ def read(assignments: Sequence[str], specs: Sequence[LossSpec]) -> dict[str, dic
         ValueError: an assignment is malformed, or names no loss or parameter of the comparison.
     """
     found: dict[str, dict[str, Value]] = {spec.name: {} for spec in specs}
+    said: dict[str, str] = {}
     for plain in (True, False):  # what names its loss goes before what holds for all
         for assignment in assignments:
             target, equals, text = assignment.partition("=")
             loss, dot, name = target.strip().rpartition(".")
             if not equals or not name:
                 raise ValueError(f"--param takes name=value or loss.name=value, but got {assignment!r}.")
+            target, text = target.strip(), text.strip()
+            if said.setdefault(target, text) != text:
+                raise ValueError(
+                    f"{target} must be given once, but got {said[target]} and {text}; leave one of them out."
+                )
             takers = [spec for spec in specs if name in spec.space and loss in ("", spec.name)]
             if not takers:
                 known = ", ".join(f"{spec.name}.{one}" for spec in specs for one in spec.space) or "none"

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from mlrc.harness.machine.atomic import is_full
+from mlrc.harness.machine.given import require_content, require_means
 from mlrc.harness.machine.stopping import Stop, seconds
 from mlrc.harness.plan.state import Until
 from mlrc.harness.study.comparison import Comparison
@@ -36,6 +37,8 @@ class Work:
         Raises what `conduct` raises; an `OSError` of a full disk says what the whole run takes.
         """
         runs = self.ledger.path.parent
+        known = self.ledger.records.unchecked
+        self.ledger.append(one for one in self.comparison.unchecked() if known.get(one.identity) != one)
         try:
             return conduct(self.comparison, self.ledger, self.means, until)
         except OSError as error:
@@ -88,6 +91,8 @@ def ready(
         OSError: `runs` cannot be written, or another run is at work there.
         ImportError: an extra package is not installed.
     """
+    require_means(workers=workers, per_device=per_device, stop_after=stop_after, ray=ray)
+    require_content(storage=storage)
     stop = stop or Stop()
     stop.limit(seconds(stop_after) if stop_after else None)
     with ExitStack() as stack:

@@ -4,8 +4,8 @@ Everything that a user can get wrong is found in `checked_comparison`, before an
 """
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,12 @@ from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.recorded_images import as_recorded
 from mlrc.harness.training import batches, model
 from mlrc.harness.watch.steps import steps
+from mlrc.losses.contract.before_a_run import broken
+from mlrc.losses.contract.promises import Finding
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.ledger import LEDGER, read
+from mlrc.results.records.record import UncheckedRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,7 @@ class Comparison:
         images: the opened dataset.
         test: indices of its test images.
         workplace: where the jobs are done, on the first of the `devices`.
+        broken: loss to what it was found to break of the contract, of the losses that run all the same.
     """
 
     studies: tuple[Study, ...]
@@ -48,6 +52,20 @@ class Comparison:
     test: NDArray[np.int64]
     workplace: Workplace
     devices: tuple[str, ...]
+    broken: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+
+    def unchecked(self) -> Iterator[UncheckedRecord]:
+        """Give the records by which the rows of such losses say so."""
+        for study in self.studies:
+            if findings := self.broken.get(study.loss):
+                digest, dataset, fingerprint, loss = study.identity
+                yield UncheckedRecord(
+                    digest=digest,
+                    dataset=dataset,
+                    fingerprint=fingerprint,
+                    loss=loss,
+                    broken=tuple(finding.check for finding in findings),
+                )
 
 
 def checked_comparison(
@@ -63,17 +81,20 @@ def checked_comparison(
     fall_back: bool = False,
     images: ImageSet | None = None,
     runs: Path | None = None,
+    unchecked: bool = False,
+    decode: bool = True,
 ) -> Comparison:
     """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
 
     A loss is given as `found_losses` takes it. One of whose parameters some are given in `params` is not searched; see
-    `mlrc.harness.plan.parameters`.
-    `fall_back` is passed on to it. A dataset that is open already may be given as `images`. In the folder `runs` images
-    keep the fingerprint that they have there.
+    `mlrc.harness.plan.parameters`. `fall_back` is passed on to it. A dataset that is open already may be given as
+    `images`; with `decode=False` its cache is left to `decoded`. In the folder `runs` images keep the fingerprint that
+    they have there. A loss that breaks a promise on which resume, seeds and devices rest is refused, or `unchecked` and
+    noted.
 
     Raises:
         LookupError: no such loss, dataset or trunk.
-        ValueError: the protocol does not fit the dataset, a loss or this machine.
+        ValueError: the protocol does not fit the dataset, a loss or this machine; or a loss breaks its contract.
         OSError: the dataset is not there or cannot be read.
     """
     specs = found_losses(losses)
@@ -94,11 +115,9 @@ def checked_comparison(
         batches.require_a_batch(len(fold.train), protocol, name)
     if protocol.nmi.of(name):
         clustering.require()
-    if cache is None and isinstance(images.pixels, FilePixels):
-        images.pixels.require_headers(name, threads=os.cpu_count() or 1)
-    with steps() as on_progress:
-        threads = os.cpu_count() or 1
-        cached(images, protocol.resize, folder=cache, threads=threads, on_progress=on_progress, verify=True)
+    broken_by = _held_to_the_contract(specs, unchecked=unchecked)
+    if decode:
+        decoded(images, protocol, cache)
     studies = [untrained(protocol, name, fingerprint)]
     for spec in specs:
         of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})
@@ -117,7 +136,30 @@ def checked_comparison(
             losses={spec.name: LOSSES.files[spec.name] for spec in specs if spec.name in LOSSES.files},
         ),
         devices=tuple(map(str, devices)),
+        broken=broken_by,
     )
+
+
+def decoded(images: ImageSet, protocol: Protocol, cache: Path | None) -> None:
+    """Build the decode-once cache of a dataset in the folder `cache` if it needs one; the first work that is spent."""
+    threads = os.cpu_count() or 1
+    if cache is None and isinstance(images.pixels, FilePixels):
+        images.pixels.require_headers(images.facts.name, threads=threads)
+    with steps() as on_progress:
+        cached(images, protocol.resize, folder=cache, threads=threads, on_progress=on_progress, verify=True)
+
+
+def _held_to_the_contract(specs: Sequence[LossSpec], *, unchecked: bool) -> dict[str, tuple[Finding, ...]]:
+    found = {spec.name: findings for spec in specs if (findings := broken(spec))}
+    if found and not unchecked:
+        name, findings = next(iter(found.items()))
+        more = f" Broken too: {', '.join(list(found)[1:])}." if len(found) > 1 else ""
+        raise ValueError(
+            f"Loss {name!r} must keep the contract before a run spends anything, but this is broken: "
+            f"{findings[0].check}. {findings[0].sentence.rstrip('.')}. See all with mlrc check, or run it "
+            f"as it is with --unchecked, and its row says so.{more}"
+        )
+    return found
 
 
 def found_losses(losses: Sequence[str | LossSpec]) -> list[LossSpec]:
@@ -125,7 +167,7 @@ def found_losses(losses: Sequence[str | LossSpec]) -> list[LossSpec]:
 
     Raises:
         LookupError: there is no such loss.
-        ValueError: there are none, two files have losses of one name, or a value is defined in no file.
+        ValueError: there are none, one is given twice, two have one name, or a value is defined in no file.
         ImportError: a plug-in or a file does not import.
         TypeError: a plug-in or a file holds something else than a loss.
         OSError: a file cannot be read.
@@ -134,12 +176,15 @@ def found_losses(losses: Sequence[str | LossSpec]) -> list[LossSpec]:
     for loss in losses:
         spec = LOSSES.find(loss if isinstance(loss, str) else LOSSES.take(loss))
         file = LOSSES.files.get(spec.name)
-        _, other = found.setdefault(spec.name, (spec, file))
-        if file != other:
+        if spec.name in found and file != found[spec.name][1]:
+            other = found[spec.name][1]
             raise ValueError(
                 f"Two losses must have two names, but both {getattr(other, 'path', 'the registered one')} and "
                 f"{getattr(file, 'path', 'the registered one')} have {spec.name!r}; give one another `name`."
             )
+        if spec.name in found:
+            raise ValueError(f"Each loss must be given once, but got {spec.name!r} again; leave it out.")
+        found[spec.name] = spec, file
     if not found:
         raise ValueError("At least one loss must be given; see them all with: mlrc list losses")
     return [spec for spec, _ in found.values()]

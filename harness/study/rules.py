@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mlrc.harness.machine.given import require_content
 from mlrc.harness.plugins import PROTOCOLS
 from mlrc.harness.trunks.catalogue import find_trunk, with_trunk
 from mlrc.harness.trunks.weights import find_weights
@@ -36,6 +37,7 @@ def chosen(
         TypeError: a plug-in or a file holds something else than a protocol.
         OSError: a file cannot be read.
     """
+    require_content(trunk=trunk, weights=weights)
     rules = protocol if isinstance(protocol, Protocol) else found(protocol)
     name = trunk or rules.trunk
     file = find_weights(find_trunk(name), weights) if weights else None

@@ -15,7 +15,7 @@ from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.plan import parameters
 from mlrc.harness.plan.job import digest
 from mlrc.harness.plugins import LOSSES
-from mlrc.harness.study.comparison import Comparison, checked_comparison
+from mlrc.harness.study.comparison import Comparison, checked_comparison, decoded
 from mlrc.harness.study.recorded_images import as_recorded
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
@@ -57,6 +57,7 @@ def planned_sweep(
     cache: Path | None = None,
     params: Sequence[str] = (),
     runs: Path | None = None,
+    unchecked: bool = False,
 ) -> Planned:
     """Check every point and give its study.
 
@@ -71,6 +72,7 @@ def planned_sweep(
         cache: folder of the decode-once caches.
         params: `name=value` texts for what is not varied.
         runs: folder in which images keep the fingerprint that they have there.
+        unchecked: train losses that break their contract, too.
 
     Raises:
         LookupError: no such loss or dataset.
@@ -100,9 +102,11 @@ def planned_sweep(
             device=device,
             weights=weights,
             cache=cache,
-            params=[*_known(params, LOSSES.find(loss), sweep.loss), *given],
+            params=[*_known(params, LOSSES.find(loss), sweep.loss, given), *given],
             fall_back=True,
             images=images,
+            unchecked=unchecked,
+            decode=False,
         )
         study = comparison.studies[1]
         points.append(
@@ -119,6 +123,8 @@ def planned_sweep(
     first = prepared[0]
     if any(not np.array_equal(first.test, other.test) for other in prepared):
         raise ValueError("All points of a sweep must be tested on the same images, but what is varied changes them.")
+    for protocol_of_size in {one.studies[1].protocol.resize: one.studies[1].protocol for one in prepared}.values():
+        decoded(images, protocol_of_size, cache)  # only now, when all points are known to be right
     record = SweepRecord(
         key="",
         name=sweep.name,
@@ -131,7 +137,11 @@ def planned_sweep(
         points=tuple(points),
     )
     return Planned(
-        comparison=replace(first, studies=tuple(one.studies[1] for one in prepared)),
+        comparison=replace(
+            first,
+            studies=tuple(one.studies[1] for one in prepared),
+            broken={loss: found for one in prepared for loss, found in one.broken.items()},
+        ),
         record=replace(record, key=digest(asdict(record))[:16]),
     )
 
@@ -166,11 +176,12 @@ def _sorted(
     return spec.name, changes, given
 
 
-def _known(params: Sequence[str], spec: LossSpec, loss: str) -> Iterator[str]:
-    """Leave out, for a loss that a point takes in the place of the sweep's, the parameters that it does not have."""
+def _known(params: Sequence[str], spec: LossSpec, loss: str, varied: Sequence[str]) -> Iterator[str]:
+    """Leave out what a point sets itself, and what a loss does not have that it takes in the place of the sweep's."""
+    own = {text.partition("=")[0].strip() for text in varied}
     for text in params:
         name = text.partition("=")[0].rpartition(".")[2].strip()
-        if spec.name == loss or name in spec.space:
+        if name not in own and (spec.name == loss or name in spec.space):
             yield text
 
 

@@ -33,12 +33,12 @@ def drawn(
 def require_a_batch(images: int, protocol: Protocol, dataset: str) -> None:
     """Raise `ValueError` where so many training images of a dataset make no full batch, or classes do not fill it."""
     batch_size = of(protocol.batch_size, dataset)
+    if images < batch_size:
+        raise ValueError(
+            f"batch_size must not exceed the {images} training images, of which a batch is drawn, but got "
+            f"{batch_size}; use --set batch_size={images} or less."
+        )
     if protocol.sampling == "random":
-        if images < batch_size:
-            raise ValueError(
-                f"batch_size must not exceed the {images} training images, since incomplete batches are dropped, but "
-                f"got {batch_size}; use --set batch_size={images} or less."
-            )
         return
     for name in ("images_per_class_pairs", "images_per_class_classes"):
         m = of(getattr(protocol, name), dataset)

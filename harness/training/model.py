@@ -1,6 +1,5 @@
 """The network of a protocol: trunk, pooling, one linear layer. No unit length: losses and metrics see to that."""
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -51,7 +50,7 @@ POOLINGS: Mapping[str, Pooling] = {
 
 
 def pooling(text: str) -> Pooling:
-    """Give the pooling of that name: one of `POOLINGS`, `gem:P` with a positive power, `kmax:K` with K of 1 or more.
+    """Give the pooling of that name: one of `POOLINGS`, `gem:P` with P of 0.1 to 100, `kmax:K` with K of 1 or more.
 
     Raises:
         ValueError: there is none.
@@ -60,13 +59,15 @@ def pooling(text: str) -> Pooling:
         return POOLINGS[text]
     name, _, number = text.partition(":")
     try:
-        if name == "gem" and 0 < float(number) < math.inf:
+        if name == "gem" and 0.1 <= float(number) <= 100:
             return partial(generalised_mean, power=float(number))
         if name == "kmax" and int(number) >= 1:
             return partial(mean_of_largest, count=int(number))
     except ValueError:
         pass  # no number: the sentence below says what one looks like
-    raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, gem:P or kmax:K (as kmax:3), but got {text!r}.")
+    raise ValueError(
+        f"pooling must be one of {', '.join(POOLINGS)}, gem:P (0.1 to 100) or kmax:K (as kmax:3), but got {text!r}."
+    )
 
 
 class Embedder(nn.Module):

@@ -45,7 +45,7 @@ class Finding(NamedTuple):
 
 def check(spec: LossSpec) -> list[Finding]:
     """Hold the loss against every promise; torch's global generator is left as it was."""
-    return [_find(promise, spec) for promise in PROMISES]
+    return [find(promise, spec) for promise in PROMISES]
 
 
 def title(promise: Callable[..., Any]) -> str:
@@ -279,7 +279,8 @@ def _hold(kept: object, sentence: str) -> None:
         raise AssertionError(sentence)
 
 
-def _find(promise: Callable[[LossSpec], None], spec: LossSpec) -> Finding:
+def find(promise: Callable[[LossSpec], None], spec: LossSpec) -> Finding:
+    """Hold the loss against one promise."""
     try:
         promise(spec)
     except AssertionError as error:

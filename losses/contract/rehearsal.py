@@ -86,17 +86,28 @@ def train(spec: LossSpec, loss: nn.Module | MinedLoss, params: Mapping[str, Any]
     """Train free embeddings and the loss's parameters with RMSprop on one batch; give the value before every step."""
     start, labels = batch(spec)
     leaf = start.requires_grad_()
-    optimizers = [torch.optim.RMSprop([leaf], lr=1e-2, momentum=0.9)]
+    rates = [(leaf, 1e-2)]
     if LOSS_LR in params:
-        optimizers.append(torch.optim.RMSprop(module(loss).parameters(), lr=float(params[LOSS_LR]), momentum=0.9))
+        rates += [(parameter, float(params[LOSS_LR])) for parameter in module(loss).parameters()]
+    moments = [(torch.zeros_like(one), torch.zeros_like(one)) for one, _ in rates]
     values = []
     for _ in range(steps):
-        for optimizer in optimizers:
-            optimizer.zero_grad()
+        for one, _ in rates:
+            one.grad = None
         values.append(_backward(loss, leaf, leaf, labels).value.item())
-        for optimizer in optimizers:
-            optimizer.step()
+        for (one, lr), (squares, momentum) in zip(rates, moments, strict=True):
+            _rmsprop(one, lr, squares, momentum)
     return values
+
+
+@torch.no_grad()
+def _rmsprop(parameter: Tensor, lr: float, squares: Tensor, momentum: Tensor) -> None:
+    """Step as `torch.optim.RMSprop` with momentum 0.9 does, whose first use imports a compiler for some seconds."""
+    if parameter.grad is None:
+        return
+    squares.mul_(0.99).addcmul_(parameter.grad, parameter.grad, value=0.01)
+    momentum.mul_(0.9).addcdiv_(parameter.grad, squares.sqrt().add_(1e-8))
+    parameter.add_(momentum, alpha=-lr)
 
 
 def _autocast(loss: nn.Module | MinedLoss, embeddings: Tensor, labels: Tensor, half: torch.dtype) -> Step:

@@ -60,6 +60,7 @@ class SweepTable:
         metrics: in the order of the tables.
         commits: of the code, sorted.
         devices: likewise.
+        notes: what a reader must know of single losses.
     """
 
     record: SweepRecord
@@ -68,6 +69,7 @@ class SweepTable:
     metrics: tuple[str, ...]
     commits: tuple[str, ...]
     devices: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def sweep_tables(records: Records, papers: Sequence[Printed] = ()) -> list[SweepTable]:
@@ -80,6 +82,7 @@ def _table(record: SweepRecord, records: Records, papers: Sequence[Printed]) -> 
     points = tuple(_point(*of_point, records, papers) for of_point in zip(record.points, runs, strict=True))
     every = [run for of_point in runs for run in of_point]
     trainings = [fold for fold in records.folds.values() if any(_is_of(point, record, fold) for point in record.points)]
+    mine = {(point.digest, record.dataset, record.fingerprint, point.loss) for point in record.points}
     one_model = all(len(run.fold_keys) == 1 for run in every)
     return SweepTable(
         record=record,
@@ -88,6 +91,7 @@ def _table(record: SweepRecord, records: Records, papers: Sequence[Printed]) -> 
         metrics=tuple(sorted({metric for run in every for metric in run.separated}, key=metric_order)),
         commits=tuple(sorted({run.environment.commit for run in every})),
         devices=tuple(sorted({fold.environment.device for fold in trainings})),
+        notes=tuple(sorted({one.note for identity, one in records.unchecked.items() if identity in mine})),
     )
 
 

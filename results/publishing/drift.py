@@ -47,6 +47,14 @@ class Side:
     images: Mapping[tuple[str, str], Images] = field(default_factory=dict)
 
 
+def require_levels(margin: float, alpha: float) -> None:
+    """Raise `ValueError` unless margin and error rate make sense."""
+    if not 0 < margin <= 100:
+        raise ValueError(f"The margin must be positive and at most 100, in percent points, but got {margin}.")
+    if not 0 < alpha < 1:
+        raise ValueError(f"The error rate alpha must lie in (0, 1), but got {alpha}.")
+
+
 def drift(reference: Side, candidate: Side, *, margin: float = MARGIN, alpha: float = ALPHA) -> Verdicts:
     """Judge every row of the reference.
 
@@ -59,10 +67,7 @@ def drift(reference: Side, candidate: Side, *, margin: float = MARGIN, alpha: fl
     Raises:
         ValueError: margin or alpha make no sense, or no row can be compared as a side does not tell its rules.
     """
-    if not margin > 0:
-        raise ValueError(f"The margin must be positive, in percent points, but got {margin}.")
-    if not 0 < alpha < 1:
-        raise ValueError(f"The error rate alpha must lie in (0, 1), but got {alpha}.")
+    require_levels(margin, alpha)
     rows = sorted(reference.rows, key=_order)
     matches = [_match(row, reference, candidate) for row in rows]
     _require_rules(rows, matches, reference, candidate)

@@ -22,7 +22,7 @@ from mlrc.results.publishing.place import EVIDENCE, RENDERED, came_with_a_wheel
 from mlrc.results.records.evidence import PerClass, gather
 from mlrc.results.records.ledger import LEDGER, Records, read, require
 from mlrc.results.records.per_class import PER_CLASS, PerClassFiles
-from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord, to_line
+from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord, to_line
 from mlrc.results.rendering.papers_page import papers_markdown
 from mlrc.results.rendering.plots import Importances
 from mlrc.results.rendering.report import rendered_report
@@ -150,6 +150,7 @@ def evidence(folder: Path) -> tuple[Records, Mapping[str, PerClass]]:
         together.protocols.update(records.protocols)
         together.folds.update(records.folds)
         together.runs.update(records.runs)
+        together.unchecked.update(records.unchecked)
         per_class.append(PerClassFiles(one))
     return together, ChainMap(*per_class)  # type: ignore[arg-type] # read only
 
@@ -159,7 +160,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _without_published(records: Records, there: Records) -> Records:
-    new = Records(protocols=dict(records.protocols))
+    new = Records(protocols=dict(records.protocols), unchecked=dict(records.unchecked))
     new.runs.update({key: run for key, run in records.runs.items() if key not in there.runs})
     new.folds.update({key: fold for key, fold in records.folds.items() if key not in there.folds})
     return new
@@ -167,8 +168,9 @@ def _without_published(records: Records, there: Records) -> Records:
 
 def _write_compact(target: Path, records: Records, per_class: PerClassFiles) -> None:
     """Write a runs folder in a fixed order, without the names of machines."""
-    every: list[ProtocolRecord | FoldRecord | RunRecord] = [
+    every: list[ProtocolRecord | UncheckedRecord | FoldRecord | RunRecord] = [
         *(records.protocols[digest] for digest in sorted(records.protocols)),
+        *(records.unchecked[identity] for identity in sorted(records.unchecked)),
         *(_unnamed(fold) for fold in sorted(records.folds.values(), key=_place)),
         *(_unnamed(run) for run in sorted(records.runs.values(), key=_place)),
     ]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrc.results.records.ledger import Records
-from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
+from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord
 
 DIVERGED_SCORE = 0.0
 """Of a trial in which a fold diverged, as in the Reality Check's search.
@@ -96,9 +96,12 @@ def gather(records: Records) -> list[Evidence]:
                 runs=counting,
                 search=tuple(record for record in trainings if record.stage == "search"),
                 final=final,
-                notes=tuple(
-                    f"{loss}: {note}."
-                    for note in _notes(counting, left_out, trainings, records.protocols.get(digest), records.folds)
+                notes=(
+                    *_unchecked(records.unchecked.get((digest, dataset, fingerprint, loss))),
+                    *(
+                        f"{loss}: {note}."
+                        for note in _notes(counting, left_out, trainings, records.protocols.get(digest), records.folds)
+                    ),
                 ),
             )
         )
@@ -123,6 +126,10 @@ def _of_one_search(runs: list[RunRecord]) -> tuple[tuple[RunRecord, ...], int]:
         return (), 0
     mine = [run for run in runs if run.params == runs[-1].params]
     return tuple(sorted(mine, key=lambda run: run.number)), len(runs) - len(mine)
+
+
+def _unchecked(record: UncheckedRecord | None) -> tuple[str, ...]:
+    return () if record is None else (record.note,)
 
 
 def _notes(

@@ -17,12 +17,14 @@ from typing import Self, TextIO
 
 from mlrc.results.records.record import (
     FoldRecord,
+    Identity,
     ImagesRecord,
     ProtocolRecord,
     Record,
     RetryRecord,
     RunRecord,
     SweepRecord,
+    UncheckedRecord,
     from_line,
     to_line,
 )
@@ -46,6 +48,7 @@ class Records:
     runs: dict[str, RunRecord] = field(default_factory=dict)
     sweeps: dict[str, SweepRecord] = field(default_factory=dict)
     contents: dict[tuple[str, str], str] = field(default_factory=dict)
+    unchecked: dict[Identity, UncheckedRecord] = field(default_factory=dict)
     torn: bool = False
 
     def add(self, record: Record) -> None:
@@ -61,6 +64,8 @@ class Records:
                 self.sweeps[record.key] = record
             case ImagesRecord():
                 self.contents[record.dataset, record.fingerprint] = record.content
+            case UncheckedRecord():
+                self.unchecked[record.identity] = record
             case RetryRecord():
                 for key in record.keys:
                     self.folds.pop(key, None)

@@ -237,7 +237,37 @@ class ImagesRecord:
     schema: int = SCHEMA
 
 
-Record = ProtocolRecord | FoldRecord | RunRecord | RetryRecord | SweepRecord | ImagesRecord
+@dataclass(frozen=True, kw_only=True)
+class UncheckedRecord:
+    """A loss that ran although it breaks promises on which resume, seeds and devices rest; its rows say so.
+
+    Attributes:
+        loss: name, with the `digest` of the protocol, the `dataset` and the `fingerprint` of its images.
+        broken: titles of the promises, in the contract's order.
+    """
+
+    digest: str
+    dataset: str
+    fingerprint: str
+    loss: str
+    broken: tuple[str, ...]
+    schema: int = SCHEMA
+
+    @property
+    def identity(self) -> Identity:
+        """Of its study."""
+        return self.digest, self.dataset, self.fingerprint, self.loss
+
+    @property
+    def note(self) -> str:
+        """What a reader of its rows must know, in a sentence."""
+        return (
+            f"{self.loss}: it ran with --unchecked although it breaks what every loss promises "
+            f"({'; '.join(self.broken)}), so its numbers may be others after a stop or on another machine."
+        )
+
+
+Record = ProtocolRecord | FoldRecord | RunRecord | RetryRecord | SweepRecord | ImagesRecord | UncheckedRecord
 _KINDS: dict[str, type[Record]] = {
     "protocol": ProtocolRecord,
     "fold": FoldRecord,
@@ -245,6 +275,7 @@ _KINDS: dict[str, type[Record]] = {
     "retry": RetryRecord,
     "sweep": SweepRecord,
     "images": ImagesRecord,
+    "unchecked": UncheckedRecord,
 }
 R = TypeVar("R")
 
@@ -280,7 +311,7 @@ def _record(content: Any) -> Record:
         content["history"] = tuple((int(epoch), float(score)) for epoch, score in content["history"])
     if cls is SweepRecord and "points" in content:
         content["points"] = tuple(_point(point) for point in content["points"])
-    for name in ("fold_keys", "keys", "factors"):
+    for name in ("fold_keys", "keys", "factors", "broken"):
         if name in content:
             content[name] = tuple(content[name])
     return _build(cls, content)

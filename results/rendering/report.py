@@ -49,8 +49,8 @@ def write_report(
 
 def require_margin(margin: float) -> None:
     """Raise `ValueError` unless a margin is one."""
-    if not margin > 0:
-        raise ValueError(f"The margin must be positive, in percent points, but got {margin}.")
+    if not 0 < margin <= 100:
+        raise ValueError(f"The margin must be positive and at most 100, in percent points, but got {margin}.")
 
 
 def rendered_report(

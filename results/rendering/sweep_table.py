@@ -82,6 +82,7 @@ def caption(table: SweepTable) -> Iterator[str]:
         yield f"After {record.source}."
     given = told_parameters(dict(set.intersection(*(set(point.params.items()) for point in record.points))))
     yield f"Parameters were given, not searched{': ' if given else ''}{given}."
+    yield from table.notes
     if record.note:
         yield record.note
     missing = [

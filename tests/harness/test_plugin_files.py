@@ -83,17 +83,17 @@ def test_a_file_that_is_not_there_or_no_text_is_one_sentence(tmp_path: Path) -> 
         LOSSES.find(str(tmp_path / "mine.py"))
 
 
-def test_two_files_with_one_name_are_refused_and_one_file_twice_is_one_loss(
+def test_two_files_with_one_name_are_refused_and_so_is_one_file_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = _write(tmp_path / "one.py"), _write(tmp_path / "other.py")
     with pytest.raises(ValueError, match=r"must have two names, but both .*one.py and .*other.py have 'pull'"):
         found_losses([str(one), str(other)])
     monkeypatch.chdir(tmp_path)
-    assert [spec.name for spec in found_losses(["one.py", "./one.py", "pull", str(one), "triplet"])] == [
-        "pull",
-        "triplet",
-    ]
+    for again in ("./one.py", "pull", str(one)):
+        with pytest.raises(ValueError, match="Each loss must be given once, but got 'pull' again; leave it out"):
+            found_losses(["one.py", "triplet", again])
+    assert [spec.name for spec in found_losses(["one.py", "triplet"])] == ["pull", "triplet"]
 
 
 def test_a_spec_of_an_imported_file_goes_by_that_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,7 @@ def test_a_quarter_of_trainval_is_an_eighth_of_all_classes_floored_as_the_study_
 
 @given(st.integers(min_value=4, max_value=400), st.integers(min_value=2, max_value=6))
 def test_folds_are_disjoint_in_classes_and_cover_every_class_once(trainval: int, folds: int) -> None:
+    folds = min(folds, trainval)
     for number, fold in enumerate(class_folds(trainval, folds=folds, validation_fraction=0.25)):
         assert sorted([*fold.train, *fold.validation]) == list(range(trainval))
         assert len(fold.validation) == trainval // 4
@@ -90,6 +91,8 @@ def test_too_few_classes_for_the_folds_is_one_sentence_with_the_numbers() -> Non
         _four_folds(3)
     with pytest.raises(ValueError, match="need at least 4 trainval classes, but there are 3"):
         class_folds(3, folds=2, validation_fraction=0.3)
+    with pytest.raises(ValueError, match="folds must not exceed the 8 trainval classes, .* but got 9; use"):
+        class_folds(8, folds=9, validation_fraction=0.25)
 
 
 def test_without_validation_all_classes_train() -> None:

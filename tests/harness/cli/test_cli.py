@@ -9,6 +9,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
+from torch import nn
 from typer import Exit
 from typer.main import get_command
 from typer.testing import CliRunner, Result
@@ -17,7 +18,7 @@ from mlrc.harness.cli import app
 from mlrc.harness.cli.options import user_errors
 from mlrc.losses.contract import promises as contract
 from mlrc.losses.contrastive import SPEC
-from mlrc.losses.spec import LossSpec
+from mlrc.losses.spec import LossSpec, MinedLoss
 from mlrc.protocols.quick import QUICK
 from mlrc.results.records.ledger import LEDGER
 
@@ -276,9 +277,12 @@ def test_a_search_in_a_space_that_was_narrowed_since_is_refused(
             result, "The search of contrastive in", "its trial 0 does not fit today's (neg_margin=", "another --runs"
         )
         assert (tmp_path / LEDGER).read_bytes() == ledger
-    monkeypatch.setattr(
-        "mlrc.losses.contrastive.SPEC", replace(SPEC, space={**SPEC.space, "new": FloatDistribution(0, 1)})
-    )
+
+    def build(num_classes: int, embedding_size: int, *, new: float, **params: float) -> nn.Module | MinedLoss:
+        return SPEC.build(num_classes, embedding_size, **params)
+
+    wider = replace(SPEC, space={**SPEC.space, "new": FloatDistribution(0, 1)}, build=build)
+    monkeypatch.setattr("mlrc.losses.contrastive.SPEC", wider)
     _refused(_run(root, tmp_path), "does not fit today's (Loss 'contrastive' needs a value for new)")
 
 

@@ -38,7 +38,7 @@ def test_a_file_means_what_the_same_words_mean(tmp_path: Path) -> None:
     assert _protocol_record(mine).changes == QUICK.diff(said)
     assert set(_protocol_record(mine).changes) == {word.partition("=")[0].partition(".")[0] for word in WORDS}
     varied = chosen(str(tmp_path / "mine.toml"), changes=["trials=4"]).protocol
-    assert varied == QUICK.set([*WORDS, "trials=4"])
+    assert varied == QUICK.set(WORDS).set(["trials=4"])
 
 
 def test_a_file_may_name_a_file_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
