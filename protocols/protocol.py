@@ -47,7 +47,9 @@ class Protocol:
         two_stages: stage 1 of a repeat trains on the fold's training classes, and multiplies all learning rates by
             `lr_decay` once more than `plateau_patience` validations in a row gave no better score; stage 2 trains on
             all trainval classes, with those steps and as many epochs as stage 1 took to its best (ProxyNCA++).
-        precision: `float32`, or `bfloat16` for autocast of the trunk and head.
+        precision: `float32`, all 24 bits of it on every device; `tf32`, float32 whose convolutions multiply in
+            TensorFloat-32 (11 bits) on GPUs that have it, and in which matrix products, the head's and the losses' too,
+            stay float32; `bfloat16` for autocast of the trunk and head.
         channels_last: lay out images and weights with the channels innermost; convolutions round otherwise in it, and
             are faster on most devices.
         iterations_per_epoch: what counts as an epoch; 0 is one pass over the training images, as many full batches as
@@ -325,7 +327,7 @@ _WORDS = {
     "optimizer": ("rmsprop", "adam", "adamw"),
     "loss_optimizer": ("rmsprop", "adam", "adamw"),
     "epoch_choice": ("best_on_validation", "last", "best_on_test"),
-    "precision": ("float32", "bfloat16"),
+    "precision": ("float32", "tf32", "bfloat16"),
     "sampler": ("gp",),
     "selection_metric": ("MAP@R", "RP", "P@1"),
 }

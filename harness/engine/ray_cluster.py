@@ -27,11 +27,14 @@ from mlrc.harness.engine.events import Lost, OnEvent, Started, Stopping, Told, V
 from mlrc.harness.engine.execute import Execute, UnfitError, work_off
 from mlrc.harness.engine.ray_node import Begun, Mailbox, do
 from mlrc.harness.engine.workplace import FoldOutcome, Workplace
+from mlrc.harness.machine.determinism import CUBLAS_WORKSPACE, DETERMINISTIC_WORKSPACES
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.job import FoldJob
 
 Kind = Literal["cpu", "cuda"]
 SECONDS_TO_CONNECT = 10.0
+ENVIRONMENT = {CUBLAS_WORKSPACE: DETERMINISTIC_WORKSPACES[0]}
+"""Of every process that Ray starts for the jobs."""
 
 
 @dataclass
@@ -252,7 +255,7 @@ def connected(
     before = signal.getsignal(signal.SIGTERM)
     try:
         _knock(address)
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": ENVIRONMENT})
     except (OSError, RuntimeError, ValueError) as error:
         said = str(error).strip().split("\n", 1)[0]
         raise ValueError(

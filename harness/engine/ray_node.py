@@ -15,6 +15,7 @@ from mlrc.harness.engine.execute import UnfitError
 from mlrc.harness.engine.perform import perform
 from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.machine import environment
+from mlrc.harness.machine.determinism import prepare_process
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.training.fold import StoppedError
 from mlrc.results.records.ledger import LEDGER
@@ -57,6 +58,7 @@ def do(job: FoldJob, workplace: Workplace, mailbox: Any) -> FoldOutcome | None:
     Raises:
         UnfitError: the node lacks what the driver has.
     """
+    prepare_process()
     require_fit(workplace)
     if not (workplace.runs and (workplace.runs / LEDGER).exists()):
         workplace = replace(workplace, runs=None)

@@ -18,6 +18,7 @@ from mlrc.harness.engine.events import Told
 from mlrc.harness.engine.perform import perform
 from mlrc.harness.engine.spawning import without_main
 from mlrc.harness.engine.workplace import FoldOutcome, Workplace
+from mlrc.harness.machine.determinism import prepare_process
 from mlrc.harness.machine.stopping import WORK_LEFT, Stop
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.training.fold import StoppedError
@@ -154,6 +155,7 @@ def serve(workplace: Workplace, connection: Connection, log: Path | None) -> Non
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the driver's to handle
     signal.signal(signal.SIGTERM, asked)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    prepare_process()  # asking for a device's name makes a CUDA context
     here = workplace.found_here()
     connection.send(Ready())
     while not stop():
