@@ -78,7 +78,7 @@ def in_force(device: torch.device | str) -> Mapping[str, str]:
         "cudnn.benchmark": str(torch.backends.cudnn.benchmark),
         CUBLAS_WORKSPACE: os.environ.get(CUBLAS_WORKSPACE, ""),
         "cuda": torch.version.cuda or "",
-        "cudnn": str(torch.backends.cudnn.version()),
+        "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
     }
 
 

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -38,7 +37,7 @@ class TensorThere(Tensor):
 
     contents: Tensor
     gpu: "SimulatedGPU"
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, contents: Tensor, gpu: "SimulatedGPU") -> "TensorThere":
@@ -53,9 +52,9 @@ class TensorThere(Tensor):
         outside.contents, outside.gpu = contents, gpu
         return outside
 
-    device = property(lambda self: DEVICE)  # type: ignore[assignment]
-    is_cuda = property(lambda self: True)  # type: ignore[assignment]
-    is_meta = property(lambda self: False)  # type: ignore[assignment]
+    device = property(lambda self: DEVICE)
+    is_cuda = property(lambda self: True)
+    is_meta = property(lambda self: False)
 
     @property
     def data(self) -> Tensor:
@@ -63,7 +62,7 @@ class TensorThere(Tensor):
         return self.detach()
 
     @data.setter
-    def data(self, value: "TensorThere") -> None:
+    def data(self, value: "TensorThere") -> None:  # type: ignore[override]
         torch.Tensor.data.__set__(self, value)  # type: ignore[attr-defined]
         self.contents = value.contents
 
@@ -94,8 +93,8 @@ class SimulatedGPU:
         """Make an executor whose threads know the device until they end."""
 
         def enter() -> None:
-            _Asked().__enter__()
-            _Made(self).__enter__()
+            _Asked().__enter__()  # type: ignore[no-untyped-call]
+            _Made(self).__enter__()  # type: ignore[no-untyped-call]
 
         return ThreadPoolExecutor(count, initializer=enter)
 
@@ -176,11 +175,11 @@ class SimulatedGPU:
             raise RuntimeError(f"Expected all tensors to be on the same device, but {name} found cuda:0 and cpu.")
 
 
-class _Made(TorchDispatchMode):
+class _Made(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Lets tensors be made on the device."""
 
     def __init__(self, gpu: SimulatedGPU) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._gpu = gpu
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -195,6 +194,8 @@ class _Asked(TorchFunctionMode):
         del types
         if func is torch.device:
             return func(*args, **(kwargs or {}))
+        if func is torch.Tensor.tolist:
+            return args[0].cpu().tolist()
         if func is torch.Tensor.backward:  # a checkpoint's function is called again in it, and must find the device
             with self:
                 return _run_backward(args[0])
@@ -211,7 +212,7 @@ class _Asked(TorchFunctionMode):
 
 def _run_backward(value: Tensor) -> None:
     """Do what `value.backward()` does behind its Python functions, which would ask `_Asked` once more."""
-    torch.autograd.graph._engine_run_backward(  # type: ignore[no-untyped-call]
+    torch.autograd.graph._engine_run_backward(
         (value,), (torch.ones_like(value),), False, False, (), allow_unreachable=True, accumulate_grad=True
     )
 

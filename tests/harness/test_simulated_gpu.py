@@ -55,7 +55,7 @@ def test_tensors_of_both_sides_in_one_operation_are_refused(
         (lambda there: torch.where(there > 0), BOTH),
         (lambda there: there[there > 0], BOTH),
         (lambda there: there.masked_select(there > 0), BOTH),
-        (lambda there: torch.unique(there), BOTH),
+        (torch.unique, BOTH),
         (lambda there: there[torch.tensor([0, 2])], THERE_AND_WAIT),
         (lambda there: torch.ones(3).to(there.device), THERE_AND_WAIT),
         (lambda there: torch.ones(3).to("cuda:0", non_blocking=True), Counter({"copies to the device": 1})),

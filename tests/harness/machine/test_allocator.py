@@ -1,5 +1,6 @@
 """Memory that the C library keeps: seen by what a process holds after it freed something."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -44,5 +45,5 @@ def test_where_there_is_no_glibc_nothing_is_done(monkeypatch: pytest.MonkeyPatch
         raise ValueError(name)
 
     monkeypatch.setattr(os, "confstr", unknown)
-    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda _: pytest.fail("asked for a C library"))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: pytest.fail("asked for a C library"))
     assert not allocator.keep_memory()
