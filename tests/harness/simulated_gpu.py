@@ -61,8 +61,8 @@ class TensorThere(Tensor):
         """Autograd's blind eye, which torch would give without the contents."""
         return self.detach()
 
-    @data.setter
-    def data(self, value: "TensorThere") -> None:  # type: ignore[override]
+    @data.setter  # type: ignore[override]
+    def data(self, value: "TensorThere") -> None:
         torch.Tensor.data.__set__(self, value)  # type: ignore[attr-defined]
         self.contents = value.contents
 
