@@ -51,7 +51,9 @@ class Protocol:
         two_stages: stage 1 of a repeat trains on the fold's training classes, and multiplies all learning rates by
             `lr_decay` once more than `plateau_patience` validations in a row gave no better score; stage 2 trains on
             all trainval classes, with those steps and as many epochs as stage 1 took to its best (ProxyNCA++).
-        precision: `float32`, or `bfloat16` for autocast of the trunk and head.
+        precision: `float32`, all 24 bits of it on every device; `tf32`, float32 whose convolutions multiply in
+            TensorFloat-32 (11 bits) on GPUs that have it, and in which matrix products, the head's and the losses' too,
+            stay float32; `bfloat16` for autocast of the trunk and head.
         channels_last: lay out images and weights with the channels innermost; convolutions round otherwise in it, and
             are faster on most devices.
         iterations_per_epoch: what counts as an epoch; 0 is one pass over the training images, as many full batches as
@@ -100,7 +102,7 @@ class Protocol:
     loss_optimizer: Annotated[str, OPTIMIZERS]
     loss_momentum: Annotated[float, Real(0, 1, below=True)]
     loss_weight_decay: Annotated[float, Real(0, 1000)]
-    precision: Annotated[str, OneOf(("float32", "bfloat16"))]
+    precision: Annotated[str, OneOf(("float32", "tf32", "bfloat16"))]
     iterations_per_epoch: Annotated[int, Whole(0, 10**6)]
     max_epochs: Annotated[int | PerDataset[int], Whole(1, 10**6)]
     validation_interval: Annotated[PerDataset[int], Whole(1, 10**6)]

@@ -9,6 +9,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.images.dataset import ImageSet, Pixels
 from mlrc.harness.images.device import on_device
 from mlrc.harness.machine.atomic import is_full
-from mlrc.harness.machine.determinism import deterministic_device, seed_global_generators
+from mlrc.harness.machine.determinism import deterministic_device, in_force, seed_global_generators
 from mlrc.harness.machine.file_errors import is_of_the_machine, sentence
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.job import FoldJob, Job, ScoreJob, rules
@@ -34,8 +35,14 @@ from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.fold import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
 from mlrc.results.records.record import Environment, FoldRecord
 
-NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What torch says of the processor's memory, of CUDA's own and of cuBLAS's, for which it has no class."""
+NO_MEMORY = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "_ALLOC_FAILED",  # cuBLAS, cuDNN to 8, cuSOLVER, cuSPARSE
+    "ALLOCATION_FAILED",  # cuDNN from 9 on, of the host's memory and of the device's
+)
+"""What torch says of the processor's memory, of CUDA's own and of its libraries', for which it has no class."""
 
 
 DEVICE_FAULTS = ("CUDA error", "CUDNN_STATUS", "cuDNN error", "CUBLAS_STATUS", "device-side assert", "HIP error")
@@ -127,7 +134,7 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
         best_score=trained.best_score,
         seconds=round(seconds, 3),
         share=workplace.share,
-        environment=workplace.environment,
+        environment=replace(workplace.environment, settings=in_force(workplace.device)),
         message=trained.message,
     )
 
@@ -135,7 +142,7 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
 def _train_and_embed(
     job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]
 ) -> tuple[Trained, NDArray[np.float32] | None]:
-    device = deterministic_device(workplace.device)
+    device = deterministic_device(workplace.device, job.protocol.precision)
     images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize, workplace.cache, device)
     _require_its_images(job, images)
     classes = split(images, job.protocol)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from mlrc.harness.engine.events import Alive, Told
 from mlrc.harness.engine.perform import do
 from mlrc.harness.engine.workplace import Workplace
+from mlrc.harness.machine.determinism import prepare_process
 from mlrc.harness.machine.stopping import WORK_LEFT, Stop
 from mlrc.harness.machine.streams import redirect_output
 from mlrc.harness.plan.job import Job
@@ -66,6 +67,7 @@ def serve(connection: Connection) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, asked)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    prepare_process()  # asking for a device's name makes a CUDA context
     here = workplace.found_here()
     lock = threading.Lock()
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from mlrc.harness.machine.allocator import keep_memory
 from mlrc.harness.machine.environment import resolve_device
 from mlrc.harness.metrics.clustering import clustering_scores
 from mlrc.harness.metrics.ranking.candidates import Backend
@@ -102,6 +103,7 @@ def evaluate(
             refuses.
         TypeError: embeddings or labels of another type.
     """
+    keep_memory()
     cap = None if memory is None else bytes_of(memory)
     queries, of_query = rows(embeddings), rows(labels)
     gallery = None if gallery_embeddings is None else rows(gallery_embeddings)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from mlrc.harness.machine.atomic import is_full
+from mlrc.harness.machine.determinism import require_precision
 from mlrc.harness.machine.given import require_content, require_means
 from mlrc.harness.machine.stopping import Stop, seconds
 from mlrc.harness.plan.state import Until
@@ -87,7 +90,8 @@ def ready(
         stop: the wish to end that was listened for so far, if any was.
 
     Raises:
-        ValueError: a word does not mean what it must, or there is no such cluster, storage or device.
+        ValueError: a word does not mean what it must, or there is no such cluster, storage or device, or the device has
+            no such precision.
         OSError: `runs` cannot be written, or another run is at work there.
         ImportError: an extra package is not installed.
     """
@@ -109,6 +113,12 @@ def ready(
                 from mlrc.harness.engine.cluster.jobs import on_cluster  # noqa: PLC0415
             cluster = stack.enter_context(connected(ray, device, per_device=per_device, workers=workers))
             elsewhere = partial(on_cluster, cluster)
+        precision = comparison.studies[0].protocol.precision
+        if not ray:
+            for place in comparison.devices:
+                require_precision(torch.device(place), precision)
+        elif cluster.device == "cpu":  # a node's GPU tells its generation when a job is there
+            require_precision(torch.device("cpu"), precision)
         means = Means(
             workers=workers or 1 if ray else number_of_workers(workers, per_device, len(comparison.devices)),
             elsewhere=elsewhere,

@@ -71,7 +71,7 @@ def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_c
     Trainings that share a GPU are counted as one after the other, and no more at once than processors and jobs that do
     not wait for each other: the folds of a trial, or, where there is no search, of all repeats.
     """
-    device = deterministic_device(comparison.workplace.device)
+    device = deterministic_device(comparison.workplace.device, comparison.studies[0].protocol.precision)
     studies = comparison.studies
     protocol, dataset = studies[0].protocol, studies[0].dataset
     folds = split(comparison.images, protocol).folds

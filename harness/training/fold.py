@@ -1,7 +1,7 @@
 """The training of one fold, read top to bottom, and the embedding of images with what came out of it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -27,7 +27,9 @@ from mlrc.protocols.protocol import Protocol, of
 from mlrc.results.records.record import Outcome
 
 EVALUATION_BATCH = 256
-"""Images per forward pass outside training; no score depends on it beyond rounding."""
+"""Images per forward pass outside training on an accelerator; no score depends on it beyond rounding."""
+EVALUATION_BATCH_ON_CORES = 32
+"""On a processor, whose caches more of them overflow; 256 took more of the time and gigabytes more memory."""
 
 FEEDERS = 2
 """Threads that prepare batches ahead of an accelerator; a processor core that trains has no time for any."""
@@ -80,7 +82,7 @@ class Trained(NamedTuple):
     earlier_seconds: float = 0.0
 
 
-def train_fold(  # noqa: C901, PLR0912, PLR0915 the training reads top to bottom, as the protocol tells it
+def train_fold(
     job: FoldJob,
     spec: LossSpec,
     model: models.Embedder,
@@ -121,29 +123,10 @@ def train_fold(  # noqa: C901, PLR0912, PLR0915 the training reads top to bottom
 
     course = checkpoint.restore(parts, device)
     if course is None:
-        course = Course(epoch_loss=torch.zeros((), device=device))
-        if validation is not None:
-            score = _validate(model, validation, protocol, device)
-            on_validation(0, score, math.nan)
-            # epoch 0 counts for the patience, not as a result
-            course.history, course.patience_score = [(0, score)], score
-    interval = protocol.validation_interval.of(job.dataset)
-    patience = protocol.patience.of(job.dataset)
+        course = _begun(model, validation, on_validation, job=job, device=device)
     iterations = iterations_per_epoch(len(train.indices), protocol, job.dataset)
     epochs = job.recorded.epochs if job.recorded else of(protocol.max_epochs, job.dataset)
-    stream_of_batches = drawn(
-        train_labels, protocol, job.dataset, spec.batch, seed=stream(job, "batches"), start=course.iteration
-    )
-    augmentation = stream(job, "augmentation")
-
-    def prepared(iteration: int, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        batch = training_batch(
-            train.pixels, train.indices[rows], protocol, seed=augmentation, iteration=iteration, device=device
-        )
-        return batch, torch.from_numpy(train_labels[rows]).to(device)
-
-    work = (partial(prepared, *numbered) for numbered in enumerate(stream_of_batches, start=course.iteration))
-    feed = ahead(work, threads=FEEDERS if device.type == "cuda" else 0)
+    feed = _batches(job, spec, train, train_labels, start=course.iteration, device=device)
     model.train()
     while not course.ended:
         if stop():
@@ -171,35 +154,17 @@ def train_fold(  # noqa: C901, PLR0912, PLR0915 the training reads top to bottom
         course.epoch_loss.zero_()
         if not math.isfinite(mean_loss):
             return _diverged(course, f"the loss was not finite in epoch {epoch}")
-        if epoch % interval and epoch != epochs:
+        if epoch % protocol.validation_interval.of(job.dataset) and epoch != epochs:
             continue
-        score = math.nan
-        if validation is not None:
-            score = _validate(model, validation, protocol, device)
-            if math.isnan(score):
-                return _diverged(course, f"the validation embeddings were not finite after epoch {epoch}")
-            course.history.append((epoch, score))
-            if score > course.best_score:
-                course.best_epoch, course.best_score = epoch, score
-                course.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-            if score > course.patience_score:
-                course.patience_epoch, course.patience_score = epoch, score
-            course.ended = epoch - course.patience_epoch > patience
+        score = _judge(course, epoch, model, validation, job=job, device=device)
+        if validation is not None and math.isnan(score):
+            return _diverged(course, f"the validation embeddings were not finite after epoch {epoch}")
         course.ended = course.ended or epoch == epochs
         if checkpoint.due():
             checkpoint.save(course, parts, device)
         on_validation(epoch, score, mean_loss)
         model.train()
-    if course.best_weights is not None:
-        model.load_state_dict(course.best_weights)
-    return Trained(
-        "done",
-        model,
-        tuple(course.history),
-        course.best_epoch,
-        None if course.best_epoch is None else course.best_score,
-        earlier_seconds=course.earlier_seconds,
-    )
+    return _done(course, model)
 
 
 @torch.inference_mode()
@@ -208,9 +173,10 @@ def embed(
 ) -> NDArray[np.float32]:
     """Give embeddings `(images, embedding_size)`, or with `features` the pooled output of the trunk."""
     model.eval()
+    size = EVALUATION_BATCH_ON_CORES if device.type == "cpu" else EVALUATION_BATCH
     parts = []
-    for start in range(0, len(images.indices), EVALUATION_BATCH):
-        rows = images.indices[start : start + EVALUATION_BATCH]
+    for start in range(0, len(images.indices), size):
+        rows = images.indices[start : start + size]
         batch = evaluation_batch(images.pixels, rows, protocol, device=device)
         parts.append(_forward(model.features if features else model, batch, protocol, device).cpu().numpy())
     return np.concatenate(parts)
@@ -233,6 +199,81 @@ def _steps(job: FoldJob, course: Course) -> tuple[int, ...]:
     if job.stage == "schedule":
         return falls(course.history, job.protocol)
     return job.recorded.steps if job.recorded else ()
+
+
+def _begun(
+    model: models.Embedder,
+    validation: Subset | None,
+    on_validation: OnValidation,
+    *,
+    job: FoldJob,
+    device: torch.device,
+) -> Course:
+    """Give the course of a training before its first iteration; epoch 0 counts for the patience, not as a result."""
+    course = Course(epoch_loss=torch.zeros((), device=device))
+    if validation is not None:
+        score = _validate(model, validation, job.protocol, device)
+        on_validation(0, score, math.nan)
+        course.history, course.patience_score = [(0, score)], score
+    return course
+
+
+def _batches(
+    job: FoldJob, spec: LossSpec, train: Subset, labels: NDArray[np.int64], *, start: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give images and `labels` of each iteration from `start` on, prepared ahead where the device leaves the time."""
+    rows_of_batches = drawn(labels, job.protocol, job.dataset, spec.batch, seed=stream(job, "batches"), start=start)
+    augmentation = stream(job, "augmentation")
+
+    def prepared(iteration: int, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        batch = training_batch(
+            train.pixels, train.indices[rows], job.protocol, seed=augmentation, iteration=iteration, device=device
+        )
+        return batch, torch.from_numpy(labels[rows]).to(device)
+
+    work = (partial(prepared, *numbered) for numbered in enumerate(rows_of_batches, start=start))
+    return ahead(work, threads=FEEDERS if device.type == "cuda" else 0)
+
+
+def _judge(
+    course: Course,
+    epoch: int,
+    model: models.Embedder,
+    validation: Subset | None,
+    *,
+    job: FoldJob,
+    device: torch.device,
+) -> float:
+    """Validate at the end of an epoch, and note in the course what follows: the best weights so far, whether to end.
+
+    Returns:
+        The score in percent; not a number where nothing is validated, or where the embeddings are not finite.
+    """
+    score = math.nan if validation is None else _validate(model, validation, job.protocol, device)
+    if math.isnan(score):
+        return score
+    course.history.append((epoch, score))
+    if score > course.best_score:
+        course.best_epoch, course.best_score = epoch, score
+        course.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    if score > course.patience_score:
+        course.patience_epoch, course.patience_score = epoch, score
+    course.ended = epoch - course.patience_epoch > job.protocol.patience.of(job.dataset)
+    return score
+
+
+def _done(course: Course, model: models.Embedder) -> Trained:
+    """Give the model with the weights of the best epoch, or of the last where nothing validated."""
+    if course.best_weights is not None:
+        model.load_state_dict(course.best_weights)
+    return Trained(
+        "done",
+        model,
+        tuple(course.history),
+        course.best_epoch,
+        None if course.best_epoch is None else course.best_score,
+        earlier_seconds=course.earlier_seconds,
+    )
 
 
 def _diverged(course: Course, message: str) -> Trained:

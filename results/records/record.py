@@ -6,7 +6,7 @@ scores exist in `RunRecord`s alone, the unit of statistics.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 SCHEMA = 1
@@ -31,12 +31,15 @@ class Environment:
         versions: package name to version.
         device: `cpu`, or the name of the accelerator.
         host: the machine's name.
+        settings: how torch was set for the accelerator, name to value; empty on a processor, in the records of drivers,
+            and in those of before it was told, where a line lacks it.
     """
 
     commit: str
     versions: Mapping[str, str]
     device: str
     host: str
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,7 +286,10 @@ R = TypeVar("R")
 def to_line(record: Record) -> str:
     """Give the record as one line of JSON, without the newline; equal records give equal lines."""
     kind = next(name for name, cls in _KINDS.items() if isinstance(record, cls))
-    return json.dumps({"kind": kind, **asdict(record)}, allow_nan=False, ensure_ascii=False, sort_keys=True)
+    content = {"kind": kind, **asdict(record)}
+    if not content.get("environment", {}).get("settings", True):
+        del content["environment"]["settings"]
+    return json.dumps(content, allow_nan=False, ensure_ascii=False, sort_keys=True)
 
 
 def from_line(line: str) -> Record:

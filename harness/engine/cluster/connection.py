@@ -21,10 +21,13 @@ from mlrc.harness.engine.cluster.node import Begun, Mailbox, Unfit, do_here
 from mlrc.harness.engine.events import Told
 from mlrc.harness.engine.repeat import EmbeddingFiles
 from mlrc.harness.engine.workplace import JobOutcome, Workplace
+from mlrc.harness.machine.determinism import CUBLAS_WORKSPACE, DETERMINISTIC_WORKSPACES
 from mlrc.harness.plan.job import Job, ScoreJob
 
 Kind = Literal["cpu", "cuda"]
 SECONDS_TO_CONNECT = 10.0
+ENVIRONMENT = {CUBLAS_WORKSPACE: DETERMINISTIC_WORKSPACES[0]}
+"""Of every process that Ray starts for the jobs."""
 
 
 class Cluster:
@@ -150,7 +153,7 @@ def connected(
     before = signal.getsignal(signal.SIGTERM)
     try:
         _knock(address)
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": ENVIRONMENT})
     except (OSError, RuntimeError, ValueError) as error:
         said = str(error).strip().split("\n", 1)[0]
         raise ValueError(

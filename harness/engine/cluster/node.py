@@ -18,6 +18,7 @@ from mlrc.harness.engine.events import Told
 from mlrc.harness.engine.perform import do, score
 from mlrc.harness.engine.workplace import JobOutcome, Workplace
 from mlrc.harness.machine import environment
+from mlrc.harness.machine.determinism import prepare_process
 from mlrc.harness.plan.job import Job, ScoreJob
 from mlrc.harness.training.fold import StoppedError
 from mlrc.results.records.ledger import LEDGER
@@ -77,6 +78,7 @@ def do_here(
         mailbox: of the driver.
         embeddings: that are scored, if that is the job.
     """
+    prepare_process()
     node = ray.get_runtime_context().get_node_id()
     try:
         require_fit(workplace)

@@ -35,6 +35,14 @@ def _memory_of_cublas() -> None:
     raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
 
 
+def _memory_of_cudnn() -> None:
+    raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
+
+
+def _memory_of_a_later_cudnn() -> None:
+    raise RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED")
+
+
 def _disk() -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -62,6 +70,8 @@ def _leaves() -> None:
         (_memory_of_the_host, "memory", "RuntimeError"),
         (_memory_of_cuda_s_own, "memory", "AcceleratorError: CUDA error: out of memory"),
         (_memory_of_cublas, "memory", "CUBLAS_STATUS_ALLOC_FAILED"),
+        (_memory_of_cudnn, "memory", "CUDNN_STATUS_ALLOC_FAILED"),
+        (_memory_of_a_later_cudnn, "memory", "DEVICE_ALLOCATION_FAILED"),
         (_disk, "disk", "its disk is full; make room"),
         (_illegal_access, "device", "AcceleratorError: CUDA error: an illegal memory access"),
         (_dataset_moved, "files", "it is not there, or was moved while at work"),

@@ -235,6 +235,23 @@ def test_embedding_in_one_batch_or_in_several_is_the_same(
     model = models.build(job.protocol, seed=1)
     images = Subset(tiny_images.pixels, tiny_images.labels, np.arange(50))
     whole = embed(model, images, job.protocol, CPU)
-    monkeypatch.setattr(training, "EVALUATION_BATCH", 7)
+    monkeypatch.setattr(training, "EVALUATION_BATCH_ON_CORES", 7)
     np.testing.assert_allclose(embed(model, images, job.protocol, CPU), whole, rtol=1e-5, atol=1e-6)
     assert whole.shape == (50, 8)
+
+
+@pytest.mark.parametrize(("device", "sizes"), [("cpu", [32, 18]), ("cuda:0", [50]), ("mps", [50])])
+def test_images_are_embedded_in_batches_that_suit_the_device(
+    monkeypatch: pytest.MonkeyPatch, job: FoldJob, tiny_images: ImageSet, device: str, sizes: list[int]
+) -> None:
+    seen: list[int] = []
+
+    def forward(network: object, batch: Tensor, *_: object) -> Tensor:
+        seen.append(len(batch))
+        return batch.mean(dim=(2, 3))
+
+    monkeypatch.setattr(training, "evaluation_batch", lambda pixels, rows, *_, **__: torch.ones(len(rows), 8, 1, 1))
+    monkeypatch.setattr(training, "_forward", forward)
+    images = Subset(tiny_images.pixels, tiny_images.labels, np.arange(50))
+    embed(models.build(job.protocol, seed=1), images, job.protocol, torch.device(device))
+    assert seen == sizes

@@ -1,7 +1,7 @@
 """Records: to a line and back without loss, for every value that they can hold."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -92,6 +92,14 @@ def test_a_record_comes_back_from_its_line_as_it_was(record: Record) -> None:
     line = to_line(record)
     assert "\n" not in line
     assert from_line(line) == record
+
+
+@given(FOLD)
+def test_an_environment_without_settings_gives_the_line_of_before_there_were_any(record: FoldRecord) -> None:
+    bare = replace(record, environment=replace(record.environment, settings={}))
+    assert "settings" not in json.loads(to_line(bare))["environment"]
+    told = replace(record, environment=replace(record.environment, settings={"matrix products": "ieee"}))
+    assert from_line(to_line(told)) == told
 
 
 @given(FOLD)
