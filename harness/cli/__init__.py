@@ -9,8 +9,8 @@ import sys
 import typer
 
 from mlrc.harness.cli import compare, drift, look, measure, publish, report, runs, sweep
-from mlrc.harness.cli.commands import sound
-from mlrc.harness.cli.options import TRACEBACK
+from mlrc.harness.cli.words.commands import sound
+from mlrc.harness.cli.words.options import TRACEBACK
 from mlrc.harness.machine.file_errors import sentence
 from mlrc.harness.machine.stopping import DISK_FULL, Stop
 from mlrc.harness.machine.streams import drop_output, forgiving, nothing_written_is_lost_in_silence, open_closed_streams

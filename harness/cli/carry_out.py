@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mlrc.harness.cli.commands import USAGE_ERROR
-from mlrc.harness.cli.option_groups import Effort, Subject
-from mlrc.harness.cli.options import user_errors
+from mlrc.harness.cli.words.commands import USAGE_ERROR
+from mlrc.harness.cli.words.option_groups import Effort, Subject
+from mlrc.harness.cli.words.options import user_errors
 from mlrc.harness.machine.stopping import DISK_FULL, FAILED, Stop
 
 if TYPE_CHECKING:

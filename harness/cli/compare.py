@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlrc.harness.cli.carry_out import carry_out, choose_rules
-from mlrc.harness.cli.option_groups import Effort, Subject, spelled_out
-from mlrc.harness.cli.options import (
+from mlrc.harness.cli.report import write
+from mlrc.harness.cli.words.option_groups import Effort, Subject, spelled_out
+from mlrc.harness.cli.words.options import (
     CONSOLE,
     Device,
     Losses,
@@ -24,7 +25,6 @@ from mlrc.harness.cli.options import (
     user_errors,
     words,
 )
-from mlrc.harness.cli.report import write
 from mlrc.harness.machine.given import require_means
 
 if TYPE_CHECKING:

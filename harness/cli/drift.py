@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlrc.harness.cli.options import CONSOLE, Device, Root, Runs, Workers, user_errors
 from mlrc.harness.cli.publish import Published
+from mlrc.harness.cli.words.options import CONSOLE, Device, Root, Runs, Workers, user_errors
 from mlrc.results.publishing.place import PUBLISHED, REFERENCES, require_own
 from mlrc.results.statistics.levels import ALPHA, MARGIN
 
@@ -88,7 +88,7 @@ def canary(
     Example: mlrc canary --runs runs/canary --workers 2
     """
     from mlrc.harness.cli.carry_out import carry_out
-    from mlrc.harness.cli.option_groups import Effort
+    from mlrc.harness.cli.words.option_groups import Effort
     from mlrc.harness.guard.canary import canary as prepare_canary
 
     with user_errors():

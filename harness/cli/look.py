@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from mlrc.harness.cli.completion import names_of
-from mlrc.harness.cli.options import CONSOLE, user_errors
+from mlrc.harness.cli.words.completion import names_of
+from mlrc.harness.cli.words.options import CONSOLE, user_errors
 
 BROKEN = 1
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mlrc.harness.cli.options import CONSOLE, Device, ProtocolName, Root, user_errors
+from mlrc.harness.cli.words.options import CONSOLE, Device, ProtocolName, Root, user_errors
 
 app = typer.Typer()
 

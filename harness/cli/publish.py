@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlrc.harness.cli.options import user_errors
+from mlrc.harness.cli.words.options import user_errors
 from mlrc.results.publishing.place import PUBLISHED, RENDERED, came_with_a_wheel, require_own
 
 app = typer.Typer()

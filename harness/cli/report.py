@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlrc.harness.cli.options import CONSOLE, Device, LossFiles, Out, Runs, user_errors, words
+from mlrc.harness.cli.words.options import CONSOLE, Device, LossFiles, Out, Runs, user_errors, words
 from mlrc.results.statistics.levels import MARGIN
 
 app = typer.Typer()

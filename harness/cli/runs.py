@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mlrc.harness.cli.options import CONSOLE, LossFiles, Runs, user_errors, words
+from mlrc.harness.cli.words.options import CONSOLE, LossFiles, Runs, user_errors, words
 
 app = typer.Typer()
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlrc.harness.cli.carry_out import carry_out, choose_rules
-from mlrc.harness.cli.option_groups import Effort, Subject, spelled_out
-from mlrc.harness.cli.options import CONSOLE, Out, Params, Runs, user_errors
+from mlrc.harness.cli.words.option_groups import Effort, Subject, spelled_out
+from mlrc.harness.cli.words.options import CONSOLE, Out, Params, Runs, user_errors
 from mlrc.results.publishing.place import PUBLISHED
 
 if TYPE_CHECKING:

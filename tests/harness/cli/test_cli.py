@@ -15,7 +15,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from mlrc.harness.cli import app
-from mlrc.harness.cli.options import user_errors
+from mlrc.harness.cli.words.options import user_errors
 from mlrc.losses.contract import promises as contract
 from mlrc.losses.contrastive import SPEC
 from mlrc.losses.spec import LossSpec, MinedLoss

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlrc.harness.cli.completion import names_of
+from mlrc.harness.cli.words.completion import names_of
 
 ALONE = """
 import typer

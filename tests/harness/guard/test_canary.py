@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlrc.harness.cli.carry_out import carry_out
-from mlrc.harness.cli.option_groups import Effort
+from mlrc.harness.cli.words.option_groups import Effort
 from mlrc.harness.guard.canary import canary
 from mlrc.harness.study.comparison import Comparison
 from mlrc.protocols.protocol import completed, of

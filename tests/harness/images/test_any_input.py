@@ -28,7 +28,7 @@ GOOD = ("1.jpg", "2.JPG", "3.png", "4.bmp", "5.jfif", "6.webp", "7.tif")
 OTHER = ("notes.txt", ".DS_Store", "Thumbs.db", "movie.mp4", "archive.zip")
 SIDES = {"train", "test", "query", "gallery"}
 TOLD = (ValueError, OSError, TypeError)
-"""What `mlrc.harness.cli.options.user_errors` tells in a sentence."""
+"""What `mlrc.harness.cli.words.options.user_errors` tells in a sentence."""
 
 
 def picture(mode: str, name: str) -> bytes:

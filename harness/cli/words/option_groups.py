@@ -7,7 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from mlrc.harness.cli.options import (
+from mlrc.harness.cli.words.options import (
     Changes,
     Dataset,
     Device,

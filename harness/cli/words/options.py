@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlrc.harness.cli.commands import USAGE_ERROR
-from mlrc.harness.cli.completion import names_of
+from mlrc.harness.cli.words.commands import USAGE_ERROR
+from mlrc.harness.cli.words.completion import names_of
 from mlrc.harness.machine.atomic import is_full
 from mlrc.harness.machine.given import MOST_WORKERS
 from mlrc.harness.machine.stopping import DISK_FULL
