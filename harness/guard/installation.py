@@ -55,8 +55,9 @@ def _shadowed(here: Distribution) -> Iterator[str]:
             f"{NAME} must be imported from {ours.parent}, where it is installed, but comes from {imported.parent}, "
             "which stands earlier on Python's path; take that out of PYTHONPATH, or uninstall one of the two."
         )
-    for folder in dict.fromkeys([str(Path.cwd()), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]):
-        spec = PathFinder.find_spec(NAME, [folder or str(Path.cwd())])
+    given = (Path(folder).resolve() for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    for folder in dict.fromkeys([Path.cwd(), *given]):
+        spec = PathFinder.find_spec(NAME, [str(folder)])
         found = _file(spec.origin) if spec and spec.origin else ours
         if found not in {ours, imported}:
             yield (
