@@ -118,6 +118,7 @@ def test_a_torchvision_that_cannot_be_imported_beside_this_torch_is_told_with_bo
 
 
 def test_a_torchvision_that_is_built_for_another_torch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "requires", lambda _: ["numpy", "torch==1.2.3", "pillow!=8.3,>=5.3"])
+    wanted = ["numpy", "torch==1.2.3", "pillow!=8.3,>=5.3"]
+    monkeypatch.setattr(doctor, "requires", lambda name: wanted if name == "torchvision" else [])
     (problem,) = examine().problems
     assert problem.startswith("torchvision is built for torch 1.2.3, but there are torch ")
