@@ -52,9 +52,13 @@ def pytest_make_collect_report(
 
 
 @pytest.fixture(autouse=True)
-def no_files_of_other_tests() -> Iterator[None]:
-    """Forget the losses and protocols that a test let in by a file."""
+def nothing_of_other_tests() -> Iterator[None]:
+    """Forget the losses and protocols that a test let in by a file, and the number of threads that a job took."""
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else 0
     yield
+    if torch:
+        torch.set_num_threads(threads)
     if plugins := sys.modules.get("mlrc.harness.plugins"):  # a test of results alone imports no torch for this
         plugins.LOSSES.files.clear()
         plugins.PROTOCOLS.files.clear()

@@ -12,7 +12,14 @@ from tests.installation.environment import OFFLINE, ROOT, Fresh, build, fresh
 NAMES = ("harness", "losses", "protocols", "results")
 SMALL = [
     f"--set={change}"
-    for change in ("embedding_size=8", "iterations_per_epoch=1", "max_epochs=1", "trials=1", "repeats=1")
+    for change in (
+        "embedding_size=8",
+        "iterations_per_epoch=1",
+        "max_epochs=1",
+        "trials=1",
+        "startup_trials=1",
+        "repeats=1",
+    )
 ]
 RUN = ("mlrc", "run", "--dataset", "glyphs", "--losses", "contrastive", "--protocol", "quick", "--workers", "1", *SMALL)
 TRAIN = """

@@ -89,8 +89,12 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(4):
             pixels = np.clip(pattern + generator.integers(0, 56, pattern.shape), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / f"class {label}" / f"{number}.png")
-    changes = {"resize": 16, "crop": 16, "batch_size": 8, "iterations_per_epoch": 2, "max_epochs": 2, "trials": 1}
-    options = [word for name, value in (changes | {"repeats": 1}).items() for word in ("--set", f"{name}={value}")]
+    changes = {"resize": 16, "crop": 16, "batch_size": 8, "iterations_per_epoch": 2, "max_epochs": 2}
+    options = [
+        word
+        for name, value in (changes | {"trials": 1, "startup_trials": 1, "repeats": 1}).items()
+        for word in ("--set", f"{name}={value}")
+    ]
     done = _mlrc(
         *("run", "--dataset", f"folder:{folder}", "--losses", "contrastive,triplet", "--protocol", "quick", *options),
         *("--runs", folder.parent / "runs", "--root", folder.parent, "--save-models", "--device", "cpu"),

@@ -14,7 +14,7 @@ from tests.harness.in_this_process import in_this_process
 def test_every_registered_loss_gets_a_row_or_a_recorded_reason(
     tmp_path: Path, tiny_protocol: Protocol, tiny_images: ImageSet, workplace: Workplace
 ) -> None:
-    protocol = tiny_protocol.vary({"trials": 1, "repeats": 1, "max_epochs": 2})
+    protocol = tiny_protocol.vary({"trials": 1, "startup_trials": 1, "repeats": 1, "max_epochs": 2})
     studies = [
         Study(
             protocol=protocol,

@@ -234,6 +234,10 @@ def test_half_the_product_is_saved_for_many_images_with_room_for_their_lists(
 ) -> None:
     units = np.zeros((images, 8), np.float32)
     search = Search(queries=units, gallery=units if gallery else None, length=30, memory=memory)
-    with patch.object(candidates, "symmetric") as symmetric, patch.object(candidates, "sampled") as found:
+    with (
+        patch.object(torch, "get_num_threads", return_value=2),
+        patch.object(candidates, "symmetric") as symmetric,
+        patch.object(candidates, "sampled") as found,
+    ):
         search.candidates(lambda _: None)
     assert (symmetric.call_count, found.call_count) == ((1, 0) if expected == "symmetric" else (0, 1))
