@@ -31,7 +31,7 @@ from mlrc.harness.images.resize import resize, resized, resized_size
 
 _CHUNK = 128
 """Images per unit of work: what a killed build loses at most, per thread."""
-_PIXELS, _INDEX, _DONE = "pixels.bin", "index.npz", "done.txt"
+PIXELS, _INDEX, _DONE = "pixels.bin", "index.npz", "done.txt"
 _VERIFIED: set[Path] = set()
 """Caches that this process has read as a whole, or built."""
 
@@ -131,7 +131,7 @@ class Cache:
         index = self._read_index()
         if index is not None and self._mapped() is not None:
             with ThreadPoolExecutor(threads) as pool:
-                found = list(pool.map(partial(_checksum_at, self.path / _PIXELS), *_spans(index.sizes)))
+                found = list(pool.map(partial(_checksum_at, self.path / PIXELS), *_spans(index.sizes)))
             if found == index.checksums:
                 return True
         shutil.rmtree(self.path, ignore_errors=True)
@@ -146,7 +146,7 @@ class Cache:
 
     def _mapped(self) -> CachedPixels | None:
         index = self._read_index()
-        path = self.path / _PIXELS
+        path = self.path / PIXELS
         if index is None or not path.is_file() or path.stat().st_size != _offsets(index.sizes)[-1]:
             return None
         return CachedPixels(np.asarray(np.memmap(path, dtype=np.uint8, mode="c")), index.sizes)
@@ -233,7 +233,7 @@ class Cache:
             raise together(sorted(bad, key=lambda error: error.path), len(self._pixels), self._name)
 
     def _require_room(self, needed: int) -> None:
-        path = self._part / _PIXELS
+        path = self._part / PIXELS
         written = path.stat().st_blocks * 512 if path.is_file() else 0
         free = shutil.disk_usage(self._part).free
         if needed - written > free:
@@ -246,7 +246,7 @@ class Cache:
         offsets = _offsets(sizes)
         done = self._resumed(sizes)
         bad: list[UnusableImageError] = []
-        with (self._part / _PIXELS).open("r+b" if done else "wb") as file, (self._part / _DONE).open("a") as journal:
+        with (self._part / PIXELS).open("r+b" if done else "wb") as file, (self._part / _DONE).open("a") as journal:
             file.truncate(offsets[-1])
 
             def write(chunk: range) -> int:
@@ -271,7 +271,7 @@ class Cache:
 
     def _resumed(self, sizes: NDArray[np.int64]) -> dict[int, str]:
         """Give the chunks of an interrupted build that are on the disk as they were written, by their first image."""
-        path = self._part / _PIXELS
+        path = self._part / PIXELS
         if not (self._part / _DONE).is_file() or not path.is_file() or path.stat().st_size != _offsets(sizes)[-1]:
             (self._part / _DONE).unlink(missing_ok=True)
             return {}

@@ -28,6 +28,8 @@ OnProgress = Callable[[str, int, int], None]
 Entry = tuple[int, int, int, str]
 """Size of a file in bytes, times of its content and of its entry in nanoseconds, and hash."""
 
+INDEX = "content-"
+"""How the name of an index begins."""
 MOMENT = 2 * 10**9
 """Nanoseconds in which a file system may give two changes the same time."""
 
@@ -102,7 +104,7 @@ def _hashed(file: str, before: Entry | None) -> Entry:
 def index_of(pixels: FilePixels, folder: Path) -> Path:
     """Give the index of the files below a folder of images, by where that lies."""
     place = hashlib.sha256(bytes(pixels.folder.resolve())).hexdigest()[:16]
-    return folder / f"content-{place}.json"
+    return folder / f"{INDEX}{place}.json"
 
 
 def _read(path: Path) -> Mapping[str, Entry]:

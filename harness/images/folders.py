@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlrc.harness.images.cache import PIXELS
+from mlrc.harness.images.content import INDEX
 from mlrc.harness.images.dataset import LeftOut
 from mlrc.harness.images.decoding import suffixes
 from mlrc.harness.images.files import ImageList
@@ -24,6 +26,8 @@ SYSTEM = frozenset(
     )
 )  # fmt: skip
 """Names of what systems and storage devices put among anyone's files."""
+CACHE = "cache"
+"""Name of the folder, below a command's root, of decoded images and hashes."""
 
 
 class Entry(NamedTuple):
@@ -107,7 +111,9 @@ class Walk:
                 kind = os.stat(place).st_mode
             except OSError:
                 kind = stat.S_IFREG  # a link to nowhere is told where its image is missed
-            if stat.S_ISDIR(kind) or stat.S_ISREG(kind):
+            if stat.S_ISDIR(kind) and _is_our_cache(place):
+                self.left_out.append(LeftOut(path, "our own cache"))
+            elif stat.S_ISDIR(kind) or stat.S_ISREG(kind):
                 found.append(Entry(name, place, stat.S_ISDIR(kind)))
             else:
                 self.left_out.append(LeftOut(path, "neither file nor folder"))
@@ -124,6 +130,13 @@ class Walk:
             return False
         self.left_out.append(LeftOut(path, "there twice by a link"))
         return True
+
+
+def _is_our_cache(folder: str) -> bool:
+    """Say whether a folder is where a command kept decoded images and hashes, whose root were the images themselves."""
+    if os.path.basename(folder) != CACHE:
+        return False
+    return any(name.startswith(INDEX) or Path(folder, name, PIXELS).is_file() for name in os.listdir(folder))
 
 
 def sub_folders(folder: Path) -> list[str]:

@@ -213,3 +213,18 @@ def test_class_folders_that_look_the_same_and_names_that_are_no_text_are_refused
     (tmp_path / "bytes" / "a" / "1.jpg").rename(os.fsdecode(bytes(tmp_path / "bytes" / "a") + b"/caf\xe9.jpg"))
     with pytest.raises(ValueError, match=r"Every name must be UTF-8, but b'caf\\xe9\.jpg' in .* is not; rename it"):
         folder.open_folder(tmp_path / "bytes")
+
+
+def test_a_cache_that_a_command_left_among_the_images_is_no_class(tmp_path: Path, make_image: MakeImage) -> None:
+    for label in "abcd":
+        for number in (1, 2):
+            make_image(tmp_path / label / f"{number}.png")
+    first = open_dataset(f"folder:{tmp_path}", tmp_path)
+    (tmp_path / "cache").mkdir(exist_ok=True)
+    (tmp_path / "cache" / "content-0.json").write_text("{}")
+    again = open_dataset(f"folder:{tmp_path}", tmp_path)
+    assert (again.class_names, again.fingerprint) == (first.class_names, first.fingerprint)
+    (tmp_path / "cache" / "content-0.json").unlink()
+    for number in (1, 2):
+        make_image(tmp_path / "cache" / f"{number}.png")
+    assert open_dataset(f"folder:{tmp_path}", tmp_path / "root").class_names == ("a", "b", "c", "cache", "d")
