@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_told_before_any_work(root: Path, tmp_path: Path) -
         _compare(["contrastve"], root, tmp_path / "runs")
     with pytest.raises(ValueError, match="'defined_here' must stand in a file.*%%writefile defined_here.py"):
         _compare([_spec("defined_here")], root, tmp_path / "runs")
-    with pytest.raises(ValueError, match="The margin must be positive, in percent points, but got 0"):
+    with pytest.raises(ValueError, match="The margin must be positive and at most 100, in percent points, but got 0"):
         _compare(["contrastive"], root, tmp_path / "runs", margin=0)
     assert not (tmp_path / "runs").exists()
 

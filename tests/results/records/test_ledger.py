@@ -81,7 +81,8 @@ def test_a_disk_that_is_full_at_a_line_is_told_once_and_the_folder_is_free_again
     path = _written(tmp_path, "a")
     with Ledger(tmp_path) as ledger:
         ledger._file.close()
-        ledger._file = Path("/dev/full").open("ab")  # noqa: SIM115 the ledger closes it
+        ledger.path = Path("/dev/full")
+        ledger._file = ledger.path.open("ab")
         with pytest.raises(OSError, match="No space left on device"):
             ledger.append([_protocol("b")])
     assert ledger._file.closed
