@@ -17,6 +17,7 @@ from typing import Any, Literal
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from mlrc.harness.engine.attempts import UnfitError
 from mlrc.harness.engine.cluster.node import Begun, Mailbox, Unfit, do_here
 from mlrc.harness.engine.events import Told
 from mlrc.harness.engine.repeat import EmbeddingFiles
@@ -92,13 +93,15 @@ class Cluster:
             embeddings = [files.load(key) for key in job.fold_keys]
         return self._task.options(**options).remote(job, workplace, self._mailbox, embeddings)
 
-    def leave_out(self, unfit: Unfit) -> bool:
-        """Give no job to a node any more; say whether any node is left that could do one."""
+    def leave_out(self, unfit: Unfit) -> None:
+        """Give no job to a node any more."""
         self._unfit[unfit.node] = unfit.sentence
-        return self.places() > 0 and any(
-            node not in self._unfit and one.get("CPU", 0) and (self._kind == "cpu" or one.get("GPU", 0))
-            for node, one in _nodes()
-        )
+
+    def require_a_node(self) -> None:
+        """Raise `UnfitError`, with what the last of them lacks, once all nodes that could do a job are left out."""
+        able = [node for node, one in _nodes() if one.get("CPU", 0) and (self._kind == "cpu" or one.get("GPU", 0))]
+        if self._unfit and not set(able) - self._unfit.keys():
+            raise UnfitError(list(self._unfit.values())[-1])
 
     def at_address(self, address: str) -> list[str]:
         """Give the nodes at an address."""

@@ -95,6 +95,7 @@ class _Gang:
                 yield ScoreOutcome(job, None, damaged=files.damaged(job.fold_keys))
         if not self._at_work:
             return
+        self._cluster.require_a_node()  # the others may have died since
         ready = self._cluster.ended(self._at_work, timeout)
         by_key = {attempt.job.key: attempt for attempt in self._at_work.values()}
         for key, message in self._cluster.messages(stopping=self._asked_to_stop_at is not None):
@@ -179,12 +180,12 @@ class _Gang:
         Raises:
             UnfitError: there is no other.
         """
-        left, sentence = True, ""
+        sentence = ""
         for one in unfit:
-            left, sentence = self._cluster.leave_out(one), one.sentence
+            self._cluster.leave_out(one)
+            sentence = one.sentence
             self._on_event(Closed(f"Ray's node {one.node[:8]}", sentence))
-        if not left:
-            raise UnfitError(sentence)
+        self._cluster.require_a_node()
         self._once_more(attempt, sentence, alone=attempt.alone)
 
     def _broke(self, attempt: _Attempt, error: RayError) -> Iterator[JobOutcome]:

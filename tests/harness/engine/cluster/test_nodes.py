@@ -183,11 +183,14 @@ def test_a_node_without_the_dataset_or_with_other_packages_ends_the_run_with_a_s
     other = replace(
         comparison.workplace, environment=replace(comparison.workplace.environment, versions={"torch": "0"})
     )
-    with connected(nodes.address, "cpu") as cluster:
-        with pytest.raises(UnfitError, match=r"must find the dataset .* has no .*/nowhere"):
-            list(on_cluster(cluster, nowhere, lambda event: None)([job]))
-        with pytest.raises(UnfitError, match=r"must have the driver's packages, but .* for 0"):
-            list(on_cluster(cluster, other, lambda event: None)([job]))
+    for unfit, sentence in (
+        (nowhere, r"must find the dataset .* has no .*/nowhere"),
+        (other, "packages, but .* for 0"),
+    ):
+        with connected(nodes.address, "cpu") as cluster:
+            for _ in range(2):  # also once all nodes are left out
+                with pytest.raises(UnfitError, match=sentence):
+                    list(on_cluster(cluster, unfit, lambda event: None)([job]))
 
 
 def _see(job: FoldJob, workplace: Workplace, mailbox: object, embeddings: object) -> FoldOutcome:

@@ -79,9 +79,12 @@ class Script(Cluster):
             raise ending
         return ending
 
-    def leave_out(self, unfit: Unfit) -> bool:
+    def leave_out(self, unfit: Unfit) -> None:
         self.left_out.append(unfit)
-        return len(self.left_out) < self.nodes
+
+    def require_a_node(self) -> None:
+        if len(self.left_out) >= self.nodes:
+            raise UnfitError(self.left_out[-1].sentence)
 
     def at_address(self, address: str) -> list[str]:
         return ["a", "b"]
