@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NO_BEHAVIOUR = {"pandas-stubs", "scipy-stubs"}
 """Types alone, which go with the package that they describe."""
-NOT_HERE = {"faiss-gpu-cu12"}
-"""Needs a GPU."""
+NOT_HERE = {"faiss-gpu-cu12", "pillow-heif"}
+"""Needs a GPU; is no part of the tests' environment."""
 
 
 def _requirements() -> list[Requirement]:
