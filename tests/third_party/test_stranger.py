@@ -43,8 +43,8 @@ def test_it_is_found_beside_ours(site: Path, tmp_path: Path) -> None:
 
 
 def test_it_is_its_equation_and_keeps_the_contract_by_its_own_tests(site: Path, tmp_path: Path) -> None:
-    arguments = "-m", "pytest", "-q", str(PACKAGE), "--rootdir", str(tmp_path), "--confcutdir", str(PACKAGE)
-    arguments += "-c", os.devnull
+    alone = "--rootdir", str(tmp_path), "--confcutdir", str(PACKAGE), "-c", os.devnull
+    arguments = "-m", "pytest", "-q", str(PACKAGE), *alone
     done = in_its_company(site, *arguments, folder=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "18 passed" in done.stdout
