@@ -50,7 +50,7 @@ def test_the_power_mean_lies_between_mean_and_maximum_and_grows_with_its_power(
 @pytest.mark.parametrize("name", ["mean", "gem:", "gem:0", "gem:x", "gem:inf", "kmax", "kmax:0", "kmax:1.5", ""])
 def test_an_unknown_pooling_is_one_sentence(name: str) -> None:
     with pytest.raises(
-        ValueError, match=r"^pooling must be one of avg, max, avg\+max, gem, gem:P or kmax:K .* but got"
+        ValueError, match=r"^pooling must be one of avg, max, avg\+max, gem, gem:P \(0.1 to 100\) or kmax:K .* but got"
     ):
         model.pooling(name)
 

@@ -56,7 +56,7 @@ def test_stage_1_reads_no_test_image_even_when_its_training_is_over(
     assert isinstance(tiny_images.pixels, SpyPixels)
     stage_1, final = (study.jobs(stage, 0, {"temperature": 1 / 9})[0] for stage in ("schedule", "final"))
     outcome = work.perform(stage_1, workplace, lambda *_: None, lambda: False)
-    assert (outcome.record.outcome, outcome.embeddings) == ("done", None)
+    assert (outcome.record.outcome, outcome.embeddings) == ("done", None), outcome.record.message
     test = set(split(tiny_images, study.protocol).test.tolist())
     assert not test & tiny_images.pixels.read
     work.perform(final, workplace, lambda *_: None, lambda: False)
