@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from mlrc.harness.images.dataset import Dataset, ImageSet, LeftOut
 from mlrc.harness.images.files import ImageList, open_list
 from mlrc.harness.images.folders import Walk, class_folders, sub_folders
-from mlrc.harness.images.manifest import Row, rows, side_of
+from mlrc.harness.images.manifest import Row, rows
+from mlrc.harness.vectors.sides import side_of
 from mlrc.protocols.datasets.folder import FACTS
 
 MANIFEST = "manifest.csv"
