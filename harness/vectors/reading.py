@@ -71,6 +71,16 @@ def read(path: Path, columns: Path | None = None) -> Vectors:
     return made(embeddings, told, origin=content.origin, unused=unused, found=found, text=text)
 
 
+def read_labels(path: Path) -> NDArray[Any]:
+    """Read labels alone, `(rows,)` as in `Vectors`; raises what `read` raises."""
+    content = read_content(path)
+    column = content.named.get("labels", content.unnamed)
+    if column is None:
+        raise ValueError(f"{path} must hold labels, but has only {', '.join(content.named)}; name them labels.")
+    labels = labels_of(column, str(path))
+    return as_integers(labels) if path.suffix.lower() in _TEXT and labels.dtype.kind == "U" else labels
+
+
 def beside(path: Path) -> Path | None:
     """Give the file of columns that `write` leaves beside a `.npy`, if it is there; other formats need none."""
     companion = path.with_suffix(BESIDE)
