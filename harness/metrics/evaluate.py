@@ -20,7 +20,7 @@ from mlrc.harness.metrics.findings import Findings, Neighbours
 from mlrc.harness.metrics.question import Question, Rows, Split, question
 from mlrc.harness.metrics.ranking.candidates import Backend
 from mlrc.harness.metrics.ranking.nearest import NONE, nearest
-from mlrc.harness.metrics.retrieval import HIGHEST_K, retrieval
+from mlrc.harness.metrics.retrieval import HIGHEST_K, require_cuts, retrieval
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 MOST_MEMORY = 2**50
@@ -122,6 +122,7 @@ def evaluate(
         ImportError: the package that a format needs is not installed.
     """
     keep_memory()
+    require_cuts({"nDCG": cuts})
     if not 0 <= neighbours <= HIGHEST_K:
         raise ValueError(f"neighbours must lie in [0, {HIGHEST_K}], but got {neighbours}.")
     search = Searching(backend, str(resolve_device(device)), None if memory is None else bytes_of(memory), progress)

@@ -134,13 +134,7 @@ def retrieval(
         TypeError: embeddings or labels of another type.
     """
     cuts = {"nDCG": ndcg_at, "R": recall_at, "MAP": map_at, "P": precision_at}
-    for name, ks in cuts.items():
-        for k in ks:
-            if not 1 <= k <= HIGHEST_K:
-                raise ValueError(
-                    f"Every k of {name}@k must be at least 1, from which ranks count, and at most {HIGHEST_K}, but "
-                    f"{k} was given."
-                )
+    require_cuts(cuts)
     names = dict.fromkeys(["P@1", "RP", "MAP@R", *(f"{name}@{k}" for name, ks in cuts.items() for k in ks)])
     ranking, of_query = asked(
         embeddings,
@@ -180,6 +174,17 @@ def retrieval(
         left_out=int(np.count_nonzero(~evaluated)),
         tied=int(np.count_nonzero(tied)),
     )
+
+
+def require_cuts(cuts: Mapping[str, Sequence[int]]) -> None:
+    """Raise `ValueError` where a k of a metric is below 1 or beyond `HIGHEST_K`."""
+    for name, ks in cuts.items():
+        for k in ks:
+            if not 1 <= k <= HIGHEST_K:
+                raise ValueError(
+                    f"Every k of {name}@k must be at least 1, from which ranks count, and at most {HIGHEST_K}, but "
+                    f"{k} was given."
+                )
 
 
 def values(

@@ -29,7 +29,7 @@ WORK = (
     (published, "check"),
     (references, "_of_ledger"),
     (optuna_export, "export"),
-    (retrieval, "_ranking"),
+    (retrieval, "asked"),
     (promises, "check"),
     (writing, "_names"),
 )
