@@ -72,9 +72,13 @@ def export(records: Records, storage: BaseStorage) -> dict[str, int]:
 
 
 def study_name(record: FoldRecord) -> str:
-    """Name the study of a search: dataset, loss and protocol, with the hashes that tell versions apart."""
+    """Name the study of a search: dataset, loss and protocol, with the hashes that tell versions apart.
+
+    Of several searches the later ones have their number, too.
+    """
     parent = record.protocol.split("+", 1)[0]
-    return f"{record.dataset}-{record.fingerprint[:8]}/{record.loss}/{parent}-{record.digest}"
+    which = f"/search {record.search}" if record.search else ""
+    return f"{record.dataset}-{record.fingerprint[:8]}/{record.loss}/{parent}-{record.digest}{which}"
 
 
 def export_search(name: str, folds: Sequence[FoldRecord], of_trial: int, storage: BaseStorage) -> int:
