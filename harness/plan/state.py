@@ -48,6 +48,11 @@ class StudyState:
         return self._search.history
 
     @property
+    def spared(self) -> int:
+        """The number of trainings that no trial needed because it ended early."""
+        return self._search.spared
+
+    @property
     def best(self) -> Trial | None:
         """The best finished trial of the search so far."""
         return best(self.history) if self.history else None

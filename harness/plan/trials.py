@@ -1,7 +1,8 @@
 """Where one search stands: its trials so far and those that can be trained now, as a pure function of its records.
 
 Trials come in batches of `parallel_trials`. A batch is proposed from the finished batches alone, each of its trials
-with those before it in the batch as pending, so nothing depends on which training is done first.
+with those before it in the batch as pending, so nothing depends on which training is done first. Under `fold_stopping`
+a trial's first folds come before the others, which it may not need (`mlrc.results.records.trials`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,8 +12,8 @@ from optuna.distributions import BaseDistribution
 from mlrc.harness.plan.job import FoldJob, Params
 from mlrc.harness.plan.search import Trial, propose
 from mlrc.harness.plan.study import Study
-from mlrc.results.records.evidence import trial_score
 from mlrc.results.records.record import FoldRecord
+from mlrc.results.records.trials import FIRST_FOLDS, SearchRules, stopped_score, trial_score
 
 
 class SearchState:
@@ -24,7 +25,8 @@ class SearchState:
         records: key to record of the study's trainings, which whoever holds them goes on filling; see `advance`.
 
     Attributes:
-        history: the complete trials, in order, up to the first that is not: each fold done or diverged.
+        history: the complete trials, in order, up to the first that is not: each fold done or diverged, or ended early.
+        spared: trainings that no trial needed because it ended early, of finished batches.
     """
 
     def __init__(self, study: Study, space: Mapping[str, BaseDistribution], records: Mapping[str, FoldRecord]) -> None:
@@ -35,8 +37,12 @@ class SearchState:
         self._recorded_params = {
             record.number: record.params for record in records.values() if record.stage == "search"
         }
+        self.spared = 0
+        protocol = study.protocol
+        self._margin = SearchRules(protocol.folds, protocol.fold_stopping, protocol.parallel_trials).margin
         self._finished = 0  # trials of finished batches
         self._batch: list[list[FoldJob]] = []
+        self._incumbent: list[FoldRecord] = []  # the folds of the best trial of the finished batches
 
     @property
     def over(self) -> bool:
@@ -45,14 +51,15 @@ class SearchState:
 
     @property
     def jobs(self) -> list[FoldJob]:
-        """The trainings of the batch that is at work."""
-        return [job for trial in self._batch for job in trial]
+        """The trainings of the batch that is at work, as far as it is known that they are needed."""
+        return [job for trial in self._batch for job in self._due(trial)]
 
     @property
     def left(self) -> int:
-        """The number of trainings that are to be done."""
+        """The number of trainings that are to be done at most."""
         trials = self._study.trials - self._finished
-        return trials * self._study.protocol.folds - sum(map(self._recorded, self.jobs))
+        unneeded = sum(len(trial) - FIRST_FOLDS for trial in self._batch if self._stopped(trial) is not None)
+        return trials * self._study.protocol.folds - unneeded - sum(map(self._recorded, self.jobs))
 
     def ready(self) -> Iterator[FoldJob]:
         """Give the trainings that can be done now."""
@@ -64,10 +71,39 @@ class SearchState:
             if not self._batch:
                 self._batch = self._next_batch()
             for trial in self._batch[len(self.history) - self._finished :]:
-                if not all(map(self._recorded, trial)):
+                if not all(map(self._recorded, self._due(trial))):
                     return
-                self.history.append(Trial(trial[0].params, trial_score(self._records[job.key] for job in trial)))
-            self._finished, self._batch = len(self.history), []
+                stopped = self._stopped(trial)
+                score = trial_score(self._recorded_folds(trial)) if stopped is None else stopped
+                self.history.append(Trial(trial[0].params, score))
+            self._end_batch()
+
+    def _end_batch(self) -> None:
+        """Make the best trial so far, the earliest of equals, the one that later batches are held against."""
+        best = trial_score(self._incumbent) if self._incumbent else -1.0
+        whole = [trial for trial in self._batch if self._stopped(trial) is None]
+        self.spared += (len(self._batch) - len(whole)) * (self._study.protocol.folds - FIRST_FOLDS)
+        for folds in map(self._recorded_folds, whole):
+            if trial_score(folds) > best:
+                best, self._incumbent = trial_score(folds), folds
+        self._finished, self._batch = len(self.history), []
+
+    def _due(self, trial: list[FoldJob]) -> list[FoldJob]:
+        """Give the trainings of a trial that are needed by what is known: at first, those of its first folds."""
+        if self._margin is None:
+            return trial
+        first = trial[:FIRST_FOLDS]
+        return trial if all(map(self._recorded, first)) and self._stopped(trial) is None else first
+
+    def _stopped(self, trial: list[FoldJob]) -> float | None:
+        """Give the score of a trial that ends after its first folds; `None` if it goes on, or is not so far."""
+        first = trial[:FIRST_FOLDS]
+        if self._margin is None or not all(map(self._recorded, first)):
+            return None
+        return stopped_score(self._recorded_folds(first), self._incumbent, self._margin)
+
+    def _recorded_folds(self, trial: list[FoldJob]) -> list[FoldRecord]:
+        return [self._records[job.key] for job in trial]
 
     def _next_batch(self) -> list[list[FoldJob]]:
         protocol = self._study.protocol

@@ -137,7 +137,7 @@ def _planned(state: StudyState, label: str) -> dict[str, object]:
         "digest": digest,
         "params": None if state.study.params is None else dict(state.study.params),
         "search": state.study.search,
-        "jobs": jobs.search_jobs + jobs.final_jobs,
+        "jobs": jobs.search_jobs + jobs.final_jobs - state.spared,
     }
 
 

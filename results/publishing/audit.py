@@ -111,7 +111,7 @@ def _of_search(evidence: Evidence, trials: int, folds: int) -> Iterator[str]:
     scores = evidence.trial_scores
     for number in scores:
         of_trial = sorted(record.fold for record in evidence.search if record.number == number)
-        if of_trial != list(range(folds)):
+        if of_trial != list(range(folds)) and number not in evidence.stopped:
             yield f"trial {number} has the folds {of_trial}, not all {folds}"
     if sorted(scores) != list(range(trials)):
         yield f"every search has {trials} trials, but this one has {len(scores)}"

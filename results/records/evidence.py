@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 
 from mlrc.results.records.ledger import Records
 from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord
+from mlrc.results.records.trials import DIVERGED_SCORE, NEVER_STOPPED, SearchRules, ended, trial_score
 
-DIVERGED_SCORE = 0.0
-"""Of a trial in which a fold diverged, as in the Reality Check's search.
+__all__ = ["DIVERGED_SCORE", "Evidence", "PerClass", "gather", "trial_score"]
 
-In older ledgers also of one in which a fold failed; now a search stands still there until it is done again.
-"""
 PerClass = Mapping[str, NDArray[np.float64]]
 """The content of one `per_class/<run key>.npz`: `classes`, `counts` and `<setting>/<metric>`, sums of fractions."""
 R = TypeVar("R", FoldRecord, RunRecord)
@@ -29,6 +27,7 @@ class Evidence:
         runs: the repeats that count, by search and number.
         search: the fold records of the searches, by search, trial and fold; `final`: of the repeats, likewise.
         notes: what a reader of the row must know, in sentences.
+        rules: how trials end.
     """
 
     dataset: str
@@ -40,6 +39,7 @@ class Evidence:
     search: tuple[FoldRecord, ...]
     final: tuple[FoldRecord, ...]
     notes: tuple[str, ...]
+    rules: SearchRules = NEVER_STOPPED
 
     @property
     def folds(self) -> tuple[FoldRecord, ...]:
@@ -70,21 +70,13 @@ class Evidence:
 
     @property
     def trial_scores(self) -> dict[int, float]:
-        """Give trial number to its `trial_score`, of one search (see `by_search`)."""
-        folds: dict[int, list[FoldRecord]] = {}
-        for record in self.search:
-            folds.setdefault(record.number, []).append(record)
-        return {number: trial_score(of_trial) for number, of_trial in folds.items()}
+        """Give trial number to its score (`trials.ended`), percent, of one search (see `by_search`)."""
+        return {number: trial.score for number, trial in ended(self.search, self.rules).items()}
 
-
-def trial_score(folds: Iterable[FoldRecord]) -> float:
-    """Give the mean of the folds' best validation scores, percent; 0 as soon as one of them diverged or failed.
-
-    The folds come in their order, as the last digit depends on it.
-    """
-    scores = [record.best_score if record.outcome == "done" else None for record in folds]
-    known = [score for score in scores if score is not None]
-    return float(np.mean(known)) if len(known) == len(scores) else DIVERGED_SCORE
+    @property
+    def stopped(self) -> frozenset[int]:
+        """The numbers of the trials that ended after their first folds, of one search (see `by_search`)."""
+        return frozenset(number for number, trial in ended(self.search, self.rules).items() if trial.stopped)
 
 
 def gather(records: Records) -> list[Evidence]:
@@ -112,6 +104,7 @@ def gather(records: Records) -> list[Evidence]:
                 runs=counting,
                 search=tuple(record for record in trainings if record.stage == "search"),
                 final=final,
+                rules=_rules(records.protocols.get(digest)),
                 notes=(
                     *_unchecked(records.unchecked.get((digest, dataset, fingerprint, loss))),
                     *(
@@ -191,6 +184,10 @@ def _notes(
     if missing := sum(key not in folds for run in runs for key in run.fold_keys):
         notes.append(f"{missing} fold records behind its repeats are missing in the ledger")
     return notes
+
+
+def _rules(protocol: ProtocolRecord | None) -> SearchRules:
+    return NEVER_STOPPED if protocol is None else SearchRules.of(protocol.fields)
 
 
 def _of(search: int, *, several: bool) -> str:

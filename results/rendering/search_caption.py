@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from mlrc.results.boards.leaderboard import Board
 from mlrc.results.boards.searches import several
 from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.trials import SearchRules
 from mlrc.results.statistics.search_luck import TRIALS, spread_of_best
 
 
@@ -17,6 +18,14 @@ def how_searched(board: Board) -> Iterable[str]:
         yield "All trials were drawn at random, independently of each other: the control of a search that learns."
     if (size := int(fields.get("parallel_trials", 1))) > 1:
         yield f"Trials came in batches of {size}, each proposed from the finished batches alone."
+    rules = SearchRules.of(fields)
+    if rules.margin is not None:
+        searches = [search for one in board.evidence for search in one.by_search if search.search]
+        stopped, trials = sum(len(one.stopped) for one in searches), sum(len(one.trials) for one in searches)
+        yield (
+            f"A trial ended after two folds where it lay more than {rules.margin:g} points below the best trial before "
+            f"on the same folds ({stopped} of {trials} did); experimental."
+        )
 
 
 def luck_of_the_search(board: Board) -> Iterable[str]:
