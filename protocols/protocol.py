@@ -11,7 +11,7 @@ from mlrc.protocols.bounds import Bound, OneOf, Real, Several, Text, Whole, eith
 from mlrc.protocols.field_values import PerDataset, as_json, each, in_order, of, parse, short
 from mlrc.protocols.suggestion import did_you_mean
 
-__all__ = ["PerDataset", "Protocol", "completed", "digest_of", "of"]
+__all__ = ["NO_TRUNK", "PerDataset", "Protocol", "completed", "digest_of", "of"]
 
 OPTIMIZERS = OneOf(("rmsprop", "adam", "adamw"))
 YES_OR_NO = OneOf((True, False))
@@ -19,6 +19,8 @@ STOPPING = r"none|paired:(0|[1-9][0-9]{0,2})(\.[0-9]*[1-9])?"
 """Of `fold_stopping`: one way to write a number, as another one would be another digest."""
 NOT_IN_DIGEST = frozenset({"searches"})
 """Fields that say how much is done and not how: what is done of it stays the same whatever they are."""
+NO_TRUNK = "none"
+"""The trunk of a protocol that takes vectors in the place of images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,13 @@ class Protocol:
         frozen_batch_norm: keep the trunk's running statistics as they are; its weights and biases still train.
         pooling: from feature maps to one vector, see `mlrc.harness.training.model`.
         layer_norm: normalise the pooled features by LayerNorm without affine, as ProxyNCA++ does.
-        embedding_size: output of the one linear layer after pooling.
+        embedding_size: output of the head.
+        head: what follows the pooling: `linear`, one linear layer; `mlp:N`, a linear layer to N numbers, ReLU, and a
+            linear layer.
+        trains: `all`, trunk and head; `head` alone, on features that the trunk gives once for every image. With it the
+            trunk `none` takes vectors in the place of images.
+        views: with `trains=head`, how many augmented views of each image have features beside the central one's; a
+            training draws one of all of them for each image of a batch. 0: the central one alone.
         channels: `grey`, `RGB` or `BGR`, with `maximum` (white), `mean` and `std` in the same units.
         resize: shorter side in pixels, the first step of both transforms.
         crop: side of the square that enters the trunk, in pixels.
@@ -149,6 +157,9 @@ class Protocol:
     fold_stopping: Annotated[str, Text(STOPPING, "be none, or paired:M with M percent points such as 2 or 0.5")] = (
         "none"
     )
+    trains: Annotated[str, OneOf(("all", "head"))] = "all"
+    head: Annotated[str, Text("linear|mlp:[1-9][0-9]{0,4}", "be linear, or mlp:N such as mlp:512")] = "linear"
+    views: Annotated[int, Whole(0, 1000)] = 0
 
     _origin: ClassVar["Protocol | None"] = None  # of a variant, what it derives from: no field, so in no digest
 
@@ -199,6 +210,7 @@ class Protocol:
             "max_epochs", self.max_epochs, longer, f"exceed warm_up={self.warm_up}, in which the trunk does not learn"
         )
         self._hold_stages()
+        self._hold_features()
         for name in ("images_per_class_pairs", "images_per_class_classes"):
             m, size = (each(value)[0] for value in (getattr(self, name), self.batch_size))
             _hold(name, m, self.sampling == "random" or size % m == 0, f"divide batch_size={size}")
@@ -230,6 +242,12 @@ class Protocol:
         if self.two_stages or not validated:
             _hold("folds", self.folds, self.folds == 1, "be 1 where the final models train on all trainval classes")
             _hold("trials", self.trials, self.trials == 0, "be 0 where the final models train on all trainval classes")
+
+    def _hold_features(self) -> None:
+        if self.trains == "head":
+            return
+        _hold("views", self.views, self.views == 0, "be 0 with trains=all, which augments the images of every batch")
+        _hold("trunk", self.trunk, self.trunk != NO_TRUNK, "name a network with trains=all, which trains it")
 
     @property
     def digest(self) -> str:

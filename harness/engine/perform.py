@@ -20,6 +20,7 @@ from safetensors.torch import save
 
 from mlrc.harness.engine.repeat import DamagedError, EmbeddingFiles, score_run
 from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, ScoreOutcome, Shortage, Workplace
+from mlrc.harness.features.rows import Features
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.images.dataset import ImageSet, Pixels
@@ -32,7 +33,9 @@ from mlrc.harness.plan.job import FoldJob, Job, ScoreJob, rules
 from mlrc.harness.plan.split import ClassSplit, split
 from mlrc.harness.training import model as models
 from mlrc.harness.training.checkpoint import Checkpoint
+from mlrc.harness.training.extraction import features_of, recipe
 from mlrc.harness.training.fold import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
+from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.record import Environment, FoldRecord
 
 NO_MEMORY = (
@@ -144,11 +147,14 @@ def _train_and_embed(
     job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]
 ) -> tuple[Trained, NDArray[np.float32] | None]:
     device = deterministic_device(workplace.device, job.protocol.precision)
-    images, pixels = _opened(*workplace.roots[job.dataset], job.protocol.resize, workplace.cache, device)
+    images, pixels = _inputs(job, workplace, device)
     _require_its_images(job, images)
     classes = split(images, job.protocol)
     seed = stream(job, "model")
-    model = models.build(job.protocol, seed=seed, weights=workplace.weights, dataset=job.dataset).to(device)
+    width = pixels.width if isinstance(pixels, Features) else None
+    model = models.build(job.protocol, seed=seed, weights=workplace.weights, dataset=job.dataset, width=width).to(
+        device
+    )
     if job.stage == "untrained":
         trained = Trained("done", model, (), None, None)
     else:
@@ -180,7 +186,9 @@ def _require_its_images(job: Job, images: ImageSet) -> None:
         raise ValueError(f"the images have fingerprint {images.fingerprint}, the job is for {job.fingerprint}")
 
 
-def _parts(job: FoldJob, images: ImageSet, pixels: Pixels, classes: ClassSplit) -> tuple[Subset, Subset | None]:
+def _parts(
+    job: FoldJob, images: ImageSet, pixels: Pixels | Features, classes: ClassSplit
+) -> tuple[Subset, Subset | None]:
     """Give the images that a job trains on, and those that choose its epoch, if any do."""
     train, validation = classes.folds[job.fold]
     if job.stage == "final" and job.protocol.two_stages:
@@ -201,7 +209,23 @@ def _images(name: str, root: Path) -> ImageSet:
     return open_dataset(name, root)
 
 
-@lru_cache(maxsize=2)
-def _opened(name: str, root: Path, side: int, cache: Path | None, device: torch.device) -> tuple[ImageSet, Pixels]:
+def _inputs(job: FoldJob, workplace: Workplace, device: torch.device) -> tuple[ImageSet, Pixels | Features]:
+    """Give the images of a job, and what its network is given of them."""
+    name, root = workplace.roots[job.dataset]
     images = _images(name, root)
-    return images, on_device(cached(images, side, folder=cache), device)
+    if job.protocol.trains == "head":
+        return images, _features(name, root, recipe(job.protocol), device, (workplace.weights, workplace.cache))
+    return images, _opened(name, root, job.protocol.resize, workplace.cache, device)
+
+
+@lru_cache(maxsize=2)
+def _opened(name: str, root: Path, side: int, cache: Path | None, device: torch.device) -> Pixels:
+    return on_device(cached(_images(name, root), side, folder=cache), device)
+
+
+@lru_cache(maxsize=2)
+def _features(
+    name: str, root: Path, rules: Protocol, device: torch.device, files: tuple[Path | None, Path | None]
+) -> Features:
+    weights, cache = files
+    return features_of(_images(name, root), rules, weights=weights, folder=cache, devices=[device]).on(device)

@@ -3,7 +3,7 @@
 They depend on (seed, iteration, position in the batch) alone, so they are the same for any number of workers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +49,12 @@ def augmentation(sizes: Sizes, protocol: Protocol, *, seed: int, iteration: int)
     generator = np.random.default_rng([seed, iteration])
     boxes = random_boxes(sizes, protocol, generator)
     return Augmentation(boxes, generator.random(len(sizes)) < protocol.flip)
+
+
+def joined(parts: Iterable[Augmentation]) -> Augmentation:
+    """Give what happens to the images of several batches, as if they were one."""
+    boxes, flips = zip(*parts, strict=True)
+    return Augmentation(Boxes(*map(np.concatenate, zip(*boxes, strict=True))), np.concatenate(flips))
 
 
 def random_boxes(sizes: Sizes, protocol: Protocol, generator: np.random.Generator) -> Boxes:

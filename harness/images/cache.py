@@ -5,7 +5,6 @@ those that decoding on the fly gives, in the same version of the decoder, which 
 """
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -13,7 +12,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -28,10 +26,13 @@ from mlrc.harness.images.dataset import ImageSet, Pixels
 from mlrc.harness.images.decoding import VERSION, UnusableImageError, together
 from mlrc.harness.images.files import FilePixels
 from mlrc.harness.images.resize import resize, resized, resized_size
+from mlrc.harness.machine.alone import alone
+from mlrc.harness.machine.atomic import write_at
 
 _CHUNK = 128
 """Images per unit of work: what a killed build loses at most, per thread."""
 PIXELS, _INDEX, _DONE = "pixels.bin", "index.npz", "done.txt"
+_ELSEWHERE = "give another --root or decode on the fly (--no-cache)"
 _VERIFIED: set[Path] = set()
 """Caches that this process has read as a whole, or built."""
 
@@ -64,6 +65,12 @@ def cached(
     if verify:
         _VERIFIED.add(cache.path)
     return cache.open(threads=threads, on_progress=on_progress)
+
+
+def decoder() -> str:
+    """Give 8 hexadecimal digits that name the versions of what decodes; others may give other pixels."""
+    versions = (VERSION, PIL.__version__, *map(features.version, ("jpg", "zlib", "webp", "avif")))
+    return hashlib.sha256(repr(versions).encode()).hexdigest()[:8]
 
 
 class CachedPixels:
@@ -104,11 +111,9 @@ class Cache:
         self._pixels = images.pixels
         self._side = side
         self._name = images.facts.name
-        decoders = (VERSION, PIL.__version__, *map(features.version, ("jpg", "zlib", "webp", "avif")))
-        decoder = hashlib.sha256(repr(decoders).encode())
         # what the bytes are, not under which fingerprint results stand
         content = images.content or with_content(images).content
-        key = f"{self._name.replace(':', '-')}-{content}-{side}-{decoder.hexdigest()[:8]}"
+        key = f"{self._name.replace(':', '-')}-{content}-{side}-{decoder()}"
         self.path = folder / key
         self._part = folder / f"{key}.part"
 
@@ -120,7 +125,7 @@ class Cache:
         while True:
             if (pixels := self._mapped()) is not None:
                 return pixels
-            with self._alone() as ours:
+            with alone(self._part, f"The cache of {self._name}", _ELSEWHERE) as ours:
                 if ours and self._mapped() is None:
                     self._build(threads, on_progress or _silent)
                 elif ours:
@@ -150,26 +155,6 @@ class Cache:
         if index is None or not path.is_file() or path.stat().st_size != _offsets(index.sizes)[-1]:
             return None
         return CachedPixels(np.asarray(np.memmap(path, dtype=np.uint8, mode="c")), index.sizes)
-
-    @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Hold the unfinished build; false where another process has just finished or dropped it."""
-        try:
-            self._part.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._part, os.O_RDONLY)
-        except FileNotFoundError:
-            yield False
-            return
-        except OSError as error:
-            raise OSError(
-                f"The cache of {self._name} must be kept in {self._part.parent}, but it cannot be written "
-                f"({error.strerror}); give another --root or decode on the fly (--no-cache)."
-            ) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield self._part.is_dir() and self._part.stat().st_ino == os.fstat(handle).st_ino
-        finally:
-            os.close(handle)
 
     def _build(self, threads: int, on_progress: OnProgress) -> None:
         try:
@@ -254,7 +239,7 @@ class Cache:
                 if len(images) < len(chunk):
                     return len(chunk)
                 block = b"".join(image.tobytes() for image in images)
-                _write_at(file.fileno(), block, int(offsets[chunk.start]))
+                write_at(file.fileno(), block, int(offsets[chunk.start]))
                 done[chunk.start] = _checksum(block)
                 journal.write(f"{chunk.start} {done[chunk.start]}\n")
                 journal.flush()
@@ -307,13 +292,6 @@ def _checksum_at(path: Path, start: int, size: int) -> str:
     with path.open("rb") as file:
         file.seek(start)
         return _checksum(file.read(size))
-
-
-def _write_at(handle: int, block: bytes, offset: int) -> None:
-    view = memoryview(block)
-    while view:
-        written = os.pwrite(handle, view, offset)
-        view, offset = view[written:], offset + written
 
 
 def _checksum(block: bytes) -> str:

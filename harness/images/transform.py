@@ -5,7 +5,8 @@ accelerator all of them, at once by `resample`. Either lies within one level of 
 where ties of both passes of a resizing meet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from mlrc.harness.images.augmentation import Augmentation, Boxes, augmentation, central_boxes
+from mlrc.harness.images.augmentation import Augmentation, Boxes, Sizes, augmentation, central_boxes, joined
 from mlrc.harness.images.dataset import ArrayPixels, Pixels
 from mlrc.harness.images.device import ResidentPixels
 from mlrc.harness.images.resample import crop_and_resize
@@ -30,11 +31,34 @@ def training_batch(
     pixels: Pixels, indices: Indices, protocol: Protocol, *, seed: int, iteration: int, device: torch.device = CPU
 ) -> Tensor:
     """Give randomly cropped, flipped, normalised images `(batch, channels, crop, crop)`, float32, on `device`."""
+    return _augmented(pixels, indices, protocol, partial(augmentation, seed=seed, iteration=iteration), device)
+
+
+def view_batch(
+    pixels: Pixels, indices: Indices, protocol: Protocol, *, seeds: Sequence[int], view: int, device: torch.device = CPU
+) -> Tensor:
+    """Give one augmented view of each image, as `training_batch` gives images; each is drawn from (its seed, view)."""
+
+    def draw(sizes: Sizes, rules: Protocol) -> Augmentation:
+        return joined(
+            augmentation([size], rules, seed=seed, iteration=view) for size, seed in zip(sizes, seeds, strict=True)
+        )
+
+    return _augmented(pixels, indices, protocol, draw, device)
+
+
+def _augmented(
+    pixels: Pixels,
+    indices: Indices,
+    protocol: Protocol,
+    draw: Callable[[Sizes, Protocol], Augmentation],
+    device: torch.device,
+) -> Tensor:
     if isinstance(pixels, ResidentPixels):
-        drawn = augmentation(pixels.sizes(indices), protocol, seed=seed, iteration=iteration)
+        drawn = draw(pixels.sizes(indices), protocol)
         return normalise(_at_once(pixels.cut(indices, drawn.boxes), drawn, protocol.crop), protocol)
     images = [pixels[int(index)] for index in indices]
-    drawn = augmentation([image.shape[:2] for image in images], protocol, seed=seed, iteration=iteration)
+    drawn = draw([image.shape[:2] for image in images], protocol)
     if device.type == "cpu" and not isinstance(pixels, ArrayPixels):
         return normalise(_one_by_one(images, drawn, protocol.crop), protocol)
     return normalise(_at_once(_sent(images, drawn.boxes, device), drawn, protocol.crop), protocol)

@@ -24,3 +24,11 @@ def write_atomically(path: Path, *contents: bytes) -> None:
 def is_full(error: BaseException) -> bool:
     """Say whether the disk, or the user's part of it, is full."""
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def write_at(handle: int, block: bytes | memoryview, offset: int) -> None:
+    """Write all of a block into an open file, at `offset`."""
+    view = memoryview(block)
+    while view:
+        written = os.pwrite(handle, view, offset)
+        view, offset = view[written:], offset + written

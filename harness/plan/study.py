@@ -81,8 +81,9 @@ def untrained(protocol: Protocol, dataset: str, fingerprint: str) -> Study:
 
 
 def repeats(study: Study) -> int:
-    """Give the number of repeats: pretrained weights without training are the same in each, so one is all there is."""
-    return 1 if study.loss == UNTRAINED and study.protocol.weights else study.protocol.repeats
+    """Give the number of repeats: what is the same in each, as pretrained weights without training, has one."""
+    same = bool(study.protocol.weights) or study.protocol.trains == "head"
+    return 1 if study.loss == UNTRAINED and same else study.protocol.repeats
 
 
 class Cost(NamedTuple):

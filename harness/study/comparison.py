@@ -6,9 +6,11 @@ Everything that a user can get wrong is found in `checked_comparison`, before an
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mlrc.harness.engine.workplace import Workplace
@@ -26,11 +28,12 @@ from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.recorded_images import as_recorded
 from mlrc.harness.training import batches, model
+from mlrc.harness.training.extraction import features_of
 from mlrc.harness.watch.steps import steps
 from mlrc.losses.contract.before_a_run import broken
 from mlrc.losses.contract.promises import Finding
 from mlrc.losses.spec import LossSpec
-from mlrc.protocols.protocol import Protocol
+from mlrc.protocols.protocol import NO_TRUNK, Protocol
 from mlrc.results.records.ledger import LEDGER, read
 from mlrc.results.records.record import UncheckedRecord
 
@@ -98,7 +101,9 @@ def checked_comparison(
         OSError: the dataset is not there or cannot be read.
     """
     specs = found_losses(losses)
-    model.rehearse(model.build(protocol, seed=0, weights=weights), protocol)
+    require_a_trunk(protocol)
+    rehearsed = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
+    model.rehearse(rehearsed(protocol, weights=weights), protocol)
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
     images = images or open_dataset(dataset, root)
@@ -117,7 +122,7 @@ def checked_comparison(
         clustering.require()
     broken_by = _held_to_the_contract(specs, unchecked=unchecked)
     if decode:
-        decoded(images, protocol, cache)
+        decoded(images, protocol, cache, weights, devices)
     studies = [untrained(protocol, name, fingerprint)]
     for spec in specs:
         of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})
@@ -141,9 +146,41 @@ def checked_comparison(
     )
 
 
-def decoded(images: ImageSet, protocol: Protocol, cache: Path | None) -> None:
-    """Build the decode-once cache of a dataset in the folder `cache` if it needs one; the first work that is spent."""
+def require_a_trunk(protocol: Protocol) -> None:
+    """Raise `ValueError` where a protocol for vectors is to see images."""
+    if protocol.trunk == NO_TRUNK:
+        raise ValueError(
+            f"Protocol {protocol.name!r} must have a trunk to see images with, but trunk={NO_TRUNK} takes vectors; name "
+            "one with --trunk NAME and --weights FILE."
+        )
+
+
+def decoded(
+    images: ImageSet,
+    protocol: Protocol,
+    cache: Path | None,
+    weights: Path | None = None,
+    devices: Sequence[torch.device] = (),
+) -> None:
+    """Build the decode-once cache of a dataset in the folder `cache` if it needs one; the first work that is spent.
+
+    Where the protocol trains the head alone, the `devices` give the features of all images, with the trunk's `weights`.
+    """
     threads = os.cpu_count() or 1
+    if protocol.trains == "head":
+        if cache is not None:  # without a folder each process has to make its own
+            with steps() as on_progress:
+                features_of(
+                    images,
+                    protocol,
+                    weights=weights,
+                    folder=cache,
+                    devices=devices,
+                    threads=threads,
+                    on_progress=on_progress,
+                    verify=True,
+                )
+        return
     if cache is None and isinstance(images.pixels, FilePixels):
         images.pixels.require_headers(images.facts.name, threads=threads)
     with steps() as on_progress:

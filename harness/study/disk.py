@@ -24,11 +24,11 @@ def needed(comparison: Comparison, workers: int, *, models_kept: bool) -> int:
     network = models.build(protocol, seed=0, weights=comparison.workplace.weights)
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     values = len(comparison.test) * protocol.folds * 4  # bytes of one dimension of a repeat's embeddings
-    written = max(values // protocol.folds * max(network.head.in_features, protocol.embedding_size), weights)
+    written = max(values // protocol.folds * max(network.width, protocol.embedding_size), weights)
     total: int = 2 * workers * weights * COPIES + written  # what is written lies beside its predecessor as .part
     for study in comparison.studies:
         jobs = cost(study).search_jobs + cost(study).final_jobs
-        size = network.head.in_features if study.loss == UNTRAINED else protocol.embedding_size
+        size = network.width if study.loss == UNTRAINED else protocol.embedding_size
         total += jobs * LEDGER_LINE + repeats(study) * values * size
         total += models_kept * (study.loss != UNTRAINED) * cost(study).final_jobs * weights
     return total

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 
+from mlrc.harness.features.rows import Features
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import on_device
@@ -28,6 +29,7 @@ from mlrc.harness.study.disk import megabytes, needed
 from mlrc.harness.training import model as models
 from mlrc.harness.training.batches import iterations_per_epoch
 from mlrc.harness.training.checkpoint import Checkpoint
+from mlrc.harness.training.extraction import features_of
 from mlrc.harness.training.fold import StoppedError, Subset, embed, train_fold
 from mlrc.protocols.protocol import of
 from mlrc.results.records.record import UNTRAINED
@@ -75,7 +77,7 @@ def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_c
     studies = comparison.studies
     protocol, dataset = studies[0].protocol, studies[0].dataset
     folds = split(comparison.images, protocol).folds
-    pixels = on_device(cached(comparison.images, protocol.resize, folder=comparison.workplace.cache), device)
+    pixels = _given(comparison, device)
     image = _seconds_per_image(comparison, pixels, device, clock)
     epoch = max(iterations_per_epoch(len(fold.train), protocol, dataset) for fold in folds)
     if any(study.two_stages for study in studies):  # the second one trains on all
@@ -109,7 +111,7 @@ def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_c
 
 
 def seconds_per_iteration(
-    comparison: Comparison, study: Study, pixels: Pixels, device: torch.device, clock: Clock
+    comparison: Comparison, study: Study, pixels: Pixels | Features, device: torch.device, clock: Clock
 ) -> float:
     """Time training iterations of one loss, with the parameters of its first trial, on the first fold's images."""
     spec, protocol = LOSSES.find(study.loss), study.protocol
@@ -138,7 +140,7 @@ def seconds_per_iteration(
         train_fold(
             job,
             spec,
-            _model(comparison).to(device),
+            _model(comparison, pixels).to(device),
             Subset(pixels, labels, split(comparison.images, protocol).folds[0].train),
             None,
             device=device,
@@ -164,20 +166,38 @@ def _independent(study: Study) -> int:
     return min(study.trials, study.protocol.parallel_trials) if study.trials else repeats(study)
 
 
-def _seconds_per_image(comparison: Comparison, pixels: Pixels, device: torch.device, clock: Clock) -> float:
+def _seconds_per_image(comparison: Comparison, pixels: Pixels | Features, device: torch.device, clock: Clock) -> float:
     """Time the embedding of training images, as validation and test do it."""
     protocol = comparison.studies[0].protocol
     images = split(comparison.images, protocol).folds[0].train[:EMBEDDED]
-    model, subset = _model(comparison).to(device), Subset(pixels, comparison.images.labels, images)
+    model, subset = _model(comparison, pixels).to(device), Subset(pixels, comparison.images.labels, images)
     embed(model, subset, protocol, device)
     started = clock()
     embed(model, subset, protocol, device)
     return (clock() - started) / len(images)
 
 
-def _model(comparison: Comparison) -> models.Embedder:
+def _given(comparison: Comparison, device: torch.device) -> Pixels | Features:
+    """Give what a network is given of the images, as a worker has it."""
+    protocol, folder, weights = (
+        comparison.studies[0].protocol,
+        comparison.workplace.cache,
+        comparison.workplace.weights,
+    )
+    if protocol.trains == "head":
+        return features_of(comparison.images, protocol, weights=weights, folder=folder, devices=[device]).on(device)
+    return on_device(cached(comparison.images, protocol.resize, folder=folder), device)
+
+
+def _model(comparison: Comparison, pixels: Pixels | Features) -> models.Embedder:
     study = comparison.studies[0]
-    return models.build(study.protocol, seed=0, weights=comparison.workplace.weights, dataset=study.dataset)
+    return models.build(
+        study.protocol,
+        seed=0,
+        weights=comparison.workplace.weights,
+        dataset=study.dataset,
+        width=pixels.width if isinstance(pixels, Features) else None,
+    )
 
 
 def _row(name: str, row: Sequence[float], step: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.plan import parameters
@@ -17,6 +18,7 @@ from mlrc.harness.plan.job import digest
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.comparison import Comparison, checked_comparison, decoded
 from mlrc.harness.study.recorded_images import as_recorded
+from mlrc.harness.training.extraction import recipe
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.suggestion import did_you_mean
@@ -127,8 +129,9 @@ def planned_sweep(
     first = prepared[0]
     if any(not np.array_equal(first.test, other.test) for other in prepared):
         raise ValueError("All points of a sweep must be tested on the same images, but what is varied changes them.")
-    for protocol_of_size in {one.studies[1].protocol.resize: one.studies[1].protocol for one in prepared}.values():
-        decoded(images, protocol_of_size, cache)  # only now, when all points are known to be right
+    inputs = {_input(one.studies[1].protocol): one.studies[1].protocol for one in prepared}
+    for rules_of_input in inputs.values():  # only now, when all points are known to be right
+        decoded(images, rules_of_input, cache, weights, [torch.device(name) for name in first.devices])
     record = SweepRecord(
         key="",
         name=sweep.name,
@@ -148,6 +151,11 @@ def planned_sweep(
         ),
         record=replace(record, key=digest(asdict(record))[:16]),
     )
+
+
+def _input(protocol: Protocol) -> object:
+    """Give what decides what is made of the images once, for all trainings."""
+    return recipe(protocol) if protocol.trains == "head" else protocol.resize
 
 
 def _sorted(

@@ -27,7 +27,8 @@ def drawn(
     if protocol.sampling == "random":
         return random_batches(len(labels), batch_size=batch_size, seed=seed, start=start)
     m = of(protocol.images_per_class_pairs if kind == "pairs" else protocol.images_per_class_classes, dataset)
-    return batches(labels, batch_size=batch_size, images_per_class=m, seed=seed, start=start)
+    draw = batches_of_blocks if protocol.trains == "head" else batches
+    return draw(labels, batch_size=batch_size, images_per_class=m, seed=seed, start=start)
 
 
 def require_a_batch(images: int, protocol: Protocol, dataset: str) -> None:
@@ -83,6 +84,50 @@ def batches(labels: Indices, *, batch_size: int, images_per_class: int, seed: in
             number += 1
         yield left[skipped : skipped + batch_size]
         left, skipped = left[skipped + batch_size :], 0
+
+
+BLOCK = 8192
+"""Images that are drawn at once for a head: the passes that make so many, at least one."""
+
+
+def batches_of_blocks(
+    labels: Indices, *, batch_size: int, images_per_class: int, seed: int, start: int = 0
+) -> Iterator[Indices]:
+    """Give index batches without end of the distribution of `batches`, whose arguments it takes, by other draws.
+
+    Many passes are drawn at once, from (seed, number of the block): a head's iteration takes less time than the draws
+    of a pass class by class.
+    """
+    order = np.argsort(labels, kind="stable")
+    sizes = np.unique(labels, return_counts=True)[1]
+    begins = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    passes = max(1, BLOCK // (len(sizes) * images_per_class))
+    number, skipped = divmod(start * batch_size, passes * len(sizes) * images_per_class)
+    left = np.empty(0, dtype=np.int64)
+    while True:
+        while len(left) < skipped + batch_size:
+            generator = np.random.default_rng([seed, number])
+            classes = generator.permuted(np.tile(np.arange(len(sizes)), (passes, 1)), axis=1)
+            within = _without_repetition(sizes[classes], images_per_class, generator)
+            left = np.concatenate([left, order[begins[classes][..., None] + within].ravel()])
+            number += 1
+        yield left[skipped : skipped + batch_size]
+        left, skipped = left[skipped + batch_size :], 0
+
+
+def _without_repetition(sizes: Indices, count: int, generator: np.random.Generator) -> Indices:
+    """Draw `count` of 0 … size − 1 in random order for every size, `(…, count)`; repeated only where there are fewer.
+
+    The number j of a draw is one of those left, counted over the earlier draws, which are passed from the lowest on.
+    """
+    drawn = np.empty((*sizes.shape, count), dtype=np.int64)
+    enough = sizes >= count
+    for place in range(count):
+        one = generator.integers(np.where(enough, sizes - place, sizes))
+        for earlier in np.moveaxis(np.sort(drawn[..., :place], axis=-1), -1, 0):
+            one += enough & (one >= earlier)
+        drawn[..., place] = one
+    return drawn
 
 
 def random_batches(images: int, *, batch_size: int, seed: int, start: int = 0) -> Iterator[Indices]:

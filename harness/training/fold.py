@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mlrc.harness.features.rows import Features
 from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import ahead
 from mlrc.harness.images.transform import evaluation_batch, training_batch
@@ -31,6 +32,9 @@ EVALUATION_BATCH = 256
 EVALUATION_BATCH_ON_CORES = 32
 """On a processor, whose caches more of them overflow; 256 took more of the time and gigabytes more memory."""
 
+ROWS_AT_ONCE = 4096
+"""Of features per forward pass of a head outside training, on any device."""
+
 FEEDERS = 2
 """Threads that prepare batches ahead of an accelerator; a processor core that trains has no time for any."""
 
@@ -47,7 +51,7 @@ class Subset(NamedTuple):
     """Some images of a dataset: all that whoever is given them may read.
 
     Attributes:
-        pixels: of the dataset, after the protocol's resize.
+        pixels: of the dataset, after the protocol's resize; or the features of a trunk that does not learn.
         labels: `(images of the dataset,)`.
         indices: of the images that count.
         queries: `(images that count,)`, true for those that ask while the others are their gallery; `None` where each
@@ -55,7 +59,7 @@ class Subset(NamedTuple):
         cameras: `(images that count,)`: images of a query's class and camera are not searched; `None` where all are.
     """
 
-    pixels: Pixels
+    pixels: Pixels | Features
     labels: NDArray[np.int64]
     indices: NDArray[np.int64]
     queries: NDArray[np.bool_] | None = None
@@ -135,7 +139,7 @@ def train_fold(
         if not course.iteration % iterations:
             optimization.begin_epoch(course.iteration // iterations, _steps(job, course))
         batch, batch_labels = next(feed)
-        embeddings = _forward(model, batch, protocol, device)
+        embeddings = models.forward(model, batch, protocol, device)
         try:
             value = loss(embeddings, batch_labels, miner(embeddings, batch_labels) if miner else None)
             optimization.step(value)
@@ -174,24 +178,18 @@ def embed(
     """Give embeddings `(images, embedding_size)`, or with `features` the pooled output of the trunk."""
     model.eval()
     size = EVALUATION_BATCH_ON_CORES if device.type == "cpu" else EVALUATION_BATCH
+    if isinstance(images.pixels, Features):
+        size = ROWS_AT_ONCE
     parts = []
     for start in range(0, len(images.indices), size):
-        rows = images.indices[start : start + size]
-        batch = evaluation_batch(images.pixels, rows, protocol, device=device)
-        parts.append(_forward(model.features if features else model, batch, protocol, device).cpu().numpy())
+        batch = _evaluated(images.pixels, images.indices[start : start + size], protocol, device)
+        parts.append(models.forward(model.features if features else model, batch, protocol, device).cpu().numpy())
     return np.concatenate(parts)
 
 
 def stream(job: FoldJob, purpose: str) -> int:
     """Give the 63-bit seed of one of the job's streams of random numbers."""
     return int(digest(job.seed, purpose)[:16], 16) >> 1
-
-
-def _forward(network: Callable[[Tensor], Tensor], batch: Tensor, protocol: Protocol, device: torch.device) -> Tensor:
-    if protocol.channels_last:
-        batch = batch.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=protocol.precision == "bfloat16"):
-        return network(batch).float()
 
 
 def _steps(job: FoldJob, course: Course) -> tuple[int, ...]:
@@ -226,13 +224,23 @@ def _batches(
     augmentation = stream(job, "augmentation")
 
     def prepared(iteration: int, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        batch = training_batch(
-            train.pixels, train.indices[rows], job.protocol, seed=augmentation, iteration=iteration, device=device
-        )
+        images = train.indices[rows]
+        if isinstance(train.pixels, Features):
+            batch = train.pixels.drawn(images, seed=augmentation, iteration=iteration, device=device)
+        else:
+            batch = training_batch(
+                train.pixels, images, job.protocol, seed=augmentation, iteration=iteration, device=device
+            )
         return batch, torch.from_numpy(labels[rows]).to(device)
 
     work = (partial(prepared, *numbered) for numbered in enumerate(rows_of_batches, start=start))
     return ahead(work, threads=FEEDERS if device.type == "cuda" else 0)
+
+
+def _evaluated(pixels: Pixels | Features, rows: NDArray[np.int64], protocol: Protocol, device: torch.device) -> Tensor:
+    if isinstance(pixels, Features):
+        return pixels.central(rows, device=device)
+    return evaluation_batch(pixels, rows, protocol, device=device)
 
 
 def _judge(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mlrc.harness.plan.job import digest
 from mlrc.harness.trunks.catalogue import build_trunk, find_trunk
 from mlrc.protocols.protocol import Protocol, of
 
@@ -70,20 +71,40 @@ def pooling(text: str) -> Pooling:
     )
 
 
+def head(text: str, width: int, embedding_size: int) -> nn.Module:
+    """Give the head of that name, `linear` or `mlp:N`, from features `(n, width)` to `(n, embedding_size)`."""
+    hidden = int(text.removeprefix("mlp:")) if text.startswith("mlp:") else 0
+    if not hidden:
+        return nn.Linear(width, embedding_size)
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, embedding_size))
+
+
+def _as_it_is(features: Tensor) -> Tensor:
+    return features
+
+
 class Embedder(nn.Module):
     """Images `(n, channels, crop, crop)` to embeddings `(n, embedding_size)`, not normalised.
 
-    The weights that the protocol names are read from the file `weights`; raises what `build_trunk` and `pooling` raise.
-    What it does in training may depend on the `dataset`.
+    Where the protocol trains the head alone there is no trunk, and its features `(n, width)` stand in the place of
+    images. The weights that the protocol names are read from the file `weights`; raises what `build_trunk` and
+    `pooling` raise. What it does in training may depend on the `dataset`.
+
+    Attributes:
+        width: of the features.
     """
 
-    def __init__(self, protocol: Protocol, weights: Path | None = None, dataset: str = "") -> None:
+    def __init__(
+        self, protocol: Protocol, weights: Path | None = None, dataset: str = "", width: int | None = None
+    ) -> None:
         super().__init__()
-        features = find_trunk(protocol.trunk).features
-        self.trunk = build_trunk(protocol, weights)
-        self.pool = pooling(protocol.pooling)
-        self.norm = nn.LayerNorm(features, elementwise_affine=False) if protocol.layer_norm else nn.Identity()
-        self.head = nn.Linear(features, protocol.embedding_size)
+        self.width = find_trunk(protocol.trunk).features if width is None else width
+        self.trunk: nn.Module = nn.Identity()
+        self.pool: Pooling = _as_it_is
+        if protocol.trains == "all":
+            self.trunk, self.pool = build_trunk(protocol, weights), pooling(protocol.pooling)
+        self.norm = nn.LayerNorm(self.width, elementwise_affine=False) if protocol.layer_norm else nn.Identity()
+        self.head = head(protocol.head, self.width, protocol.embedding_size)
         self.frozen_batch_norm = of(protocol.frozen_batch_norm, dataset)
 
     def features(self, images: Tensor) -> Tensor:
@@ -105,12 +126,38 @@ class Embedder(nn.Module):
         return self
 
 
-def rehearse(network: Embedder, protocol: Protocol, device: torch.device | None = None) -> None:
+class FrozenTrunk(nn.Module):
+    """Images `(n, channels, crop, crop)` to the pooled features `(n, width)` of a trunk that does not learn."""
+
+    def __init__(self, protocol: Protocol, weights: Path | None = None) -> None:
+        super().__init__()
+        self.trunk = build_trunk(protocol, weights)
+        self.pool = pooling(protocol.pooling)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give the pooled output of the trunk."""
+        return self.pool(self.trunk(images))
+
+
+def frozen_trunk(protocol: Protocol, weights: Path | None = None) -> FrozenTrunk:
+    """Build the trunk of a protocol that trains the head alone; one without weights is drawn from the protocol's seed.
+
+    Raises what `build_trunk` and `pooling` raise.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(digest("trunk", protocol.seed)[:16], 16) >> 1)
+        trunk = FrozenTrunk(protocol, weights)
+    trunk.eval().requires_grad_(requires_grad=False)
+    return trunk.to(memory_format=torch.channels_last) if protocol.channels_last else trunk
+
+
+def rehearse(network: Embedder | FrozenTrunk, protocol: Protocol, device: torch.device | None = None) -> None:
     """Embed two black images, so that a network that does not fit its protocol is told before any work.
 
     Raises:
-        ValueError: the network fails, or gives embeddings of another shape.
+        ValueError: the network fails, or gives embeddings, or features, of another shape.
     """
+    wide = find_trunk(protocol.trunk).features if isinstance(network, FrozenTrunk) else protocol.embedding_size
     images = torch.zeros((2, 1 if protocol.channels == "grey" else 3, protocol.crop, protocol.crop), device=device)
     try:
         with torch.inference_mode():
@@ -121,18 +168,34 @@ def rehearse(network: Embedder, protocol: Protocol, device: torch.device | None 
             f"The trunk {protocol.trunk} must embed images of {protocol.crop} × {protocol.crop} pixels, but fails "
             f"({reason}); give its own size with --set crop=… and resize=…, or another --trunk."
         ) from error
-    if shape != (2, protocol.embedding_size):
-        raise ValueError(
-            f"The trunk {protocol.trunk} must give embeddings {(2, protocol.embedding_size)}, but gives {shape}."
-        )
+    if shape != (2, wide):
+        raise ValueError(f"The trunk {protocol.trunk} must give embeddings {(2, wide)}, but gives {shape}.")
 
 
-def build(protocol: Protocol, *, seed: int, weights: Path | None = None, dataset: str = "") -> Embedder:
+def build(
+    protocol: Protocol, *, seed: int, weights: Path | None = None, dataset: str = "", width: int | None = None
+) -> Embedder:
     """Build the network with its random weights drawn from `seed`, leaving torch's global generator as it was.
 
-    Raises what `Embedder` raises.
+    Where only the head is trained, on features of a known `width`, nothing is asked of the trunk. Raises what
+    `Embedder` raises.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        embedder = Embedder(protocol, weights, dataset)
+        embedder = Embedder(protocol, weights, dataset, width)
     return embedder.to(memory_format=torch.channels_last) if protocol.channels_last else embedder
+
+
+def forward(network: Callable[[Tensor], Tensor], batch: Tensor, protocol: Protocol, device: torch.device) -> Tensor:
+    """Give what a network makes of a batch, in float32: images in the protocol's layout, arithmetic in its precision.
+
+    Args:
+        network: of images or features.
+        batch: `(n, channels, crop, crop)`, or features `(n, width)`.
+        protocol: that it follows.
+        device: where both are.
+    """
+    if protocol.channels_last and batch.ndim == 4:
+        batch = batch.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=protocol.precision == "bfloat16"):
+        return network(batch).float()

@@ -84,8 +84,9 @@ class ProtocolRecord:
         return 1 if loss == UNTRAINED else self.searches
 
     def planned_repeats(self, loss: str) -> int:
-        """Give how many repeats a loss has of each search; a pretrained trunk without training is the same in all."""
-        return 1 if loss == UNTRAINED and self.fields.get("weights") else int(self.fields["repeats"])
+        """Give how many repeats a loss has of each search; what a trunk gives without training is the same in all, if it is one."""
+        same = self.fields.get("weights") or self.fields.get("trains") == "head"
+        return 1 if loss == UNTRAINED and same else int(self.fields["repeats"])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ from mlrc.harness.engine.execute import Execute
 from mlrc.harness.engine.perform import record_of
 from mlrc.harness.engine.repeat import EmbeddingFiles, score_run
 from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, ScoreOutcome, Workplace
+from mlrc.harness.features.rows import Features
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.glyphs import DATASET
 from mlrc.harness.images.transform import training_batch
@@ -117,6 +118,7 @@ def _bare(job: FoldJob, train: Subset, iterations: int) -> float:
     seed = stream(job, "augmentation")
     model.train()
     started = 0.0
+    assert not isinstance(train.pixels, Features)
     for iteration in range(WARM_UP + iterations):
         if iteration == WARM_UP:
             started = time.process_time()

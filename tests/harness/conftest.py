@@ -111,9 +111,11 @@ def workplace(tiny_images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     monkeypatch.setattr(work, "open_dataset", open_tiny)
     work._opened.cache_clear()
+    work._features.cache_clear()
     work._images.cache_clear()
     yield Workplace(roots={"tiny": ("tiny", Path("nowhere"))}, device="cpu", environment=ENVIRONMENT)
     work._opened.cache_clear()
+    work._features.cache_clear()
     work._images.cache_clear()
 
 

@@ -1,0 +1,36 @@
+"""One process at a time: a folder that is being built is held by whoever builds it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def alone(folder: Path, what: str, way_out: str) -> Iterator[bool]:
+    """Make a folder if need be and hold it; false where another process has just finished or dropped it.
+
+    Args:
+        folder: in which something is being built.
+        what: is being built, and
+        way_out: where that cannot be, for the sentence that says so.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    except OSError as error:
+        raise OSError(
+            f"{what} must be kept in {folder.parent}, but it cannot be written ({error.strerror}); {way_out}."
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder.is_dir() and folder.stat().st_ino == os.fstat(handle).st_ino
+    finally:
+        os.close(handle)
