@@ -33,6 +33,8 @@ class Protocol:
 
     Attributes:
         name: `lower_case`; a variant's name is `parent+field=value`.
+        family: of the rules under which papers published parameters of losses, which hold here: a rate or a margin
+            belongs to the optimizer and the batch that it was found with. See `LossSpec.under`.
         version: raised whenever the same fields would give another score.
         trunk: name of the trunk, see `mlrc list trunks`.
         weights: sha256 of the trunk's weights file; empty for a trunk trained from scratch.
@@ -58,7 +60,8 @@ class Protocol:
         optimizer: of trunk and head, with `lr`, `momentum` (of Adam and AdamW the first beta), `weight_decay`.
         loss_optimizer: of the loss's own parameters, with `loss_momentum`, `loss_weight_decay`.
         optimizer_eps: of both optimizers.
-        loss_lr: learning rate of the loss's own parameters; 0 where it is a parameter of the loss, and searched.
+        loss_lr: learning rate of the parameters of losses for which no paper has a rate of its own in this family; 0
+            where it is a parameter of the loss, and searched.
         clip_gradients: greatest absolute value of a gradient of trunk and head; 0 for no clipping.
         warm_up: epochs, the first of all, in which the trunk does not learn; the optimizers begin anew after them.
         lr_step: every so many epochs all learning rates are multiplied by `lr_decay`; 0 for never.
@@ -160,6 +163,7 @@ class Protocol:
     trains: Annotated[str, OneOf(("all", "head"))] = "all"
     head: Annotated[str, Text("linear|mlp:[1-9][0-9]{0,4}", "be linear, or mlp:N such as mlp:512")] = "linear"
     views: Annotated[int, Whole(0, 1000)] = 0
+    family: Annotated[str, Text(r"[a-z][a-z0-9_]*", "be lower_case_with_underscores")] = "reality_check"
 
     _origin: ClassVar["Protocol | None"] = None  # of a variant, what it derives from: no field, so in no digest
 

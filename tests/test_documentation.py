@@ -3,12 +3,16 @@
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from mlrc.harness.plugins import PROTOCOLS
 from mlrc.results.publishing.place import PUBLISHED
+from mlrc.results.records.record import Record
+from mlrc.results.rendering.spreadsheet import COLUMNS, PAIR_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("**/README.md")])
@@ -71,3 +75,15 @@ def test_every_protocol_is_documented() -> None:
 def test_links_lead_to_files(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert "://" in target or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("record", get_args(Record), ids=lambda record: record.__name__)
+def test_every_field_of_every_record_is_described(record: type) -> None:
+    told = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "results.md").read_text(encoding="utf-8")))
+    assert {field.name for field in fields(record)} - told == set()
+
+
+def test_every_column_of_the_comparisons_is_described() -> None:
+    tables = _tables(ROOT / "docs" / "results.md")
+    told = {name for header, rows in tables if header[0] == "column" for row in rows for name in row[0].split(", ")}
+    assert {f"`{name}`" for name in (*PAIR_COLUMNS, *COLUMNS)} <= told

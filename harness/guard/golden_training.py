@@ -112,6 +112,7 @@ def _miniature(protocol: Protocol) -> Protocol:
         protocol,
         name="miniature",
         version=1,
+        family="reality_check",
         trunk="small_conv",
         weights="",
         resize=SIDE,

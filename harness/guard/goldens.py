@@ -18,7 +18,7 @@ from mlrc.harness.metrics.task import Task
 from mlrc.harness.plugins import LOSSES, PROTOCOLS
 from mlrc.losses.contract import rehearsal
 from mlrc.losses.contract.space import centre
-from mlrc.losses.spec import LossSpec, Value
+from mlrc.losses.spec import EVERY, LossSpec, Value
 from mlrc.protocols.splits import class_folds, trainval_classes
 from mlrc.results.publishing.drift import value_drift
 from mlrc.results.publishing.verdict import Verdicts
@@ -125,5 +125,7 @@ def judge(reference: Path, found: Goldens) -> Verdicts:
 
 def _points(spec: LossSpec) -> Iterator[tuple[str, Mapping[str, Value]]]:
     yield "centre", centre(spec.space)
-    for dataset in sorted(spec.published)[:1]:
-        yield f"published for {dataset}", spec.published[dataset]
+    reported = [spec.published, *(spec.under[family] for family in sorted(spec.under))]
+    named = [(dataset, of[dataset]) for of in reported for dataset in sorted(of) if dataset != EVERY]
+    for dataset, params in named[:1]:
+        yield f"published for {dataset}", params

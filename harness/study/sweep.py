@@ -3,7 +3,7 @@
 Sweep + dataset → Comparison (one study per point) + SweepRecord (which point is which) → drive → ledger
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from itertools import product
 from pathlib import Path
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from mlrc.harness.images.catalogue import open_dataset
-from mlrc.harness.plan import parameters
 from mlrc.harness.plan.job import digest
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.comparison import Comparison, checked_comparison, decoded
@@ -22,12 +21,10 @@ from mlrc.harness.training.extraction import recipe
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.suggestion import did_you_mean
-from mlrc.protocols.sweeps import Choice, Sweep
+from mlrc.protocols.sweep import LOSS, Choice, Sweep
 from mlrc.results.records.ledger import LEDGER, read
 from mlrc.results.records.record import SweepPoint, SweepRecord
 
-LOSS = "loss"
-"""The name that takes another loss."""
 FIELDS = frozenset(field.name for field in fields(Protocol))
 FORBIDDEN: Mapping[str, str] = {
     "name": "it is how rows are told apart",
@@ -165,7 +162,8 @@ def _sorted(
     texts = [text for choice in choices for text in choice.assignments]
     named = [text.partition("=")[2] for text in texts if text.partition("=")[0] == LOSS]
     spec = LOSSES.find(named[-1]) if named else spec
-    of_loss = parameters.space(spec, protocol, dataset)
+    of_loss = spec.parameters
+    texts = _of_dataset(texts, of_loss, dataset)
     changes, given = [], []
     for text in texts:
         name = text.partition("=")[0]
@@ -188,12 +186,26 @@ def _sorted(
     return spec.name, changes, given
 
 
+def _of_dataset(texts: Sequence[str], of_loss: Iterable[str], dataset: str) -> list[str]:
+    """Take `name.dataset=value` of a parameter of the loss for what it says, before what holds for all datasets."""
+    general: list[str] = []
+    particular: dict[str, str] = {}
+    for text in texts:
+        target, _, value = text.partition("=")
+        name, dot, whose = target.partition(".")
+        if not dot or name not in of_loss:
+            general.append(text)
+        elif whose == dataset:
+            particular[name] = f"{name}={value}"
+    return [*(text for text in general if text.partition("=")[0] not in particular), *particular.values()]
+
+
 def _known(params: Sequence[str], spec: LossSpec, loss: str, varied: Sequence[str]) -> Iterator[str]:
     """Leave out what a point sets itself, and what a loss does not have that it takes in the place of the sweep's."""
     own = {text.partition("=")[0].strip() for text in varied}
     for text in params:
         name = text.partition("=")[0].rpartition(".")[2].strip()
-        if name not in own and (spec.name == loss or name in spec.space):
+        if name not in own and (spec.name == loss or name in spec.parameters):
             yield text
 
 

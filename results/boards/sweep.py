@@ -110,8 +110,7 @@ def _point(asked: SweepPoint, runs: Sequence[RunRecord], records: Records, paper
     printed = {
         (one.dataset, one.metric): one
         for source, title, place in asked.printed
-        for one in papers
-        if one.source == source and one.title.startswith(title) and one.place.startswith(place)
+        for one in placed(source, title, place, papers)
     }
     return Point(
         asked=asked,
@@ -120,3 +119,11 @@ def _point(asked: SweepPoint, runs: Sequence[RunRecord], records: Records, paper
         rules=records.protocols.get(asked.digest),
         printed=printed,
     )
+
+
+def placed(source: str, title: str, place: str, papers: Sequence[Printed]) -> Sequence[Printed]:
+    """Give the rows whose title and place begin so; where some have this very title, those alone."""
+    found = [
+        one for one in papers if one.source == source and one.title.startswith(title) and one.place.startswith(place)
+    ]
+    return [one for one in found if one.title == title] or found

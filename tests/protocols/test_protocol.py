@@ -17,6 +17,7 @@ from mlrc.protocols.reality_check import REALITY_CHECK
 
 OTHER: dict[str, Any] = {
     "name": "other",
+    "family": "other",
     "trunk": "resnet50",
     "weights": "0" * 64,
     "pooling": "max",

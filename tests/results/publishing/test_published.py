@@ -264,6 +264,8 @@ def test_the_papers_numbers_in_this_repository_are_within_range_and_named_once()
     assert set(anchor.values) == {
         ("separated", metric) for metric in ("P@1", "R@2", "R@4", "R@8", "nDCG@2", "nDCG@4", "nDCG@8")
     }
+    pretrained = next(one for one in beside["cub200", "reality_check"] if one.loss == "untrained")
+    assert "another quantity than the row untrained" in pretrained.source
     contrastive = next(one for one in beside["cub200", "reality_check"] if one.loss == "contrastive")
     assert contrastive.values["concatenated", "MAP@R"] == 26.53
     assert contrastive.source == "arXiv2003.08505, transcript in the Within-Pair-Mining README"
