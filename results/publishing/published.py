@@ -7,17 +7,21 @@ references/          what drift is measured against, and why each was accepted (
 rendered/            made from the above by `mlrc leaderboard`; nothing in it is written by hand
 """
 
+import json
 import re
 import shutil
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from mlrc.results.boards.leaderboard import boards
 from mlrc.results.boards.papers import read_papers, references
-from mlrc.results.publishing.audit import DigestOf, audit, read_splits
+from mlrc.results.publishing.audit import RESTORE, DigestOf, audit, read_splits
+from mlrc.results.publishing.audit_boards import across
+from mlrc.results.publishing.audit_trainings import ScheduleOf
 from mlrc.results.publishing.place import EVIDENCE, RENDERED, came_with_a_wheel
 from mlrc.results.records.evidence import PerClass, gather
 from mlrc.results.records.ledger import LEDGER, Records, read, require
@@ -30,7 +34,10 @@ from mlrc.results.rendering.report import rendered_report
 DRAWN_WITH = "drawn_with.txt"
 """Names the versions whose pictures these are: others draw other bytes from the same numbers."""
 _DRAWN = ("report.html", "plots/")
+_ONCE = ("protocol", "fold", "run")
+"""Kinds of lines of which a published ledger has one of a key."""
 
+R = TypeVar("R", FoldRecord, RunRecord)
 FindImportances = Callable[[Records], Mapping[tuple[str, str], Importances]]
 
 
@@ -64,7 +71,9 @@ def regenerate(folder: Path, find_importances: FindImportances) -> list[Path]:
     return [folder / RENDERED / name for name in files]
 
 
-def check(folder: Path, find_importances: FindImportances, digest_of: DigestOf) -> list[str]:
+def check(
+    folder: Path, find_importances: FindImportances, digest_of: DigestOf, schedule_of: ScheduleOf | None = None
+) -> list[str]:
     """Say in sentences what is wrong with the published leaderboard; nothing when all holds.
 
     Pictures are compared where the versions that drew them are those at hand; a wheel has evidence alone.
@@ -72,8 +81,11 @@ def check(folder: Path, find_importances: FindImportances, digest_of: DigestOf) 
     known = read_splits(_text(folder / "splits.csv"))
     found = []
     for one in _folders(folder):
-        sentences = audit(read(one / LEDGER), PerClassFiles(one), known, digest_of)
+        records = read(one / LEDGER)
+        sentences = [*_of_lines(one / LEDGER, records), *audit(records, PerClassFiles(one), known, digest_of, schedule_of)]
         found += [f"evidence {one.name}: {sentence}" for sentence in sentences]
+    if not found:
+        found += _together(folder)
     if found or came_with_a_wheel(folder):
         return found
     fresh = rendered(folder, find_importances)
@@ -88,8 +100,36 @@ def check(folder: Path, find_importances: FindImportances, digest_of: DigestOf) 
         if name not in there or name not in fresh:
             found.append(f"rendered/{name} {'is missing' if name in fresh else 'comes from no evidence'}")
         elif there[name] != fresh[name] and (same_versions or not drawn):
-            found.append(f"rendered/{name} is not what the evidence gives; run mlrc leaderboard")
+            found.append(
+                f"rendered/{name} is not what the evidence gives; where evidence came in on purpose, run mlrc leaderboard, "
+                "otherwise restore what was changed from the history of the repository"
+            )
     return found
+
+
+def _of_lines(path: Path, records: Records) -> list[str]:
+    """Say what is wrong with the file of a published ledger, beside what its records say."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[: -1 if records.torn else None]]
+    names = Counter((line["kind"], line.get("key") or line.get("digest")) for line in lines if line["kind"] in _ONCE)
+    found = [
+        f"its ledger has {number} lines of {kind} {name}, of which the last hides the others; {RESTORE}"
+        for (kind, name), number in names.items()
+        if number > 1
+    ]
+    for record in (*records.folds.values(), *records.runs.values()):
+        if record.environment.host:
+            found.append(f"record {record.key} names the machine {record.environment.host}, which is nobody's business")
+        if isinstance(record, RunRecord) and not record.per_class_sha256:
+            found.append(f"the record of repeat {record.key} must tell the SHA-256 of its per-class sums; {RESTORE}")
+    return found
+
+
+def _together(folder: Path) -> list[str]:
+    """Say what is wrong between folders of evidence, each of which holds alone."""
+    records, per_class = evidence(folder)
+    keys = Counter(key for one in _folders(folder) for key in read(one / LEDGER).runs)
+    twice = [f"repeat {key} is evidence in two folders; take one of them out" for key, n in sorted(keys.items()) if n > 1]
+    return twice or across(records.runs.values(), per_class)
 
 
 def counting(records: Records) -> Records:
@@ -99,7 +139,9 @@ def counting(records: Records) -> Records:
     return replace(records, runs=runs)
 
 
-def add(folder: Path, runs: Path, name: str, digest_of: DigestOf) -> Path:
+def add(
+    folder: Path, runs: Path, name: str, digest_of: DigestOf, schedule_of: ScheduleOf | None = None
+) -> Path:
     """Take a finished run into the evidence, after all checks; gives its folder there.
 
     Of records that are published already (the untrained trunk's) the published ones stay.
@@ -116,10 +158,10 @@ def add(folder: Path, runs: Path, name: str, digest_of: DigestOf) -> Path:
         raise FileExistsError(f"Evidence named {name!r} is published already; give another name with --name.")
     records = read(ledger)
     per_class = PerClassFiles(runs)
-    if sentences := audit(records, per_class, read_splits(_text(folder / "splits.csv")), digest_of):
+    if sentences := audit(records, per_class, read_splits(_text(folder / "splits.csv")), digest_of, schedule_of):
         more = f" ({len(sentences) - 1} more faults)" if len(sentences) > 1 else ""
         raise ValueError(f"The run in {runs} cannot be published: {sentences[0]}{more}.")
-    there, _ = evidence(folder)
+    there, sums = evidence(folder)
     published = {(one.dataset, one.digest, one.loss): one for one in gather(there)}
     new = _without_published(counting(records), there)
     for one in gather(new):
@@ -130,6 +172,8 @@ def add(folder: Path, runs: Path, name: str, digest_of: DigestOf) -> Path:
             )
     if not new.runs:
         raise ValueError(f"Every repeat in {runs} is published already.")
+    if sentences := across([*there.runs.values(), *new.runs.values()], ChainMap(sums, per_class)):  # type: ignore[arg-type]
+        raise ValueError(f"The run in {runs} cannot stand beside what is published: {sentences[0]}.")
     _write_compact(target, new, per_class)
     return target
 
@@ -172,7 +216,10 @@ def _write_compact(target: Path, records: Records, per_class: PerClassFiles) -> 
         *(records.protocols[digest] for digest in sorted(records.protocols)),
         *(records.unchecked[identity] for identity in sorted(records.unchecked)),
         *(_unnamed(fold) for fold in sorted(records.folds.values(), key=_place)),
-        *(_unnamed(run) for run in sorted(records.runs.values(), key=_place)),
+        *(
+            replace(_unnamed(run), per_class_sha256=per_class.sha256(run.key))
+            for run in sorted(records.runs.values(), key=_place)
+        ),
     ]
     unfinished = target.with_name(f".{target.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -183,7 +230,7 @@ def _write_compact(target: Path, records: Records, per_class: PerClassFiles) -> 
     unfinished.rename(target)
 
 
-def _unnamed(record: FoldRecord | RunRecord) -> FoldRecord | RunRecord:
+def _unnamed(record: R) -> R:
     return replace(record, environment=replace(record.environment, host=""))
 
 

@@ -140,6 +140,7 @@ class RunRecord:
         cameras: number of cameras of the test images, where images of a query's class and camera are not searched.
         embedding_size: of one fold model; the concatenation has `folds` times as many.
         separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
+        per_class_sha256: of the file of its per-class sums; empty in lines of before it was told.
     """
 
     key: str
@@ -161,6 +162,7 @@ class RunRecord:
     environment: Environment
     queries: int | None = None
     cameras: int | None = None
+    per_class_sha256: str = ""
     schema: int = SCHEMA
 
     def scores(self, setting: str) -> Mapping[str, float]:

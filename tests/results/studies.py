@@ -1,6 +1,5 @@
 """Records of whole studies, made up: what the tests of tables, drift and publishing read."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrc.protocols.protocol import digest_of
+from mlrc.results.records.identity import key_of, key_of_repeat, seed_of, training_hash
 from mlrc.results.records.ledger import LEDGER, Records
 from mlrc.results.records.record import (
     UNTRAINED,
@@ -106,7 +106,7 @@ def make(
             sums = {"classes": np.arange(CLASSES), "counts": np.full(CLASSES, QUERIES)}
             for setting, factor in (("separated", 0.75), ("concatenated", 1.0)):
                 sums |= {f"{setting}/{name}": QUERIES * factor * share * level for name, share in SHARES.items()}
-            key = _key("run", *(record.key for record in parts))
+            key = key_of_repeat([record.key for record in parts])
             made.per_class[key] = sums
             made.records.add(
                 RunRecord(
@@ -158,10 +158,20 @@ def _fold(
 ) -> FoldRecord:
     score = 20.0 + 5 * number + fold
     trained = outcome == "done" and stage != UNTRAINED
+    told = training_hash(
+        digest_of_protocol=shared["digest"],
+        dataset=shared["dataset"],
+        fingerprint=shared["fingerprint"],
+        loss=loss,
+        params=params,
+        stage=stage,  # type: ignore[arg-type] # the callers pass stages
+        number=number,
+        fold=fold,
+    )
     return FoldRecord(
         **shared,
-        key=_key(*shared.values(), loss, stage, number, fold, sorted(params.items())),
-        seed=7,
+        key=key_of(told),
+        seed=seed_of(told),
         cut="official",
         loss=loss,
         params=params,
@@ -180,7 +190,3 @@ def _fold(
 
 def _scores(sums: Mapping[str, NDArray[np.float64]], setting: str) -> dict[str, float]:
     return {name: float(100 * sums[f"{setting}/{name}"].sum() / sums["counts"].sum()) for name in SHARES}
-
-
-def _key(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,57 @@
+"""Keys and seeds: hashes of what a training or a repeat is, never of order, machine or date.
+
+They stand here and not with the plans, so that whoever reads a record can tell whether its key and seed are its own.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from mlrc.results.records.record import Params, Stage
+
+_KEY, _SEED = 16, 32
+"""The key is the digits up to the first, the seed is made of those from there to the second."""
+
+
+def digest(*parts: object) -> str:
+    """Give 64 hexadecimal digits over values that JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def training_hash(
+    *,
+    digest_of_protocol: str,
+    dataset: str,
+    fingerprint: str,
+    loss: str,
+    params: Params,
+    stage: Stage,
+    number: int,
+    fold: int,
+    recorded: object = None,
+) -> str:
+    """Give the hash of a training, of which `key_of` and `seed_of` take their digits.
+
+    Args:
+        digest_of_protocol: with the others, as a `FoldRecord` has them.
+        recorded: the schedule of stage 1, in the stage 2 that repeats it.
+    """
+    of_stage_1 = () if recorded is None else (recorded,)
+    return digest(
+        digest_of_protocol, dataset, fingerprint, loss, sorted(params.items()), stage, number, fold, *of_stage_1
+    )
+
+
+def key_of(training: str) -> str:
+    """Give the 16 hexadecimal digits that name a training."""
+    return training[:_KEY]
+
+
+def seed_of(training: str) -> int:
+    """Give 63 bits, the root of all randomness of a training."""
+    return int(training[_KEY:_SEED], 16) >> 1
+
+
+def key_of_repeat(fold_keys: Sequence[str]) -> str:
+    """Give the 16 hexadecimal digits that name a repeat, and the file of its per-class sums."""
+    return digest(list(fold_keys))[:_KEY]
