@@ -32,6 +32,7 @@ def regenerate(
     with user_errors():
         if not check:
             require_own(published)
+        from mlrc.harness.plan.schedule import schedule_of
         from mlrc.protocols.protocol import digest_of
         from mlrc.results.publishing import published as leaderboards
 
@@ -39,7 +40,7 @@ def regenerate(
             paths = leaderboards.regenerate(published, _importances())
             typer.echo(f"Written: {len(paths)} files in {published / RENDERED}")
             return
-        faults = leaderboards.check(published, _importances(), digest_of)
+        faults = leaderboards.check(published, _importances(), digest_of, schedule_of)
     for fault in faults:
         typer.echo(fault, err=True)
     if faults:
@@ -62,10 +63,11 @@ def add(
     """
     with user_errors():
         require_own(published)
+        from mlrc.harness.plan.schedule import schedule_of
         from mlrc.protocols.protocol import digest_of
         from mlrc.results.publishing import published as leaderboards
 
-        target = leaderboards.add(published, runs, name or runs.resolve().name, digest_of)
+        target = leaderboards.add(published, runs, name or runs.resolve().name, digest_of, schedule_of)
         leaderboards.regenerate(published, _importances())
     typer.echo(f"Published: {target}")
 

@@ -76,7 +76,7 @@ def audit(
             for sentence in of_training(record, protocol, records.folds, schedule_of)
         ]
     found += _of_protocols(records, digest_of)
-    found += across(records.runs.values(), sums)
+    found += across((run for evidence in gather(records) for run in evidence.runs), sums)
     if isinstance(per_class, PerClassFiles):
         found += _of_files(records, per_class)
     stray = set(per_class) - set(records.runs)
@@ -203,9 +203,7 @@ def _of_counts(run: RunRecord, sums: PerClass | None) -> Iterator[str]:
         return
     asking, counted = run.test_images if run.queries is None else run.queries, int(sums["counts"].sum())
     if counted != asking - run.left_out:
-        yield (
-            f"its counts must add up to {asking} queries less {run.left_out} that are left out, but give {counted}"
-        )
+        yield (f"its counts must add up to {asking} queries less {run.left_out} that are left out, but give {counted}")
 
 
 def _of_split(run: RunRecord, known: set[KnownSplit]) -> Iterator[str]:

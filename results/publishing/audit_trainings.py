@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from mlrc.results.records.identity import key_of, seed_of, training_hash
@@ -107,7 +108,7 @@ def _stage_1(record: FoldRecord, folds: Mapping[str, FoldRecord]) -> FoldRecord 
 
 def _of_history(record: FoldRecord, protocol: ProtocolRecord) -> Iterator[str]:
     epochs = [epoch for epoch, _ in record.history]
-    if epochs and (epochs[0] != 0 or any(a >= b for a, b in zip(epochs, epochs[1:], strict=False))):
+    if epochs and (epochs[0] != 0 or any(a >= b for a, b in pairwise(epochs))):
         yield f"its validations must begin before training and go up, but are after the epochs {epochs}"
     budget = per_dataset(protocol.fields.get("max_epochs"), record.dataset)
     if epochs and budget is not None and max(epochs) > budget:

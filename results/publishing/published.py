@@ -82,7 +82,10 @@ def check(
     found = []
     for one in _folders(folder):
         records = read(one / LEDGER)
-        sentences = [*_of_lines(one / LEDGER, records), *audit(records, PerClassFiles(one), known, digest_of, schedule_of)]
+        sentences = [
+            *_of_lines(one / LEDGER, records),
+            *audit(records, PerClassFiles(one), known, digest_of, schedule_of),
+        ]
         found += [f"evidence {one.name}: {sentence}" for sentence in sentences]
     if not found:
         found += _together(folder)
@@ -101,8 +104,8 @@ def check(
             found.append(f"rendered/{name} {'is missing' if name in fresh else 'comes from no evidence'}")
         elif there[name] != fresh[name] and (same_versions or not drawn):
             found.append(
-                f"rendered/{name} is not what the evidence gives; where evidence came in on purpose, run mlrc leaderboard, "
-                "otherwise restore what was changed from the history of the repository"
+                f"rendered/{name} is not what the evidence gives; where evidence came in on purpose, run mlrc "
+                "leaderboard, otherwise restore what was changed from the history of the repository"
             )
     return found
 
@@ -116,11 +119,16 @@ def _of_lines(path: Path, records: Records) -> list[str]:
         for (kind, name), number in names.items()
         if number > 1
     ]
-    for record in (*records.folds.values(), *records.runs.values()):
-        if record.environment.host:
-            found.append(f"record {record.key} names the machine {record.environment.host}, which is nobody's business")
-        if isinstance(record, RunRecord) and not record.per_class_sha256:
-            found.append(f"the record of repeat {record.key} must tell the SHA-256 of its per-class sums; {RESTORE}")
+    hosts = {record.key: record.environment.host for record in records.folds.values()}
+    hosts |= {run.key: run.environment.host for run in records.runs.values()}
+    found += [
+        f"record {key} names the machine {host}, which is nobody's business" for key, host in hosts.items() if host
+    ]
+    found += [
+        f"the record of repeat {run.key} must tell the SHA-256 of its per-class sums; {RESTORE}"
+        for run in records.runs.values()
+        if not run.per_class_sha256
+    ]
     return found
 
 
@@ -128,7 +136,9 @@ def _together(folder: Path) -> list[str]:
     """Say what is wrong between folders of evidence, each of which holds alone."""
     records, per_class = evidence(folder)
     keys = Counter(key for one in _folders(folder) for key in read(one / LEDGER).runs)
-    twice = [f"repeat {key} is evidence in two folders; take one of them out" for key, n in sorted(keys.items()) if n > 1]
+    twice = [
+        f"repeat {key} is evidence in two folders; take one of them out" for key, n in sorted(keys.items()) if n > 1
+    ]
     return twice or across(records.runs.values(), per_class)
 
 
@@ -139,9 +149,7 @@ def counting(records: Records) -> Records:
     return replace(records, runs=runs)
 
 
-def add(
-    folder: Path, runs: Path, name: str, digest_of: DigestOf, schedule_of: ScheduleOf | None = None
-) -> Path:
+def add(folder: Path, runs: Path, name: str, digest_of: DigestOf, schedule_of: ScheduleOf | None = None) -> Path:
     """Take a finished run into the evidence, after all checks; gives its folder there.
 
     Of records that are published already (the untrained trunk's) the published ones stay.

@@ -32,9 +32,7 @@ def training_hash(
 ) -> str:
     """Give the hash of a training, of which `key_of` and `seed_of` take their digits.
 
-    Args:
-        digest_of_protocol: with the others, as a `FoldRecord` has them.
-        recorded: the schedule of stage 1, in the stage 2 that repeats it.
+    All but `recorded`, the schedule of stage 1 in the stage 2 that repeats it, is what a `FoldRecord` says.
     """
     of_stage_1 = () if recorded is None else (recorded,)
     return digest(

@@ -109,7 +109,9 @@ def _broken_in_a_class(per_class: PerClass, setting: str) -> list[str]:
         outside = ~((values >= -TOLERANCE) & (values <= counts + TOLERANCE))
         if outside.any():
             at = int(outside.argmax())
-            found.append(f"{name} of class {classes[at]} must lie within 0 and {counts[at]} queries, but is {values[at]}")
+            found.append(
+                f"{name} of class {classes[at]} must lie within 0 and {counts[at]} queries, but is {values[at]}"
+            )
     hits = sorted((name for name in sums if name.startswith("R@")), key=metric_order)
     for low, high in (("MAP@R", "RP"), *pairwise(hits), *SAME_NUMBER.items()):
         if low not in sums or high not in sums:
@@ -121,7 +123,7 @@ def _broken_in_a_class(per_class: PerClass, setting: str) -> list[str]:
         if wrong.any():
             at = int(wrong.argmax())
             found.append(
-                f"{low} {sign} {high} must hold in every class, but in class {classes[at]} they are {sums[low][at]} and "
-                f"{sums[high][at]}"
+                f"{low} {sign} {high} must hold in every class, but in class {classes[at]} they are {sums[low][at]} "
+                f"and {sums[high][at]}"
             )
     return found

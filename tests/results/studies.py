@@ -1,7 +1,7 @@
 """Records of whole studies, made up: what the tests of tables, drift and publishing read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,36 @@ def merged(*studies: Made) -> Made:
     return together
 
 
+def rekeyed(made: Made) -> Made:
+    """Give every record the key and the seed of what it says now, as if it had been made so."""
+    again = Made(records=Records(protocols=dict(made.records.protocols), unchecked=dict(made.records.unchecked)))
+    keys = {}
+    for old, record in made.records.folds.items():
+        told = _hash(record)
+        keys[old] = key_of(told)
+        again.records.add(replace(record, key=key_of(told), seed=seed_of(told)))
+    for old, run in made.records.runs.items():
+        fold_keys = tuple(keys.get(key, key) for key in run.fold_keys)
+        key = key_of_repeat(fold_keys)
+        again.records.add(replace(run, key=key, fold_keys=fold_keys))
+        if old in made.per_class:
+            again.per_class[key] = made.per_class[old]
+    return again
+
+
+def _hash(record: FoldRecord) -> str:
+    return training_hash(
+        digest_of_protocol=record.digest,
+        dataset=record.dataset,
+        fingerprint=record.fingerprint,
+        loss=record.loss,
+        params=record.params,
+        stage=record.stage,
+        number=record.number,
+        fold=record.fold,
+    )
+
+
 def _fold(
     shared: Mapping[str, Any],
     loss: str,
@@ -158,20 +188,10 @@ def _fold(
 ) -> FoldRecord:
     score = 20.0 + 5 * number + fold
     trained = outcome == "done" and stage != UNTRAINED
-    told = training_hash(
-        digest_of_protocol=shared["digest"],
-        dataset=shared["dataset"],
-        fingerprint=shared["fingerprint"],
-        loss=loss,
-        params=params,
-        stage=stage,  # type: ignore[arg-type] # the callers pass stages
-        number=number,
-        fold=fold,
-    )
-    return FoldRecord(
+    record = FoldRecord(
         **shared,
-        key=key_of(told),
-        seed=seed_of(told),
+        key="",
+        seed=0,
         cut="official",
         loss=loss,
         params=params,
@@ -186,6 +206,8 @@ def _fold(
         environment=environment,
         message="" if outcome == "done" else "the loss was not finite in epoch 3",
     )
+    told = _hash(record)
+    return replace(record, key=key_of(told), seed=seed_of(told))
 
 
 def _scores(sums: Mapping[str, NDArray[np.float64]], setting: str) -> dict[str, float]:
