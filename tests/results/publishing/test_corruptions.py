@@ -142,6 +142,11 @@ def _again_below(evidence: Evidence) -> None:
     evidence.write([*evidence.lines, line])
 
 
+def _impatient(evidence: Evidence) -> None:
+    evidence.change(TRIAL, _put(history=[[0, 9.0], [7, 5.0], [8, 27.0]]))
+    evidence.change({"kind": "protocol"}, lambda line: line["fields"].update(patience=5))
+
+
 def _tear(evidence: Evidence) -> None:
     with (evidence.folder / LEDGER).open("a", encoding="utf-8") as file:
         file.write('{"kind": "run"')
@@ -292,10 +297,7 @@ CORRUPTIONS: dict[str, tuple[Corrupt, str]] = {
         "it must go on to epoch 8 or to the end of its patience, but ends after epoch 4",
     ),
     "a history beyond its patience": (
-        lambda e: (
-            e.change(TRIAL, _put(history=[[0, 9.0], [7, 5.0], [8, 27.0]]))
-            or e.change({"kind": "protocol"}, lambda line: line["fields"].update(patience=5))
-        ),
+        _impatient,
         "its patience of 5 ended it after epoch 7, but it was validated after epoch 8",
     ),
     "a validation above 100": (
