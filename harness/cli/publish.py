@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlrc.harness.cli.words.options import user_errors
+from mlrc.harness.cli.words.options import Published, user_errors
 from mlrc.results.publishing.place import PUBLISHED, RENDERED, came_with_a_wheel, require_own
 
 app = typer.Typer()
@@ -14,7 +14,6 @@ leaderboard = typer.Typer(invoke_without_command=True)
 app.add_typer(leaderboard, name="leaderboard")
 
 DIFFERENCES = 1
-Published = Annotated[Path, typer.Option("--published", help="Folder of the published leaderboard.")]
 
 
 @leaderboard.callback()
@@ -32,15 +31,16 @@ def regenerate(
     with user_errors():
         if not check:
             require_own(published)
+        from mlrc.harness.plan.parameters import ranges_of_ours
         from mlrc.harness.plan.schedule import schedule_of
         from mlrc.protocols.protocol import digest_of
         from mlrc.results.publishing import published as leaderboards
 
         if not check:
-            paths = leaderboards.regenerate(published, _importances())
+            paths = leaderboards.regenerate(published, _importances(), ranges_of_ours)
             typer.echo(f"Written: {len(paths)} files in {published / RENDERED}")
             return
-        faults = leaderboards.check(published, _importances(), digest_of, schedule_of)
+        faults = leaderboards.check(published, _importances(), digest_of, schedule_of, ranges_of_ours)
     for fault in faults:
         typer.echo(fault, err=True)
     if faults:
@@ -63,12 +63,13 @@ def add(
     """
     with user_errors():
         require_own(published)
+        from mlrc.harness.plan.parameters import ranges_of_ours
         from mlrc.harness.plan.schedule import schedule_of
         from mlrc.protocols.protocol import digest_of
         from mlrc.results.publishing import published as leaderboards
 
         target = leaderboards.add(published, runs, name or runs.resolve().name, digest_of, schedule_of)
-        leaderboards.regenerate(published, _importances())
+        leaderboards.regenerate(published, _importances(), ranges_of_ours)
     typer.echo(f"Published: {target}")
 
 

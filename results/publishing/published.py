@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 from collections import ChainMap, Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from mlrc.results.boards.leaderboard import boards
 from mlrc.results.boards.papers import read_papers, references
+from mlrc.results.boards.parameters import Ranges
 from mlrc.results.publishing.audit import RESTORE, DigestOf, audit, read_splits
 from mlrc.results.publishing.audit_boards import across
 from mlrc.results.publishing.audit_trainings import ScheduleOf
@@ -39,14 +40,22 @@ _ONCE = ("protocol", "fold", "run")
 
 R = TypeVar("R", FoldRecord, RunRecord)
 FindImportances = Callable[[Records], Mapping[tuple[str, str], Importances]]
+FindRanges = Callable[[Iterable[str]], Ranges]
+"""From names of losses to the ranges of their searches, the same wherever this version is installed."""
 
 
-def rendered(folder: Path, find_importances: FindImportances) -> dict[str, bytes]:
+def no_ranges(_losses: Iterable[str]) -> Ranges:
+    """Know of no range."""
+    return {}
+
+
+def rendered(folder: Path, find_importances: FindImportances, find_ranges: FindRanges = no_ranges) -> dict[str, bytes]:
     """Give path below `rendered/` to content of all that the evidence gives.
 
     Args:
         folder: of the published leaderboard.
         find_importances: from records to (dataset, digest) to what the searches found to matter.
+        find_ranges: what the searches chose from.
 
     Raises:
         OSError: the folder or one of its files is not there.
@@ -54,15 +63,20 @@ def rendered(folder: Path, find_importances: FindImportances) -> dict[str, bytes
     """
     printed = read_papers(_text(folder / "papers.csv"))
     records, per_class = evidence(folder)
-    files = rendered_report(boards(records, per_class), find_importances(records), references=references(printed))
+    files = rendered_report(
+        boards(records, per_class),
+        find_importances(records),
+        references=references(printed),
+        ranges=find_ranges({run.loss for run in records.runs.values()}),
+    )
     kept = {name: content for name, content in files.items() if not name.endswith(".png")}
     drawn_with = "".join(f"{package} {version(package)}\n" for package in ("matplotlib", "optuna"))
     return {**kept, "papers.md": papers_markdown(printed).encode(), DRAWN_WITH: drawn_with.encode()}
 
 
-def regenerate(folder: Path, find_importances: FindImportances) -> list[Path]:
+def regenerate(folder: Path, find_importances: FindImportances, find_ranges: FindRanges = no_ranges) -> list[Path]:
     """Write everything below `rendered/` anew and give the paths."""
-    files = rendered(folder, find_importances)
+    files = rendered(folder, find_importances, find_ranges)
     shutil.rmtree(folder / RENDERED, ignore_errors=True)
     for name, content in files.items():
         path = folder / RENDERED / name
@@ -72,7 +86,11 @@ def regenerate(folder: Path, find_importances: FindImportances) -> list[Path]:
 
 
 def check(
-    folder: Path, find_importances: FindImportances, digest_of: DigestOf, schedule_of: ScheduleOf | None = None
+    folder: Path,
+    find_importances: FindImportances,
+    digest_of: DigestOf,
+    schedule_of: ScheduleOf | None = None,
+    find_ranges: FindRanges = no_ranges,
 ) -> list[str]:
     """Say in sentences what is wrong with the published leaderboard; nothing when all holds.
 
@@ -91,7 +109,7 @@ def check(
         found += _together(folder)
     if found or came_with_a_wheel(folder):
         return found
-    fresh = rendered(folder, find_importances)
+    fresh = rendered(folder, find_importances, find_ranges)
     there = {
         path.relative_to(folder / RENDERED).as_posix(): path.read_bytes()
         for path in (folder / RENDERED).rglob("*")
