@@ -92,7 +92,14 @@ def galleries_of(
 
 
 def _opened(name: str, root: Path) -> ImageSet:
-    """Open a dataset by its name in the records; `folder:NAME` is `root` itself or the folder of that name in it."""
+    return open_dataset(*place_of(name, root))
+
+
+def place_of(name: str, root: Path) -> tuple[str, Path]:
+    """Give the plug-in and the folder of a dataset by its name in the records.
+
+    `folder:NAME` is `root` itself or the folder of that name in it.
+    """
     plugin, _, folder = name.partition(":")
     place = root.resolve()
-    return open_dataset(plugin, place / folder if folder not in ("", place.name, place.stem) else place)
+    return plugin, place / folder if folder not in ("", place.name, place.stem) else place

@@ -24,6 +24,7 @@ from mlrc.results.publishing.audit import RESTORE, DigestOf, audit, read_splits
 from mlrc.results.publishing.audit_boards import across
 from mlrc.results.publishing.audit_trainings import ScheduleOf
 from mlrc.results.publishing.place import EVIDENCE, RENDERED, came_with_a_wheel
+from mlrc.results.publishing.verification import faults, read_verified, with_verified
 from mlrc.results.records.evidence import PerClass, gather
 from mlrc.results.records.ledger import LEDGER, Records, read, require
 from mlrc.results.records.per_class import PER_CLASS, PerClassFiles
@@ -63,8 +64,9 @@ def rendered(folder: Path, find_importances: FindImportances, find_ranges: FindR
     """
     printed = read_papers(_text(folder / "papers.csv"))
     records, per_class = evidence(folder)
+    lines = [line for one in folders(folder) for line in read_verified(one)]
     files = rendered_report(
-        boards(records, per_class),
+        with_verified(boards(records, per_class), lines, records),
         find_importances(records),
         references=references(printed),
         ranges=find_ranges({run.loss for run in records.runs.values()}),
@@ -98,12 +100,13 @@ def check(
     """
     known = read_splits(_text(folder / "splits.csv"))
     found = []
-    for one in _folders(folder):
+    for one in folders(folder):
         records = read(one / LEDGER)
         sentences = [
             *_of_lines(one / LEDGER, records),
             *audit(records, PerClassFiles(one), known, digest_of, schedule_of),
         ]
+        sentences += faults(read_verified(one), records)
         found += [f"evidence {one.name}: {sentence}" for sentence in sentences]
     if not found:
         found += _together(folder)
@@ -153,7 +156,7 @@ def _of_lines(path: Path, records: Records) -> list[str]:
 def _together(folder: Path) -> list[str]:
     """Say what is wrong between folders of evidence, each of which holds alone."""
     records, per_class = evidence(folder)
-    keys = Counter(key for one in _folders(folder) for key in read(one / LEDGER).runs)
+    keys = Counter(key for one in folders(folder) for key in read(one / LEDGER).runs)
     twice = [
         f"repeat {key} is evidence in two folders; take one of them out" for key, n in sorted(keys.items()) if n > 1
     ]
@@ -215,7 +218,7 @@ def evidence(folder: Path) -> tuple[Records, Mapping[str, PerClass]]:
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no published leaderboard in {folder}; give its folder with --published.")
     together, per_class = Records(), []
-    for one in _folders(folder):
+    for one in folders(folder):
         records = read(one / LEDGER)
         together.protocols.update(records.protocols)
         together.folds.update(records.folds)
@@ -225,8 +228,22 @@ def evidence(folder: Path) -> tuple[Records, Mapping[str, PerClass]]:
     return together, ChainMap(*per_class)  # type: ignore[arg-type] # read only
 
 
-def _folders(folder: Path) -> list[Path]:
+def folders(folder: Path) -> list[Path]:
+    """Give the folders of evidence of a published leaderboard, by name."""
     return sorted(path.parent for path in (folder / EVIDENCE).glob(f"[!.]*/{LEDGER}"))
+
+
+def open_evidence(folder: Path, name: str = "") -> list[tuple[Path, Records]]:
+    """Give folders of evidence with their records: that of a name, or all.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    found = [one for one in folders(folder) if name in ("", one.name)]
+    if not found:
+        there = ", ".join(one.name for one in folders(folder)) or "none"
+        raise FileNotFoundError(f"There is no evidence {name!r} in {folder}; there is {there}.".replace(" ''", ""))
+    return [(one, read(one / LEDGER)) for one in found]
 
 
 def _without_published(records: Records, there: Records) -> Records:

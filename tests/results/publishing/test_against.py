@@ -79,7 +79,7 @@ DIFFERENT: dict[str, tuple[Callable[[], Made], str]] = {
     "rules": (lambda: sound(NEW, trials=3), "the trials differs: 3 here, 2 there"),
     "split": (
         lambda: _all(sound(NEW), lambda one: replace(one, cut="half")),
-        "the split differs: half, 20 test classes, 200 test images here, official, 20 test classes, 200 test images",
+        "the split differs: half, 20 test classes, 200 images here, official, 20 test classes, 200 images there",
     ),
 }
 
