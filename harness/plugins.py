@@ -49,6 +49,11 @@ class Kind(Generic[T]):
         """Say whether there is a plug-in of that name, registered or entered by a file."""
         return name in self.files or name in self.names()
 
+    def is_ours(self, name: str) -> bool:
+        """Say whether the plug-in of that name comes with mlrc itself."""
+        claims = [entry for entry in entry_points(group=self.group) if entry.name == name]
+        return bool(claims) and all(entry.value.startswith("mlrc.") for entry in claims)
+
     def find(self, name: str) -> T:
         """Import the plug-in of that name, or the one in the file `PATH.py` or `PATH.py:NAME`, which enters by it.
 

@@ -12,12 +12,14 @@ from mlrc.harness.cli.report import write
 from mlrc.harness.cli.words.option_groups import Effort, Subject, spelled_out
 from mlrc.harness.cli.words.options import (
     CONSOLE,
+    Against,
     Device,
     Losses,
     Out,
     Params,
     PerDevice,
     ProtocolName,
+    Published,
     Runs,
     SaveModels,
     Storage,
@@ -26,6 +28,7 @@ from mlrc.harness.cli.words.options import (
     words,
 )
 from mlrc.harness.machine.given import require_means
+from mlrc.results.publishing.place import PUBLISHED
 
 if TYPE_CHECKING:
     from mlrc.harness.study.comparison import Comparison
@@ -80,13 +83,21 @@ def run(
     storage: Storage = None,
     save_models: SaveModels = False,
     out: Out = None,
+    against: Against = None,
+    published: Published = PUBLISHED,
 ) -> None:
     """Do the whole protocol: search, final repeats, table. Goes on with whatever it finds in --runs.
 
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
     comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs)
-    report = partial(write, runs, out)
+    if against is not None:
+        from mlrc.harness.study.subject import subject_of
+        from mlrc.results.publishing.against import open_stored, require_comparable
+
+        with user_errors():
+            require_comparable(subject_of(comparison), open_stored(against, published))
+    report = partial(write, runs, out, against=against, published=published)
     carry_out(comparison, runs, effort, "final", storage=storage, save_models=save_models, report=report)
 
 

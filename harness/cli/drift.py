@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlrc.harness.cli.publish import Published
-from mlrc.harness.cli.words.options import CONSOLE, Device, Root, Runs, Workers, user_errors
+from mlrc.harness.cli.words.options import CONSOLE, Device, Published, Root, Runs, Workers, user_errors
 from mlrc.results.publishing.place import PUBLISHED, REFERENCES, require_own
 from mlrc.results.statistics.levels import ALPHA, MARGIN
 

@@ -146,8 +146,9 @@ def score_run(
     return ScoredRun(record, per_class)
 
 
-def write_per_class(runs: Path, scored: ScoredRun) -> None:
-    """Write the per-class sums, whole or not at all."""
+def write_per_class(runs: Path, scored: ScoredRun) -> str:
+    """Write the per-class sums, whole or not at all, and give the SHA-256 of their file."""
     content = BytesIO()
     np.savez_compressed(content, allow_pickle=False, **sealed(scored.record.key, scored.per_class))
     write_atomically(runs / PER_CLASS / f"{scored.record.key}.npz", content.getvalue())
+    return hashlib.sha256(content.getvalue()).hexdigest()

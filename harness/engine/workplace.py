@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from mlrc.harness.engine.repeat import ScoredRun
-from mlrc.harness.machine.environment import device_name
+from mlrc.harness.machine.environment import device_name, processor
 from mlrc.harness.plan.job import FoldJob, ScoreJob
 from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
@@ -52,7 +52,12 @@ class Workplace:
 
     def found_here(self) -> "Workplace":
         """Give the workplace with this machine and its device in the environment, which the driver can't know."""
-        here = replace(self.environment, device=device_name(torch.device(self.device)), host=socket.gethostname())
+        here = replace(
+            self.environment,
+            device=device_name(torch.device(self.device)),
+            host=socket.gethostname(),
+            processor=processor(),
+        )
         return replace(self, environment=here)
 
     def loss(self, name: str) -> LossSpec:

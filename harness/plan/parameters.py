@@ -55,6 +55,11 @@ def ranges(losses: Iterable[str]) -> dict[str, dict[str, Range]]:
     }
 
 
+def ranges_of_ours(losses: Iterable[str]) -> dict[str, dict[str, Range]]:
+    """Give what `ranges` gives of the losses that come with mlrc, which is the same wherever it is installed."""
+    return ranges(loss for loss in losses if LOSSES.is_ours(loss))
+
+
 def _range(distribution: BaseDistribution) -> Range:
     match distribution:
         case FloatDistribution(low=low, high=high, log=log) | IntDistribution(low=low, high=high, log=log):

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mlrc.harness.plan.job import FoldJob, Params, digest, of_search, rules
+from mlrc.harness.plan.job import FoldJob, Params, digest, rules
+from mlrc.results.records.identity import of_search
 from mlrc.harness.plan.schedule import Recorded
 from mlrc.protocols.protocol import Protocol, of
 from mlrc.results.records.record import UNTRAINED, FoldRecord, Identity, RunRecord, Stage

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
@@ -87,6 +87,7 @@ class Board:
         contests: (setting, metric) to the comparison of all losses but the untrained trunk, for the metrics of the
             printed tables; absent where there is nothing to compare.
         notes: what a reader must know of single losses.
+        verified: loss to how many of its trainings someone did again, such as `3 of 24 folds`; empty where nobody did.
     """
 
     dataset: str
@@ -97,6 +98,7 @@ class Board:
     rows: tuple[Row, ...]
     contests: Mapping[Name, Contest]
     notes: tuple[str, ...]
+    verified: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def losses(self) -> tuple[str, ...]:

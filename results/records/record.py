@@ -33,6 +33,8 @@ class Environment:
         host: the machine's name.
         settings: how torch was set for the accelerator, name to value; empty on a processor, in the records of drivers,
             and in those of before it was told, where a line lacks it.
+        processor: model and instruction set of the processor, on which the last bits of a training hang; empty in lines
+            of before it was told.
     """
 
     commit: str
@@ -40,6 +42,7 @@ class Environment:
     device: str
     host: str
     settings: Mapping[str, str] = field(default_factory=dict)
+    processor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +157,7 @@ class RunRecord:
         separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
         search: the one whose best parameters it has; the repeats of each are numbered from 0. A line of the first one,
             0, lacks it.
+        per_class_sha256: of the file of its per-class sums; empty in lines of before it was told.
     """
 
     key: str
@@ -176,6 +180,7 @@ class RunRecord:
     queries: int | None = None
     cameras: int | None = None
     search: int = 0
+    per_class_sha256: str = ""
     schema: int = SCHEMA
 
     def scores(self, setting: str) -> Mapping[str, float]:
@@ -302,8 +307,11 @@ def to_line(record: Record) -> str:
     """Give the record as one line of JSON, without the newline; equal records give equal lines."""
     kind = next(name for name, cls in _KINDS.items() if isinstance(record, cls))
     content = {"kind": kind, **asdict(record)}
-    if not content.get("environment", {}).get("settings", True):
-        del content["environment"]["settings"]
+    for name in ("settings", "processor"):
+        if not content.get("environment", {}).get(name, True):
+            del content["environment"][name]
+    if not content.get("per_class_sha256", True):
+        del content["per_class_sha256"]
     if content.get("search") == 0:
         del content["search"]
     return json.dumps(content, allow_nan=False, ensure_ascii=False, sort_keys=True)

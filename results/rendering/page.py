@@ -8,10 +8,12 @@ from itertools import groupby
 
 from mlrc.results.boards.leaderboard import Board
 from mlrc.results.boards.papers import Reference
+from mlrc.results.boards.parameters import Ranges
 from mlrc.results.rendering.caption import caption
 from mlrc.results.rendering.gallery import Gallery, Picture, Query
 from mlrc.results.rendering.page_tables import all_metrics, comparisons, cost, scores
 from mlrc.results.rendering.plots import Plot
+from mlrc.results.rendering.search_tables import found_parameters
 from mlrc.results.rendering.table import sources
 from mlrc.results.statistics.levels import MARGIN
 
@@ -25,6 +27,7 @@ def page(
     references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
     *,
     margin: float = MARGIN,
+    ranges: Ranges | None = None,
 ) -> str:
     """Give the page.
 
@@ -34,6 +37,7 @@ def page(
         galleries: of any loss of any board.
         references: (dataset, protocol) to the rows of papers beside ours.
         margin: percent points within which a difference is of no interest.
+        ranges: loss to the ranges of its search, as far as they are known.
     """
     assets = files("mlrc.results.rendering") / "assets"
     links = "".join(f'<li><a href="#{anchor(board)}">{_title(board)}</a></li>' for board in boards)
@@ -44,6 +48,7 @@ def page(
             [one for one in galleries if (one.dataset, one.digest) == (board.dataset, board.digest)],
             (references or {}).get((board.dataset, board.protocol), ()),
             margin,
+            ranges=ranges or {},
         )
         for board in boards
     )
@@ -84,6 +89,8 @@ def _section(
     galleries: Sequence[Gallery],
     references: Sequence[Reference],
     margin: float,
+    *,
+    ranges: Ranges,
 ) -> str:
     told = "".join(f"<li>{escape(sentence)}</li>" for sentence in [*caption(board), *sources(references)])
     parts = [
@@ -93,6 +100,7 @@ def _section(
         f'<ul class="caption">{told}</ul>',
         comparisons(board, margin),
         *(_figure(plot) for plot in plots),
+        found_parameters(board, ranges),
         _galleries(galleries),
         all_metrics(board.rows),
         cost(board),

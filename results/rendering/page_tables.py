@@ -26,12 +26,18 @@ def scores(board: Board, references: Sequence[Reference]) -> str:
     heads = _heading("loss", "ascending") + "".join(
         _heading(column, "ascending" if column == "rank" else "descending") for column in columns
     )
+    if board.verified:
+        groups += "<td></td>"
+        heads += _heading("verified", "ascending", "text")
     lines = []
     for line in plan.lines:
         cells = []
         for number, rank in enumerate(line.ranks):
             cells += [_score(cell) for cell in line.cells[number * (per - 1) : (number + 1) * (per - 1)]]
             cells.append(_value(rank, ABSENT if rank is None else str(rank)))
+        if board.verified:
+            of_line = "" if line.is_reference else board.verified.get(line.title, "")
+            cells.append(f'<td class="text">{escape(of_line)}</td>')
         kind = ' class="paper"' if line.is_reference else ""
         lines.append(f'<tr{kind}><th scope="row">{_breakable(line.title)}</th>{"".join(cells)}</tr>')
     return _scroll(f'<tr class="groups"><td></td>{groups}</tr><tr>{heads}</tr>', lines, "sortable", "scores")

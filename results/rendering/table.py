@@ -85,6 +85,8 @@ def markdown(board: Board, references: Sequence[Reference] = ()) -> str:
         lines.append(
             [f"*{line.title}*" if line.is_reference else line.title, *(cell for group in groups for cell in group)]
         )
+    if board.verified:
+        lines = [[*line, more] for line, more in zip(lines, _verified(board, plan, "---:"), strict=True)]
     table = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
     return f"## {board.dataset}, {board.protocol}\n\n{table}\n{' '.join(_sentences(board, references, ranks=True))}\n"
 
@@ -96,7 +98,11 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
     groups = " & ".join(rf"\multicolumn{{{per}}}{{c}}{{{_escaped(setting)}}}" for setting in plan.settings)
     rules = "".join(rf"\cmidrule(lr){{{2 + i * per}-{1 + (i + 1) * per}}}" for i in range(len(plan.settings)))
     heads = " & ".join(_escaped(metric) for _ in plan.settings for metric in plan.metrics)
-    lines = [" & ".join([_escaped(line.title), *map(_typeset, line.cells)]) + r" \\" for line in plan.lines]
+    cells = [[_escaped(line.title), *map(_typeset, line.cells)] for line in plan.lines]
+    if board.verified:
+        heads = f"{heads} & verified"
+        cells = [[*line, more] for line, more in zip(cells, _verified(board, plan, "")[2:], strict=True)]
+    lines = [" & ".join(line) + r" \\" for line in cells]
     return "\n".join(
         [
             r"% needs \usepackage{booktabs,graphicx}",
@@ -105,7 +111,7 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
             r"\footnotesize",
             r"\setlength{\tabcolsep}{3pt}",
             r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%  no wider than the page",
-            rf"\begin{{tabular}}{{l{'c' * per * len(plan.settings)}}}",
+            rf"\begin{{tabular}}{{l{'c' * (per * len(plan.settings) + bool(board.verified))}}}",
             r"\toprule",
             rf" & {groups} \\",
             rules,
@@ -120,6 +126,11 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
             "",
         ]
     )
+
+
+def _verified(board: Board, plan: Layout, rule: str) -> list[str]:
+    """Give the cells of the column that says how much of a row someone trained again, from the heading down."""
+    return ["verified", rule, *("" if line.is_reference else board.verified.get(line.title, "") for line in plan.lines)]
 
 
 def sources(references: Sequence[Reference]) -> list[str]:

@@ -137,6 +137,11 @@ Storage = Annotated[
 SaveModels = Annotated[
     bool, typer.Option("--save-models", help="Keep the models of the final repeats in RUNS/models, with their cards.")
 ]
+Against = Annotated[
+    str | None,
+    typer.Option(help="Rank with stored losses, not trained again: published evidence by its name, or a runs folder."),
+]
+Published = Annotated[Path, typer.Option("--published", help="Folder of the published leaderboard.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the report; the runs folder by default.")]
 
 
