@@ -9,7 +9,7 @@ import typer
 
 from mlrc.harness.cli.carry_out import carry_out, choose_rules
 from mlrc.harness.cli.report import write
-from mlrc.harness.cli.words.option_groups import Effort, Subject, spelled_out
+from mlrc.harness.cli.words.option_groups import Accepted, Effort, Subject, spelled_out
 from mlrc.harness.cli.words.options import (
     CONSOLE,
     Device,
@@ -76,6 +76,7 @@ def run(
     subject: Subject,
     params: Params = None,
     runs: Runs = Path("runs"),
+    accepted: Accepted,
     effort: Effort,
     storage: Storage = None,
     save_models: SaveModels = False,
@@ -85,7 +86,7 @@ def run(
 
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
-    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs)
+    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs, accepted)
     report = partial(write, runs, out)
     carry_out(comparison, runs, effort, "final", storage=storage, save_models=save_models, report=report)
 
@@ -98,6 +99,7 @@ def search(
     protocol: ProtocolName = "reality_check",
     subject: Subject,
     runs: Runs = Path("runs"),
+    accepted: Accepted,
     effort: Effort,
     storage: Storage = None,
 ) -> None:
@@ -105,7 +107,7 @@ def search(
 
     Example: mlrc search --dataset glyphs --losses contrastive --protocol quick
     """
-    comparison = _prepare(subject, losses, protocol, None, effort.device_here, runs)
+    comparison = _prepare(subject, losses, protocol, None, effort.device_here, runs, accepted)
     carry_out(comparison, runs, effort, "search", storage=storage)
 
 
@@ -118,6 +120,7 @@ def final(
     subject: Subject,
     params: Params = None,
     runs: Runs = Path("runs"),
+    accepted: Accepted,
     effort: Effort,
     storage: Storage = None,
     save_models: SaveModels = False,
@@ -134,7 +137,7 @@ def final(
 
     if published:
         subject = replace(subject, changes=[*(subject.changes or []), "trials=0"])
-    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs)
+    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs, accepted)
     with user_errors():
         require_searched(comparison, runs)
     report = partial(write, runs, out)
@@ -142,7 +145,13 @@ def final(
 
 
 def _prepare(
-    subject: Subject, losses: str, protocol: str, params: list[str] | None, device: str, runs: Path | None = None
+    subject: Subject,
+    losses: str,
+    protocol: str,
+    params: list[str] | None,
+    device: str,
+    runs: Path | None = None,
+    accepted: Accepted | None = None,
 ) -> "Comparison":
     """Prepare a comparison, and check what the runs folder holds of it."""
     with user_errors():
@@ -160,6 +169,7 @@ def _prepare(
             params=params or [],
             runs=runs,
             unchecked=subject.unchecked,
+            accepted=accepted.kinds if accepted else (),
         )
         if prepared.images.without:
             typer.echo(f"{prepared.images.without} mlrc prepare lists it.", err=True)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
+from mlrc.results.records.origin import Origins, origins
+
 SCHEMA = 1
 """Raised when a line gains or changes a field; older lines stay readable."""
 
@@ -97,6 +99,7 @@ class FoldRecord:
             a test score stands here.
         best_epoch: epoch of the best validation after the start; `best_score` its score. `None` if there is none.
         seconds: wall time of the job on its device, of which it had the `share`.
+        plugins: where its loss, dataset and trunk came from; a line of before this was told lacks it.
     """
 
     key: str
@@ -119,6 +122,7 @@ class FoldRecord:
     environment: Environment
     message: str = ""
     share: float = 1.0
+    plugins: Origins = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -289,6 +293,8 @@ def to_line(record: Record) -> str:
     content = {"kind": kind, **asdict(record)}
     if not content.get("environment", {}).get("settings", True):
         del content["environment"]["settings"]
+    if not content.get("plugins", True):
+        del content["plugins"]
     return json.dumps(content, allow_nan=False, ensure_ascii=False, sort_keys=True)
 
 
@@ -315,6 +321,8 @@ def _record(content: Any) -> Record:
         content["environment"] = _build(Environment, content["environment"])
     if cls is FoldRecord and "history" in content:
         content["history"] = tuple((int(epoch), float(score)) for epoch, score in content["history"])
+    if "plugins" in content:
+        content["plugins"] = origins(content["plugins"])
     if cls is SweepRecord and "points" in content:
         content["points"] = tuple(_point(point) for point in content["points"])
     for name in ("fold_keys", "keys", "factors", "broken"):
