@@ -9,7 +9,7 @@ import typer
 
 from mlrc.harness.cli.carry_out import carry_out, choose_rules
 from mlrc.harness.cli.report import write
-from mlrc.harness.cli.words.option_groups import Effort, Subject, spelled_out
+from mlrc.harness.cli.words.option_groups import Accepted, Effort, Subject, spelled_out
 from mlrc.harness.cli.words.options import (
     CONSOLE,
     Against,
@@ -79,6 +79,7 @@ def run(
     subject: Subject,
     params: Params = None,
     runs: Runs = Path("runs"),
+    accepted: Accepted,
     effort: Effort,
     storage: Storage = None,
     save_models: SaveModels = False,
@@ -90,7 +91,7 @@ def run(
 
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
-    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs)
+    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs, accepted)
     if against is not None:
         from mlrc.harness.study.subject import subject_of
         from mlrc.results.publishing.against import open_stored, require_comparable
@@ -109,6 +110,7 @@ def search(
     protocol: ProtocolName = "reality_check",
     subject: Subject,
     runs: Runs = Path("runs"),
+    accepted: Accepted,
     effort: Effort,
     storage: Storage = None,
 ) -> None:
@@ -116,7 +118,7 @@ def search(
 
     Example: mlrc search --dataset glyphs --losses contrastive --protocol quick
     """
-    comparison = _prepare(subject, losses, protocol, None, effort.device_here, runs)
+    comparison = _prepare(subject, losses, protocol, None, effort.device_here, runs, accepted)
     carry_out(comparison, runs, effort, "search", storage=storage)
 
 
@@ -129,6 +131,7 @@ def final(
     subject: Subject,
     params: Params = None,
     runs: Runs = Path("runs"),
+    accepted: Accepted,
     effort: Effort,
     storage: Storage = None,
     save_models: SaveModels = False,
@@ -145,7 +148,7 @@ def final(
 
     if published:
         subject = replace(subject, changes=[*(subject.changes or []), "trials=0"])
-    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs)
+    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs, accepted)
     with user_errors():
         require_searched(comparison, runs)
     report = partial(write, runs, out)
@@ -153,7 +156,13 @@ def final(
 
 
 def _prepare(
-    subject: Subject, losses: str, protocol: str, params: list[str] | None, device: str, runs: Path | None = None
+    subject: Subject,
+    losses: str,
+    protocol: str,
+    params: list[str] | None,
+    device: str,
+    runs: Path | None = None,
+    accepted: Accepted | None = None,
 ) -> "Comparison":
     """Prepare a comparison, and check what the runs folder holds of it."""
     with user_errors():
@@ -171,6 +180,7 @@ def _prepare(
             params=params or [],
             runs=runs,
             unchecked=subject.unchecked,
+            accepted=accepted.kinds if accepted else (),
         )
         if prepared.images.without:
             typer.echo(f"{prepared.images.without} mlrc prepare lists it.", err=True)

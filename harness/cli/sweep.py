@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlrc.harness.cli.carry_out import carry_out, choose_rules
-from mlrc.harness.cli.words.option_groups import Effort, Subject, spelled_out
+from mlrc.harness.cli.words.option_groups import Accepted, Effort, Subject, spelled_out
 from mlrc.harness.cli.words.options import CONSOLE, Out, Params, Runs, user_errors
 from mlrc.results.publishing.place import PUBLISHED
 
@@ -40,6 +40,7 @@ def sweep(
     subject: Subject,
     params: Params = None,
     runs: Runs = Path("runs/sweep"),
+    accepted: Accepted,
     effort: Effort,
     out: Out = None,
 ) -> None:
@@ -65,6 +66,7 @@ def sweep(
             params=params or [],
             runs=runs,
             unchecked=subject.unchecked,
+            accepted=accepted.kinds,
         )
         if planned.comparison.images.without:
             typer.echo(f"{planned.comparison.images.without} mlrc prepare lists it.", err=True)

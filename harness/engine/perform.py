@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
+from mlrc.harness.engine.identity import require_unchanged
 from mlrc.harness.engine.repeat import DamagedError, EmbeddingFiles, score_run
 from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, ScoreOutcome, Shortage, Workplace
 from mlrc.harness.features.rows import Features
@@ -36,7 +37,7 @@ from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.extraction import features_of, recipe
 from mlrc.harness.training.fold import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
 from mlrc.protocols.protocol import Protocol
-from mlrc.results.records.record import Environment, FoldRecord
+from mlrc.results.records.record import FoldRecord
 
 NO_MEMORY = (
     "can't allocate memory",
@@ -140,6 +141,7 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
         share=workplace.share,
         environment=replace(workplace.environment, settings=in_force(workplace.device)),
         message=trained.message,
+        plugins={kind: workplace.origins[kind, name] for kind, name in workplace.plugins(job)},
     )
 
 
@@ -147,6 +149,7 @@ def _train_and_embed(
     job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]
 ) -> tuple[Trained, NDArray[np.float32] | None]:
     device = deterministic_device(workplace.device, job.protocol.precision)
+    require_unchanged(job, workplace)
     images, pixels = _inputs(job, workplace, device)
     _require_its_images(job, images)
     classes = split(images, job.protocol)
@@ -169,7 +172,7 @@ def _train_and_embed(
             validation,
             device=device,
             on_validation=on_validation,
-            checkpoint=Checkpoint(workplace.checkpoint(job), origin=_origin(job, workplace.environment)),
+            checkpoint=Checkpoint(workplace.checkpoint(job), origin=_origin(job, workplace)),
             stop=stop,
         )
     if job.stage in ("search", "schedule") or trained.model is None:
@@ -200,8 +203,10 @@ def _parts(
     return learnt, Subset(pixels, images.labels, validation) if len(validation) else None
 
 
-def _origin(job: FoldJob, environment: Environment) -> str:
-    return json.dumps([job.key, environment.commit, environment.device, sorted(environment.versions.items())])
+def _origin(job: FoldJob, workplace: Workplace) -> str:
+    made = workplace.environment
+    plugins = [str(workplace.origins[key]) for key in workplace.plugins(job)]
+    return json.dumps([job.key, made.commit, made.device, sorted(made.versions.items()), *plugins])
 
 
 @lru_cache(maxsize=2)

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mlrc.harness.plan.job import FoldJob, Params, digest, rules
-from mlrc.results.records.identity import of_search
 from mlrc.harness.plan.schedule import Recorded
 from mlrc.protocols.protocol import Protocol, of
+from mlrc.results.records.identity import of_search
 from mlrc.results.records.record import UNTRAINED, FoldRecord, Identity, RunRecord, Stage
 
 

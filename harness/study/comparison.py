@@ -4,7 +4,7 @@ Everything that a user can get wrong is found in `checked_comparison`, before an
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from mlrc.harness.plan.study import Study, of_all_searches, untrained
 from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.recorded_images import as_recorded
+from mlrc.harness.study.same_plugins import origins, require_same_plugins
 from mlrc.harness.training import batches, model
 from mlrc.harness.training.extraction import features_of
 from mlrc.harness.watch.steps import steps
@@ -34,7 +35,7 @@ from mlrc.losses.contract.before_a_run import broken
 from mlrc.losses.contract.promises import Finding
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import NO_TRUNK, Protocol
-from mlrc.results.records.ledger import LEDGER, read
+from mlrc.results.records.ledger import LEDGER, Records, read
 from mlrc.results.records.record import UncheckedRecord
 
 
@@ -85,6 +86,7 @@ def checked_comparison(
     images: ImageSet | None = None,
     runs: Path | None = None,
     unchecked: bool = False,
+    accepted: Collection[str] = (),
     decode: bool = True,
 ) -> Comparison:
     """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
@@ -92,12 +94,13 @@ def checked_comparison(
     A loss is given as `found_losses` takes it. One of whose parameters some are given in `params` is not searched; see
     `mlrc.harness.plan.parameters`. `fall_back` is passed on to it. A dataset that is open already may be given as
     `images`; with `decode=False` its cache is left to `decoded`. In the folder `runs` images keep the fingerprint that
-    they have there. A loss that breaks a promise on which resume, seeds and devices rest is refused, or `unchecked` and
-    noted.
+    they have there, and a plug-in that is another now is refused, unless its kind is `accepted`. A loss that breaks a
+    promise on which resume, seeds and devices rest is refused, or `unchecked` and noted.
 
     Raises:
         LookupError: no such loss, dataset or trunk.
-        ValueError: the protocol does not fit the dataset, a loss or this machine; or a loss breaks its contract.
+        ValueError: the protocol does not fit the dataset, a loss or this machine; a loss breaks its contract; or a
+            plug-in was changed.
         OSError: the dataset is not there or cannot be read.
     """
     specs = found_losses(losses)
@@ -107,8 +110,8 @@ def checked_comparison(
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
     images = images or open_dataset(dataset, root)
-    if runs is not None:
-        images = as_recorded(images, read(runs / LEDGER))
+    records = Records() if runs is None else read(runs / LEDGER)
+    images = as_recorded(images, records)
     name, fingerprint = images.facts.name, images.fingerprint
     fixed = {
         spec.name: parameters.given(spec, protocol, name, chosen[spec.name], fall_back=fall_back)
@@ -121,13 +124,15 @@ def checked_comparison(
     if protocol.nmi.of(name):
         clustering.require()
     broken_by = _held_to_the_contract(specs, unchecked=unchecked)
-    if decode:
-        decoded(images, protocol, cache, weights, devices)
     studies = [untrained(protocol, name, fingerprint)]
     for spec in specs:
         of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})
         study = Study(protocol=protocol, dataset=name, fingerprint=fingerprint, loss=spec.name, params=of_loss)
         studies += of_all_searches(study)
+    plugins = origins([spec.name for spec in specs], (name, dataset), protocol.trunk)
+    require_same_plugins(studies, plugins, records.folds.values(), runs or Path(), accepted)
+    if decode:
+        decoded(images, protocol, cache, weights, devices)
     return Comparison(
         studies=tuple(studies),
         images=images,
@@ -140,6 +145,7 @@ def checked_comparison(
             cuts={name: OWN} if images.trainval_classes is not None else {},
             environment=environment.current(devices[0]),
             losses={spec.name: LOSSES.files[spec.name] for spec in specs if spec.name in LOSSES.files},
+            origins=plugins,
         ),
         devices=tuple(map(str, devices)),
         broken=broken_by,

@@ -8,6 +8,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from mlrc.results.boards.mixtures import mixtures
 from mlrc.results.boards.searches import by_search, several, sums_by_search
 from mlrc.results.records.evidence import Evidence, PerClass, gather
 from mlrc.results.records.invariants import require_sound
@@ -179,7 +180,7 @@ def _board(
     per_class: Mapping[str, PerClass],
     torn: Sequence[str],
 ) -> Board:
-    notes = [*torn, *(note for one in evidence for note in one.notes)]
+    notes = [*torn, *(note for one in evidence for note in one.notes), *mixtures(evidence)]
     traditional = record is not None and record.traditional
     rows: list[Row] = []
     sums: dict[Name, dict[str, NDArray[np.float64]]] = {}

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
+from mlrc.results.records.origin import Origins, origins
+
 SCHEMA = 1
 """Raised when a line gains or changes a field; older lines stay readable."""
 
@@ -87,7 +89,7 @@ class ProtocolRecord:
         return 1 if loss == UNTRAINED else self.searches
 
     def planned_repeats(self, loss: str) -> int:
-        """Give how many repeats a loss has of each search; what a trunk gives without training is the same in all, if it is one."""
+        """Give how many repeats a loss has of each search; one where all would be the same trunk without training."""
         same = self.fields.get("weights") or self.fields.get("trains") == "head"
         return 1 if loss == UNTRAINED and same else int(self.fields["repeats"])
 
@@ -111,6 +113,7 @@ class FoldRecord:
         best_epoch: epoch of the best validation after the start; `best_score` its score. `None` if there is none.
         seconds: wall time of the job on its device, of which it had the `share`.
         search: which of the loss's searches it belongs to; a line of the first one, 0, lacks it.
+        plugins: where its loss, dataset and trunk came from; a line of before this was told lacks it.
     """
 
     key: str
@@ -134,6 +137,7 @@ class FoldRecord:
     message: str = ""
     share: float = 1.0
     search: int = 0
+    plugins: Origins = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -310,8 +314,9 @@ def to_line(record: Record) -> str:
     for name in ("settings", "processor"):
         if not content.get("environment", {}).get(name, True):
             del content["environment"][name]
-    if not content.get("per_class_sha256", True):
-        del content["per_class_sha256"]
+    for name in ("per_class_sha256", "plugins"):
+        if not content.get(name, True):
+            del content[name]
     if content.get("search") == 0:
         del content["search"]
     return json.dumps(content, allow_nan=False, ensure_ascii=False, sort_keys=True)
@@ -340,6 +345,8 @@ def _record(content: Any) -> Record:
         content["environment"] = _build(Environment, content["environment"])
     if cls is FoldRecord and "history" in content:
         content["history"] = tuple((int(epoch), float(score)) for epoch, score in content["history"])
+    if "plugins" in content:
+        content["plugins"] = origins(content["plugins"])
     if cls is SweepRecord and "points" in content:
         content["points"] = tuple(_point(point) for point in content["points"])
     for name in ("fold_keys", "keys", "factors", "broken"):
