@@ -34,7 +34,7 @@ from mlrc.harness.watch.steps import steps
 from mlrc.losses.contract.before_a_run import broken
 from mlrc.losses.contract.promises import Finding
 from mlrc.losses.spec import LossSpec
-from mlrc.protocols.protocol import NO_TRUNK, Protocol
+from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.ledger import LEDGER, Records, read
 from mlrc.results.records.record import UncheckedRecord
 
@@ -104,7 +104,6 @@ def checked_comparison(
         OSError: the dataset is not there or cannot be read.
     """
     specs = found_losses(losses)
-    require_a_trunk(protocol)
     rehearsed = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
     model.rehearse(rehearsed(protocol, weights=weights), protocol)
     devices = environment.resolve_devices(device)
@@ -150,15 +149,6 @@ def checked_comparison(
         devices=tuple(map(str, devices)),
         broken=broken_by,
     )
-
-
-def require_a_trunk(protocol: Protocol) -> None:
-    """Raise `ValueError` where a protocol for vectors is to see images."""
-    if protocol.trunk == NO_TRUNK:
-        raise ValueError(
-            f"Protocol {protocol.name!r} must have a trunk to see images with, but trunk={NO_TRUNK} takes vectors; name "
-            "one with --trunk NAME and --weights FILE."
-        )
 
 
 def decoded(

@@ -147,17 +147,17 @@ def _extracted(
         torch.set_num_threads(THREADS)  # each thread has a number of its own
         here.device = places.get()
 
-    def draw(images: NDArray[np.int64], view: int) -> Tensor:
+    def draw(batch: NDArray[np.int64], view: int) -> Tensor:
         if view == 0:
-            return evaluation_batch(pixels, images, rules, device=here.device)
-        own = [seeds[image] for image in images]
-        return view_batch(pixels, images, rules, seeds=own, view=view, device=here.device)
+            return evaluation_batch(pixels, batch, rules, device=here.device)
+        own = [seeds[image] for image in batch]
+        return view_batch(pixels, batch, rules, seeds=own, view=view, device=here.device)
 
     @torch.inference_mode()
     def work(chunk: Chunk) -> Done:
         parts = []
-        for wanted, images in passes(chunk):
-            rows = forward(trunks[here.device], draw(images, chunk.view), rules, here.device)
+        for wanted, batch in passes(chunk):
+            rows = forward(trunks[here.device], draw(batch, chunk.view), rules, here.device)
             parts.append(rows[: len(wanted)].cpu().numpy())
         return chunk, np.concatenate(parts)
 
