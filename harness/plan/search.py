@@ -8,6 +8,7 @@ kept, results depend on when it was resumed.
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import RLock
 from typing import Any, NamedTuple
 
 import greenlet  # noqa: F401 without it Optuna silently searches its acquisition function another way, for other points
@@ -19,6 +20,8 @@ from scipy.stats import qmc
 from threadpoolctl import threadpool_limits
 
 from mlrc.harness.plan.job import Params, Value, digest
+
+_VERBOSITY = RLock()
 
 
 class Trial(NamedTuple):
@@ -75,13 +78,14 @@ def propose(
 
 @contextmanager
 def silent_optuna() -> Iterator[None]:
-    """Let Optuna say nothing below an error."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+    """Let Optuna say nothing below an error, in one thread at a time: its verbosity is the process's."""
+    with _VERBOSITY:
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(verbosity)
 
 
 def optuna_study(

@@ -6,15 +6,16 @@ A failed training is no result: nothing is planned on top of it, and its study s
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import chain
 from typing import Literal
 
-from mlrc.harness.plan.job import FoldJob, Job, ScoreJob
+from mlrc.harness.plan.job import FoldJob, Job, Params, ScoreJob
 from mlrc.harness.plan.parameters import space
 from mlrc.harness.plan.schedule import Recorded, recorded
 from mlrc.harness.plan.search import Trial, best
 from mlrc.harness.plan.study import Study, repeats
-from mlrc.harness.plan.trials import SearchState
+from mlrc.harness.plan.trials import Ask, SearchState, at_once
 from mlrc.harness.plugins import LOSSES
 from mlrc.results.records.record import UNTRAINED, FoldRecord, RunRecord, Stage
 
@@ -28,11 +29,18 @@ class StudyState:
         study: whose state it is.
     """
 
-    def __init__(self, study: Study, folds: Iterable[FoldRecord], runs: Iterable[RunRecord], held: set[str]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        folds: Iterable[FoldRecord],
+        runs: Iterable[RunRecord],
+        held: set[str],
+        ask: Ask = at_once,
+    ) -> None:
         self.study = study
         of_loss = {} if study.loss == UNTRAINED else space(LOSSES.find(study.loss), study.protocol, study.dataset)
         self._records = {record.key: record for record in folds if study.owns(record)}
-        self._search = SearchState(study, of_loss, self._records)
+        self._search = SearchState(study, of_loss, self._records, ask)
         self._scored = {run.fold_keys for run in runs if study.owns(run)}
         self._unscorable: dict[tuple[str, ...], str] = {}
         self._held = set(held)
@@ -46,6 +54,11 @@ class StudyState:
     def history(self) -> list[Trial]:
         """The complete trials, in order: each fold done or diverged."""
         return self._search.history
+
+    @property
+    def proposing(self) -> Future[list[Params]] | None:
+        """What is proposed at this moment, by someone else; `ready` has more once it is done."""
+        return self._search.proposing
 
     @property
     def spared(self) -> int:
@@ -99,6 +112,9 @@ class StudyState:
 
     def ready(self, until: Until) -> Iterator[FoldJob]:
         """Give the trainings that can be done now."""
+        if self._search.proposing is not None and self._search.proposing.done():
+            self._left.clear()
+            self._advance()
         if self.failures(until):
             return
         if not self.searched:
@@ -199,7 +215,7 @@ class Frontier:
     """The jobs of all studies that are ready now, in turn: repeats to score, then trainings.
 
     The study with the most left comes first, so that all end at about the same time and no device idles while one
-    sequential search is waited for.
+    sequential search is waited for. Who has taken all jobs is kept waiting while trials are proposed, and gets these.
 
     Args:
         states: of the studies.
@@ -215,7 +231,13 @@ class Frontier:
     def __iter__(self) -> Iterator[Job]:
         if self._until == "final":
             yield from (job for state in self._states for job in state.to_score(self._embeddings))
-        by_work = sorted(self._states, key=lambda state: state.left(self._until), reverse=True)
+        yield from self._trainings(self._states)
+        while proposing := [state for state in self._states if state.proposing is not None]:
+            wait([state.proposing for state in proposing if state.proposing], return_when=FIRST_COMPLETED)
+            yield from self._trainings([state for state in proposing if state.proposing and state.proposing.done()])
+
+    def _trainings(self, states: Sequence[StudyState]) -> Iterator[Job]:
+        by_work = sorted(states, key=lambda state: state.left(self._until), reverse=True)
         waiting = [state.ready(self._until) for state in by_work]
         while waiting:
             for jobs in tuple(waiting):

@@ -5,7 +5,9 @@ with those before it in the batch as pending, so nothing depends on which traini
 a trial's first folds come before the others, which it may not need (`mlrc.results.records.trials`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
 
 from optuna.distributions import BaseDistribution
 
@@ -15,6 +17,17 @@ from mlrc.harness.plan.study import Study
 from mlrc.results.records.record import FoldRecord
 from mlrc.results.records.trials import FIRST_FOLDS, SearchRules, stopped_score, trial_score
 
+Propose = Callable[[], list[Params]]
+Ask = Callable[[Propose], Future[list[Params]]]
+"""How a batch is proposed: at once, or in another thread while the driver goes on."""
+
+
+def at_once(propose_batch: Propose) -> Future[list[Params]]:
+    """Propose a batch here and now."""
+    future: Future[list[Params]] = Future()
+    future.set_result(propose_batch())
+    return future
+
 
 class SearchState:
     """Where the search of a study stands.
@@ -23,17 +36,27 @@ class SearchState:
         study: whose search it is.
         space: of its parameters.
         records: key to record of the study's trainings, which whoever holds them goes on filling; see `advance`.
+        ask: how the next batch is proposed; nothing depends on when it is there.
 
     Attributes:
         history: the complete trials, in order, up to the first that is not: each fold done or diverged, or ended early.
+        proposing: the next batch, while it is proposed; `advance` takes it in once it is done.
         spared: trainings that no trial needed because it ended early, of finished batches.
     """
 
-    def __init__(self, study: Study, space: Mapping[str, BaseDistribution], records: Mapping[str, FoldRecord]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        space: Mapping[str, BaseDistribution],
+        records: Mapping[str, FoldRecord],
+        ask: Ask = at_once,
+    ) -> None:
         self.history: list[Trial] = []
         self._study = study
         self._space = space
         self._records = records
+        self._ask = ask
+        self.proposing: Future[list[Params]] | None = None
         self._recorded_params = {
             record.number: record.params for record in records.values() if record.stage == "search"
         }
@@ -68,8 +91,8 @@ class SearchState:
     def advance(self) -> None:
         """Take in what the records hold by now."""
         while not self.over:
-            if not self._batch:
-                self._batch = self._next_batch()
+            if not self._batch and not self._begin_batch():
+                return
             for trial in self._batch[len(self.history) - self._finished :]:
                 if not all(map(self._recorded, self._due(trial))):
                     return
@@ -105,26 +128,39 @@ class SearchState:
     def _recorded_folds(self, trial: list[FoldJob]) -> list[FoldRecord]:
         return [self._records[job.key] for job in trial]
 
-    def _next_batch(self) -> list[list[FoldJob]]:
-        protocol = self._study.protocol
-        first = self._finished
-        pending: list[Params] = []
-        for number in range(first, min(first + protocol.parallel_trials, self._study.trials)):
-            pending.append(self._params(number, pending))
-        return [self._study.jobs("search", first + place, params) for place, params in enumerate(pending)]
+    def _begin_batch(self) -> bool:
+        """Begin the next batch if it is proposed by now; ask for it if nobody has."""
+        first, protocol = self._finished, self._study.protocol
+        if self.proposing is None:
+            numbers = range(first, min(first + protocol.parallel_trials, self._study.trials))
+            known = [self._recorded_params[number] for number in numbers if number in self._recorded_params]
+            ask = at_once if len(known) == len(numbers) else self._ask
+            self.proposing = ask(partial(self._propose, numbers, tuple(self.history)))
+        if not self.proposing.done():
+            return False
+        proposed, self.proposing = self.proposing.result(), None
+        self._batch = [self._study.jobs("search", first + place, params) for place, params in enumerate(proposed)]
+        return True
 
-    def _params(self, number: int, pending: list[Params]) -> Params:
-        if number in self._recorded_params:
-            return self._recorded_params[number]
+    def _propose(self, numbers: Sequence[int], finished: Sequence[Trial]) -> list[Params]:
+        """Propose a batch: a function of the finished trials alone; parameters that are recorded stay."""
         protocol = self._study.protocol
-        return propose(
-            self._space,
-            self.history[: self._finished],
-            seed=self._study.seed,
-            startup=protocol.startup_trials,
-            sampler=protocol.sampler,
-            pending=pending,
-        )
+        pending: list[Params] = []
+        for number in numbers:
+            known = self._recorded_params.get(number)
+            pending.append(
+                known
+                if known is not None
+                else propose(
+                    self._space,
+                    finished,
+                    seed=self._study.seed,
+                    startup=protocol.startup_trials,
+                    sampler=protocol.sampler,
+                    pending=pending,
+                )
+            )
+        return pending
 
     def _recorded(self, job: FoldJob) -> bool:
         record = self._records.get(job.key)

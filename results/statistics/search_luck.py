@@ -2,7 +2,7 @@
 
 A single search says little of that. Drawing n of its n trials with replacement (best-of-n resampling) has a closed
 form, so nothing here is random. It is a crude figure: it takes the trials for independent, which those of a Gaussian
-process are not, and it knows of no score above the best one seen. See docs/statistics.md for how crude.
+process are not, and it knows of no score above the best one seen. See docs/search.md for how crude.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 TRIALS = 10
-"""With fewer the figure says more of the trials' accident than of the search (simulated, see docs/statistics.md)."""
+"""With fewer the figure says more of the trials' accident than of the search (simulated, see docs/search.md)."""
 
 
 def spread_of_best(scores: Sequence[float]) -> float | None:
