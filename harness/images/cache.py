@@ -166,10 +166,19 @@ class Cache:
                 f"({error.strerror}); give another --root or decode on the fly (--no-cache)."
             ) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._lock(handle)
             yield self._part.is_dir() and self._part.stat().st_ino == os.fstat(handle).st_ino
         finally:
             os.close(handle)
+
+    def _lock(self, handle: int) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            raise OSError(
+                f"The cache of {self._name} must be kept on a file system with locks, but that of {self._part.parent} "
+                f"has none ({error.strerror}); give another --root or decode on the fly (--no-cache)."
+            ) from error
 
     def _build(self, threads: int, on_progress: OnProgress) -> None:
         try:

@@ -259,3 +259,12 @@ def test_all_bad_files_are_named_in_one_pass_truncated_ones_too(tmp_path: Path, 
     ):
         cached(photos, 16, folder=tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_place_without_locks_is_a_sentence(tmp_path: Path, photos: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(caches.fcntl, "flock", flock)
+    with pytest.raises(OSError, match=r"must be kept on a file system with locks, .* or decode on the fly"):
+        cached(photos, 16, folder=tmp_path)
