@@ -4,6 +4,7 @@ import importlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,12 @@ def test_a_module_that_does_not_import_alone_and_a_missing_one_are_no_errors(
 def test_of_our_own_losses_the_room_counts_and_the_door_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     text = plugin_source._text
-    monkeypatch.setattr(plugin_source, "_text", lambda spec: read.append(spec.name) or text(spec))
+
+    def noted(spec: ModuleSpec) -> bytes | None:
+        read.append(spec.name)
+        return text(spec)
+
+    monkeypatch.setattr(plugin_source, "_text", noted)
     LOSSES.find("triplet_semi_hard")
     source_of("mlrc.losses.triplet_semi_hard", LossSpec.__module__)
     assert set(read) == {

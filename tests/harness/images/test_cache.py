@@ -1,6 +1,7 @@
 """The decode-once cache: the same bytes as decoding on the fly, whole or not at all, shared, resumable."""
 
 import errno
+import fcntl
 import multiprocessing
 import os
 import shutil
@@ -265,6 +266,6 @@ def test_a_place_without_locks_is_a_sentence(tmp_path: Path, photos: ImageSet, m
     def flock(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
-    monkeypatch.setattr(caches.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.raises(OSError, match=r"must be kept on a file system with locks, .* or decode on the fly"):
         cached(photos, 16, folder=tmp_path)

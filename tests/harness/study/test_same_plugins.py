@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import mlrc
 from mlrc.harness.engine import identity
@@ -12,8 +13,8 @@ from mlrc.harness.engine.attempts import UnfitError
 from mlrc.harness.engine.cluster import node
 from mlrc.harness.engine.perform import _origin, perform, record_of
 from mlrc.harness.engine.workplace import Workplace
+from mlrc.harness.machine import environment
 from mlrc.harness.plan.job import FoldJob
-from mlrc.harness.study import comparison
 from mlrc.harness.study.comparison import Comparison, checked_comparison
 from mlrc.harness.study.rules import chosen
 from mlrc.harness.training.fold import Trained
@@ -208,7 +209,7 @@ def test_a_half_trained_model_of_another_loss_is_not_gone_on_with(job: FoldJob, 
 def test_a_node_with_another_loss_is_unfit_and_one_without_it_too(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = replace(workplace, environment=comparison.environment.current(node.torch.device("cpu")), roots={})
+    here = replace(workplace, environment=environment.current(torch.device("cpu")), roots={})
     node.require_fit(_place(here))
     with pytest.raises(UnfitError, match=r"the driver's plug-ins, but on .* the loss 'contrastive' is another"):
         node.require_fit(replace(here, origins={("loss", "contrastive"): OTHER}))
