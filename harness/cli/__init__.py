@@ -13,7 +13,13 @@ from mlrc.harness.cli.words.commands import sound
 from mlrc.harness.cli.words.options import TRACEBACK
 from mlrc.harness.machine.file_errors import sentence
 from mlrc.harness.machine.stopping import DISK_FULL, Stop
-from mlrc.harness.machine.streams import drop_output, forgiving, nothing_written_is_lost_in_silence, open_closed_streams
+from mlrc.harness.machine.streams import (
+    drop_output,
+    forgiving,
+    nothing_written_is_lost_in_silence,
+    open_closed_streams,
+    replace_what_cannot_be_shown,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,6 +39,7 @@ def main() -> None:
     full, too.
     """
     open_closed_streams()
+    replace_what_cannot_be_shown()
     sys.stderr = forgiving(sys.stderr)  # what cannot be told there must not cost any work
     stop = Stop()
     try:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mlrc.harness.images.dataset import Dataset, ImageSet, LeftOut
 from mlrc.harness.images.files import ImageList, open_list
-from mlrc.harness.images.folders import Walk, class_folders, sub_folders
+from mlrc.harness.images.folders import Walk, class_folders, require_name, sub_folders
 from mlrc.harness.images.manifest import Row, rows
 from mlrc.harness.vectors.sides import side_of
 from mlrc.protocols.datasets.folder import FACTS
@@ -205,10 +205,11 @@ def _require_positives(images: ImageList) -> None:
 def open_folder(path: Path) -> ImageSet:
     """Open the images at `path`; the set is called `folder:` and the folder's own name.
 
-    Raises what `list_folder` and `open_list` raise.
+    Raises what `list_folder`, `require_name` and `open_list` raise.
     """
     resolved = path.resolve()
     place = resolved.parent if resolved.name == MANIFEST else resolved
+    require_name(place.name, str(place.parent))  # records carry it
     name = place.stem if place.is_file() else place.name
     return open_list(replace(FACTS, name=f"folder:{name}", title=name), list_folder(resolved))
 

@@ -5,6 +5,7 @@ docs/data.md documents every column. What could be read in two ways is refused, 
 
 import csv
 import os
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -186,6 +187,11 @@ def _row(table: _Table, places: _Places, line: int, fields: dict[str, str]) -> R
         raise ValueError(
             f"{table.path} must have a path and a label in every line, but line {line} has not; complete it."
         )
+    try:
+        os.fsencode(fields["path"])
+    except UnicodeEncodeError:
+        read_as = sys.getfilesystemencoding()
+        raise table.fault(line, f"names must be read as UTF-8, but here as {read_as}", "set PYTHONUTF8=1") from None
     path = places.relative(fields["path"])
     if path is None:
         raise table.fault(

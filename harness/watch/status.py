@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlrc.results.records.ledger import LEDGER, Records, read, writer
+from mlrc.results.records.ledger import LEDGER, NoLocksError, Records, read, writer
 from mlrc.results.records.record import FoldRecord, Identity, Params, RetryRecord, RunRecord
 
 STATUS = "status.json"
@@ -36,11 +36,12 @@ class Status(NamedTuple):
     """Where a run stands.
 
     Attributes:
-        writer: the driver's process and host; `None` if none is at work.
+        writer: the driver's process and host; `None` if none is at work, or `locks` cannot tell.
         studies: of the run that was begun last in the folder.
         at_work: the trainings at work: label, dataset, loss, stage, number, fold, place, attempt, since, epoch, score.
         per_hour: trainings recorded per hour since the driver began; `None` before the first.
         time_left: at that rate.
+        locks: whether the file system of the folder has them, by which a driver at work is known.
     """
 
     writer: str | None
@@ -48,6 +49,7 @@ class Status(NamedTuple):
     at_work: tuple[Mapping[str, Any], ...]
     per_hour: float | None
     time_left: timedelta | None
+    locks: bool = True
 
 
 def status(runs: Path) -> Status:
@@ -61,7 +63,11 @@ def status(runs: Path) -> Status:
     if not path.exists():
         raise FileNotFoundError(f"There is no {STATUS} in {runs}; give the folder of a run with --runs.")
     told = json.loads(path.read_text(encoding="utf-8"))
-    owner = writer(runs)
+    locks = True
+    try:
+        owner = writer(runs)
+    except NoLocksError:
+        owner, locks = None, False
     at_work = tuple(_labelled(job, told["plan"]) for job in told["at_work"]) if owner else ()
     records = read(runs / LEDGER)
     recorded: defaultdict[Identity, list[FoldRecord]] = defaultdict(list)
@@ -73,7 +79,7 @@ def status(runs: Path) -> Status:
         begun = datetime.fromisoformat(told["begun"])
         per_hour = told["recorded"] / (datetime.now(UTC) - begun).total_seconds() * 3600
         time_left = timedelta(hours=sum(study.left for study in studies) / per_hour)
-    return Status(owner, studies, at_work, per_hour, time_left)
+    return Status(owner, studies, at_work, per_hour, time_left, locks)
 
 
 def failed(records: Records) -> list[FoldRecord]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from mlrc import result
 from mlrc.harness.cli import app
 from mlrc.harness.cli.new_loss import writing
 from mlrc.harness.guard import canary, doctor, goldens
@@ -25,6 +26,7 @@ WORK = (
     (doctor, "examine"),
     (canary, "canary"),
     (reporting, "write_full_report"),
+    (result, "write_full_report"),
     (published, "regenerate"),
     (published, "check"),
     (references, "_of_ledger"),
