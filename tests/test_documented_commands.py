@@ -19,8 +19,9 @@ from torchvision.models import squeezenet1_1
 from typer.testing import CliRunner
 
 from mlrc.harness.cli import app
-from mlrc.harness.guard import canary
+from mlrc.harness.guard import canary, verify
 from mlrc.harness.images.dataset import DATASETS, ArrayPixels, Dataset, ImageSet
+from mlrc.harness.machine import environment
 from mlrc.harness.plugins import PROTOCOLS, Kind
 from mlrc.harness.study import conduct
 from mlrc.harness.trunks import small_conv
@@ -70,7 +71,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make everything small, and give the working folder with the files that the pages name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(canary, "PROTOCOL", _small(QUICK))
-    monkeypatch.setattr(conduct, "in_processes", lambda workplace, _, told, **rest: in_this_process(workplace, told))
+    for module in (conduct, verify):
+        monkeypatch.setattr(module, "in_processes", lambda workplace, _, told, **rest: in_this_process(workplace, told))
+    monkeypatch.setattr(environment, "_commit", lambda: None)  # as installed, whatever is changed in this checkout
+    environment.current.cache_clear()
+    (tmp_path / "mine.toml").write_text('parent = "quick"\n', encoding="utf-8")
 
     def find_small(kind: Kind[Any], name: str) -> Any:
         found = FIND(kind, name)

@@ -1,4 +1,4 @@
-"""The commands on the published leaderboard: leaderboard, leaderboard add, accept."""
+"""The commands on the published leaderboard: leaderboard, leaderboard add, split and verify, accept."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlrc.harness.cli.words.options import Device, LossFiles, Published, Root, Workers, user_errors, words
+from mlrc.harness.cli.words.options import (
+    Changes,
+    Dataset,
+    Device,
+    LossFiles,
+    ProtocolName,
+    Published,
+    Root,
+    Workers,
+    user_errors,
+    words,
+)
 from mlrc.results.publishing.place import PUBLISHED, RENDERED, came_with_a_wheel, require_own
 
 if TYPE_CHECKING:
@@ -76,6 +87,30 @@ def add(
         target = leaderboards.add(published, runs, name or runs.resolve().name, digest_of, schedule_of)
         leaderboards.regenerate(published, _importances(), ranges_of_ours)
     typer.echo(f"Published: {target}")
+
+
+@leaderboard.command()
+def split(
+    dataset: Dataset,
+    protocol: ProtocolName = "reality_check",
+    changes: Changes = None,
+    root: Root = Path("data"),
+    published: Published = PUBLISHED,
+) -> None:
+    """Enter the split of a data set in splits.csv, told from its images; begins a leaderboard where there is none.
+
+    Example: mlrc leaderboard split --dataset glyphs --protocol quick --published board
+    """
+    with user_errors():
+        require_own(published)
+        from mlrc.harness.study.known_split import known_split
+        from mlrc.harness.study.rules import chosen
+        from mlrc.results.publishing.audit import enter_split
+
+        line = known_split(dataset, root, chosen(protocol, changes=changes or []).protocol)
+        new = enter_split(published / "splits.csv", line)
+    told = f"{line.dataset},{line.fingerprint},{line.cut},{line.test_classes},{line.test_images}"
+    typer.echo(f"{'Entered' if new else 'There already'}: {told}")
 
 
 @leaderboard.command()

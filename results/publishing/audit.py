@@ -3,9 +3,10 @@
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from io import StringIO
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from mlrc.results.publishing.audit_boards import across
@@ -44,6 +45,22 @@ def read_splits(text: str) -> set[KnownSplit]:
         KnownSplit(row["dataset"], row["fingerprint"], row["cut"], int(row["test_classes"]), int(row["test_images"]))
         for row in csv.DictReader(StringIO(text))
     }
+
+
+def enter_split(path: Path, line: KnownSplit) -> bool:
+    """Add a line to `splits.csv`, which is begun where there is none; `False` if it is there already."""
+    there = read_splits(path.read_text(encoding="utf-8")) if path.is_file() else set()
+    if line in there:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    if not path.is_file():
+        rows.writerow([one.name for one in fields(KnownSplit)])
+    rows.writerow(astuple(line))
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text.getvalue())
+    return True
 
 
 def audit(
@@ -128,7 +145,7 @@ def _of_loss(
     per_class: Mapping[str, PerClass],
     known: set[KnownSplit],
 ) -> Iterator[str]:
-    fields = protocol.fields
+    rules = protocol.fields
     commits = {record.environment.commit for record in evidence.folds} | {
         run.environment.commit for run in evidence.runs
     }
@@ -150,9 +167,9 @@ def _of_loss(
     if evidence.search:
         for one in evidence.by_search:
             of_one = f"search {one.search[0].search}: " if searches > 1 and one.search else ""
-            yield from (of_one + sentence for sentence in _of_search(one, fields["trials"], fields["folds"]))
-    elif fields["trials"] and evidence.loss != UNTRAINED and any(run.params for run in evidence.runs):
-        yield f"the protocol asks for a search of {fields['trials']} trials, but there is none"
+            yield from (of_one + sentence for sentence in _of_search(one, rules["trials"], rules["folds"]))
+    elif rules["trials"] and evidence.loss != UNTRAINED and any(run.params for run in evidence.runs):
+        yield f"the protocol asks for a search of {rules['trials']} trials, but there is none"
     for record in evidence.folds:
         if evidence.runs and record.cut != evidence.runs[0].cut:
             yield f"{place(record)}: its cut is {record.cut}, but that of the repeats is {evidence.runs[0].cut}"

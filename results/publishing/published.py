@@ -1,7 +1,8 @@
 """The published leaderboard: evidence in a folder, and everything that is rendered from it, byte for byte.
 
 evidence/<name>/     a runs folder: ledger.jsonl and per_class/, without machine names
-papers.csv           the numbers of papers, with their sources
+verified.csv         beside a ledger: trainings that someone did again (mlrc.results.publishing.verification)
+papers.csv           the numbers of papers, with their sources; may be missing
 splits.csv           the splits that rows may stand on
 references/          what drift is measured against, and why each was accepted (mlrc.results.publishing.references)
 rendered/            made from the above by `mlrc leaderboard`; nothing in it is written by hand
@@ -62,7 +63,8 @@ def rendered(folder: Path, find_importances: FindImportances, find_ranges: FindR
         OSError: the folder or one of its files is not there.
         ValueError: a file is broken, or the numbers of a repeat contradict each other.
     """
-    printed = read_papers(_text(folder / "papers.csv"))
+    papers = folder / "papers.csv"
+    printed = read_papers(_text(papers)) if papers.is_file() else []
     records, per_class = evidence(folder)
     lines = [line for one in folders(folder) for line in read_verified(one)]
     files = rendered_report(
@@ -73,7 +75,8 @@ def rendered(folder: Path, find_importances: FindImportances, find_ranges: FindR
     )
     kept = {name: content for name, content in files.items() if not name.endswith(".png")}
     drawn_with = "".join(f"{package} {version(package)}\n" for package in ("matplotlib", "optuna"))
-    return {**kept, "papers.md": papers_markdown(printed).encode(), DRAWN_WITH: drawn_with.encode()}
+    beside = {"papers.md": papers_markdown(printed).encode()} if printed else {}
+    return {**kept, **beside, DRAWN_WITH: drawn_with.encode()}
 
 
 def regenerate(folder: Path, find_importances: FindImportances, find_ranges: FindRanges = no_ranges) -> list[Path]:
@@ -286,5 +289,8 @@ def _place(record: FoldRecord | RunRecord) -> tuple[object, ...]:
 
 def _text(path: Path) -> str:
     if not path.is_file():
-        raise FileNotFoundError(f"There is no {path}; give the folder of the published leaderboard with --published.")
+        raise FileNotFoundError(
+            f"There is no {path}; give the folder of the published leaderboard with --published, or begin one with "
+            "mlrc leaderboard split."
+        )
     return path.read_text(encoding="utf-8")
