@@ -76,6 +76,8 @@ class Protocol:
         repeats: of the final stage, each on fresh seeds.
         ndcg_at: cut-offs k of nDCG@k; `recall_at`: of R@k.
         nmi: score k-means clusters by their normalised mutual information with the classes, too.
+        similarity: how images are compared in validation and test: `cosine`, or `euclidean`, the distance of embeddings
+            as the model gives them.
         seed: enters every random draw through the digest; another seed is another replication of the whole study.
     """
 
@@ -134,6 +136,7 @@ class Protocol:
     plateau_patience: Annotated[int, Whole(1, 10**6)] = 4
     epoch_choice: Annotated[str, OneOf(("best_on_validation", "last", "best_on_test"))] = "best_on_validation"
     nmi: Annotated[PerDataset[bool], YES_OR_NO] = field(default=PerDataset(False))
+    similarity: Annotated[str, OneOf(("cosine", "euclidean"))] = "cosine"
     family: Annotated[str, Text(r"[a-z][a-z0-9_]*", "be lower_case_with_underscores")] = "reality_check"
 
     _origin: ClassVar["Protocol | None"] = None  # of a variant, what it derives from: no field, so in no digest

@@ -17,18 +17,20 @@ Ranks beyond the gallery count as not relevant. A query without a positive has n
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import fsum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mlrc.harness.metrics.ranking.candidates import Backend
+from mlrc.harness.metrics.ranking.euclidean import by_distance
 from mlrc.harness.metrics.ranking.neighbours import Ranked, Ranking
 from mlrc.harness.metrics.ranking.similarity import directions
 
 HIGHEST_K = 10**6
 """Of a metric at k: as many ranks are kept of every query."""
+Similarity = Literal["cosine", "euclidean"]
 Embeddings = NDArray[Any] | torch.Tensor
 Labels = NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str]
 
@@ -92,6 +94,7 @@ def retrieval(
     recall_at: Sequence[int] = (1,),
     map_at: Sequence[int] = (),
     precision_at: Sequence[int] = (),
+    similarity: Similarity = "cosine",
     backend: Backend = "torch",
     device: str = "cpu",
     memory: int | None = None,
@@ -115,6 +118,8 @@ def retrieval(
         recall_at: the k of R@k.
         map_at: the k of MAP@k.
         precision_at: the k of P@k.
+        similarity: `cosine`, or `euclidean` for the distance of embeddings as they are given, on a grid of 2^-25 of the
+            longest; see `mlrc.harness.metrics.ranking.euclidean`.
         backend: what searches, torch or faiss.
         device: a torch device that is there, on which it searches.
         memory: cap in bytes, at least 1 MiB, on what the search takes beyond the embeddings and, where these are not
@@ -138,9 +143,12 @@ def retrieval(
                 )
     names = dict.fromkeys(["P@1", "RP", "MAP@R", *(f"{name}@{k}" for name, ks in cuts.items() for k in ks)])
     depth = max((k for ks in cuts.values() for k in ks), default=1)
-    ranking, of_query = _ranking(embeddings, labels, gallery_embeddings, gallery_labels, depth)
+    euclidean = similarity == "euclidean"
+    ranking, of_query = _ranking(embeddings, labels, gallery_embeddings, gallery_labels, depth, scaled=not euclidean)
     if cameras is not None or gallery_cameras is not None:
         ranking = _by_camera(ranking, cameras, gallery_cameras)
+    if euclidean:
+        ranking = by_distance(ranking)
 
     evaluated = ranking.positives > 0
     if not evaluated.any():
@@ -175,15 +183,17 @@ def _ranking(
     gallery_embeddings: Embeddings | None,
     gallery_labels: Labels | None,
     depth: int,
+    *,
+    scaled: bool,
 ) -> tuple[Ranking, NDArray[np.int64]]:
     """Check the input; give it with labels numbered 0 … classes − 1, and the labels as a `Retrieval` shows them."""
     if (gallery_embeddings is None) != (gallery_labels is None):
         raise ValueError("A gallery must have embeddings and labels, but only one of the two was given; give both.")
-    queries = directions(embeddings)
+    queries = directions(embeddings, scaled=scaled)
     of_query = _labels(labels, len(queries), "embeddings")
     gallery, of_gallery = None, of_query
     if gallery_embeddings is not None and gallery_labels is not None:
-        gallery = directions(gallery_embeddings, "gallery embeddings")
+        gallery = directions(gallery_embeddings, "gallery embeddings", scaled=scaled)
         of_gallery = _labels(gallery_labels, len(gallery), "gallery embeddings")
         if gallery.rows.shape[1] != queries.rows.shape[1]:
             raise ValueError(

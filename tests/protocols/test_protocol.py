@@ -18,6 +18,7 @@ from mlrc.protocols.reality_check import REALITY_CHECK
 OTHER: dict[str, Any] = {
     "name": "other",
     "family": "other",
+    "similarity": "euclidean",
     "trunk": "resnet50",
     "weights": "0" * 64,
     "pooling": "max",
