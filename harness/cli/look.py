@@ -17,7 +17,7 @@ app = typer.Typer()
 @app.command("list")
 def list_(
     what: Annotated[
-        str, typer.Argument(help="losses, datasets, protocols, sweeps, trunks, or left-out (of PML's losses).")
+        str, typer.Argument(help="losses, datasets, protocols, sweeps, trunks, left-out, or coverage (of papers).")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON array.")] = False,
 ) -> None:

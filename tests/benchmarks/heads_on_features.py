@@ -3,8 +3,8 @@
     python -m tests.benchmarks.heads_on_features FOLDER WEIGHTS    # minutes on one core
 
 FOLDER has one sub-folder of photographs per class; WEIGHTS are SqueezeNet 1.1's. The trunk is run once; each head
-trains by the numbers of its traditional protocol (optimizer, rates, batches, schedule) for `EPOCHS` passes over the first half
-of the classes and is tested on the second. Printed: R@1 and MAP@R of every variant over `REPEATS` seeds with 95 %
+trains by the numbers of its traditional protocol (optimizer, rates, batches) for `EPOCHS` passes over the first half of
+the classes and is tested on the second. Printed: R@1 and MAP@R of every variant over `REPEATS` seeds with 95 %
 intervals, and the difference of each variant to the first, seed by seed.
 """
 
