@@ -97,6 +97,8 @@ class Protocol:
         repeats: of the final stage, each on fresh seeds.
         ndcg_at: cut-offs k of nDCG@k; `recall_at`: of R@k.
         nmi: score k-means clusters by their normalised mutual information with the classes, too.
+        similarity: how images are compared in validation and test: `cosine`, or `euclidean`, the distance of embeddings
+            as the model gives them.
         seed: enters every random draw through the digest; another seed is another replication of the whole study.
     """
 
@@ -163,6 +165,7 @@ class Protocol:
     trains: Annotated[str, OneOf(("all", "head"))] = "all"
     head: Annotated[str, Text("linear|mlp:[1-9][0-9]{0,4}", "be linear, or mlp:N such as mlp:512")] = "linear"
     views: Annotated[int, Whole(0, 1000)] = 0
+    similarity: Annotated[str, OneOf(("cosine", "euclidean"))] = "cosine"
     family: Annotated[str, Text(r"[a-z][a-z0-9_]*", "be lower_case_with_underscores")] = "reality_check"
 
     _origin: ClassVar["Protocol | None"] = None  # of a variant, what it derives from: no field, so in no digest

@@ -97,6 +97,18 @@ _ALL = (
         protocol="traditional_mean_field",
         factors=(varied("lambda_mf", "0.0", "0.01", "0.1", "1.0", "10.0", "100.0"),),
     ),
+    Sweep(
+        name="proxy_nca_few_proxies",
+        title="Proxies per class, one or fewer, given beforehand or nearest",
+        source="Movshovitz-Attias et al., ICCV 2017",
+        loss="proxy_nca_few",
+        protocol="traditional_proxy_nca_pp",
+        factors=(
+            varied("share_of_classes", "0.1", "0.25", "0.5", "0.75", "1"),
+            varied("assignment", "static", "dynamic"),
+        ),
+        note=_OWN_VALUES,
+    ),
     *PROXY_NCA_PP,
 )
 

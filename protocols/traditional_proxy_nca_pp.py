@@ -6,7 +6,8 @@ Numbers are of the paper's Table 1 and its authors' code (euwern/proxynca_pp), w
 - stage 2 falls after the epochs that stage 1 fell after; there it falls one epoch later;
 - class-balanced batches take every class once per pass; there they draw 8 (64) classes anew each time;
 - training crops are cut from images that were resized first, since those are decoded once;
-- embeddings are compared by cosine; there, at test, by Euclidean distance without normalisation;
+- embeddings are compared by cosine; there, at test, by Euclidean distance without normalisation, which is
+  `--set similarity=euclidean`;
 - In-Shop has its two stages, too, as the paper says; the code's example trains it in one.
 """
 

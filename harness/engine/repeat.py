@@ -114,6 +114,7 @@ def score_run(
         nmi_seed=int(key[:7], 16) if protocol.nmi.of(job.dataset) else None,  # scikit-learn takes 32 bits
         ndcg_at=ndcg_at,
         recall_at=protocol.recall_at.of(job.dataset),
+        similarity="euclidean" if protocol.similarity == "euclidean" else "cosine",
     )
     record = RunRecord(
         key=key,

@@ -78,8 +78,8 @@ def _read(path: Path, characters: int) -> NDArray[np.bool_]:
     expected = (found, DRAWINGS, SIDE, SIDE)
     if images.dtype != np.bool_ or images.shape != expected or found < LEAST:
         raise ValueError(
-            f"{path} must hold images of shape {(characters, *expected[1:])} or of its first characters, {LEAST} at least, "
-            f"type bool, but they are {images.shape}, {images.dtype}; get the file again."
+            f"{path} must hold images of shape {(characters, *expected[1:])} or of its first, {LEAST} at least, type "
+            f"bool, but they are {images.shape}, {images.dtype}; get the file again."
         )
     characters = found
     if labels.shape != expected[:2] or not (labels == np.arange(characters)[:, None]).all():

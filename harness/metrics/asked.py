@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mlrc.harness.metrics.ranking.euclidean import by_distance
 from mlrc.harness.metrics.ranking.neighbours import Ranking
 from mlrc.harness.metrics.ranking.similarity import directions
 
 Embeddings = NDArray[Any] | torch.Tensor
 Labels = NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str]
 Integers = NDArray[np.int64]
+Similarity = Literal["cosine", "euclidean"]
 
 
 class Asked(NamedTuple):
@@ -38,6 +40,7 @@ def asked(
     gallery_cameras: Integers | None = None,
     identities: Integers | None = None,
     gallery_identities: Integers | None = None,
+    similarity: Similarity = "cosine",
     depth: int,
 ) -> Asked:
     """Check what is asked, and number the labels.
@@ -51,6 +54,7 @@ def asked(
         gallery_cameras: of the gallery.
         identities: which image each query is.
         gallery_identities: of the gallery.
+        similarity: by which images are near.
         depth: ranks to know of every query.
 
     Raises:
@@ -59,11 +63,12 @@ def asked(
     """
     if (gallery_embeddings is None) != (gallery_labels is None):
         raise ValueError("A gallery must have embeddings and labels, but only one of the two was given; give both.")
-    queries = directions(embeddings)
+    scaled = similarity == "cosine"
+    queries = directions(embeddings, scaled=scaled)
     of_query = _labels(labels, len(queries), "embeddings")
     gallery, of_gallery = None, of_query
     if gallery_embeddings is not None and gallery_labels is not None:
-        gallery = directions(gallery_embeddings, "gallery embeddings")
+        gallery = directions(gallery_embeddings, "gallery embeddings", scaled=scaled)
         of_gallery = _labels(gallery_labels, len(gallery), "gallery embeddings")
         if gallery.rows.shape[1] != queries.rows.shape[1]:
             raise ValueError(
@@ -90,6 +95,8 @@ def asked(
         ranking = _by_camera(ranking, cameras, gallery_cameras)
     if identities is not None and gallery_identities is not None:
         ranking = _without_themselves(ranking, identities, gallery_identities)
+    if similarity == "euclidean":
+        ranking = by_distance(ranking)
     as_they_are = np.can_cast(of_query.dtype, np.int64) or (of_query.dtype.kind == "u" and not _is_beyond(of_query))
     return Asked(ranking, of_query.astype(np.int64) if as_they_are else query_labels)
 

@@ -21,7 +21,7 @@ from math import fsum
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrc.harness.metrics.asked import Embeddings, Labels, asked
+from mlrc.harness.metrics.asked import Embeddings, Labels, Similarity, asked
 from mlrc.harness.metrics.ranking.candidates import Backend
 from mlrc.harness.metrics.ranking.neighbours import Ranked
 
@@ -94,6 +94,7 @@ def retrieval(
     recall_at: Sequence[int] = (1,),
     map_at: Sequence[int] = (),
     precision_at: Sequence[int] = (),
+    similarity: Similarity = "cosine",
     backend: Backend = "torch",
     device: str = "cpu",
     memory: int | None = None,
@@ -120,6 +121,8 @@ def retrieval(
         recall_at: the k of R@k.
         map_at: the k of MAP@k.
         precision_at: the k of P@k.
+        similarity: `cosine`, or `euclidean` for the distance of embeddings as they are given, on a grid of 2^-25 of the
+            longest; see `mlrc.harness.metrics.ranking.euclidean`.
         backend: what searches, torch or faiss.
         device: a torch device that is there, on which it searches.
         memory: cap in bytes, at least 1 MiB, on what the search takes beyond the embeddings and, where these are not
@@ -145,6 +148,7 @@ def retrieval(
         gallery_cameras=gallery_cameras,
         identities=identities,
         gallery_identities=gallery_identities,
+        similarity=similarity,
         depth=max((k for ks in cuts.values() for k in ks), default=1),
     )
     evaluated = ranking.positives > 0

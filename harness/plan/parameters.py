@@ -106,8 +106,8 @@ def given(
         elsewhere = f", but has some for {told}" if told else ""
         way_out = "search them, or give" if protocol.epoch_choice == "best_on_validation" else "give"
         raise ValueError(
-            f"Loss {spec.name!r} has no published parameters for {dataset!r} under rules of the family "
-            f"{protocol.family!r}{elsewhere}; {way_out} {', '.join(missing)} with --param NAME=VALUE."
+            f"Loss {spec.name!r} has no published parameters for {dataset!r}{elsewhere} (rules of the family "
+            f"{protocol.family!r}); {way_out} {', '.join(missing)} with --param NAME=VALUE."
         )
     buildable(spec, protocol, dataset, params).check(params)
     return params

@@ -44,8 +44,8 @@ def ends(distribution: BaseDistribution) -> tuple[Value, ...]:
 
 
 def _middle(distribution: BaseDistribution) -> Value:
+    choices = ends(distribution)
     if isinstance(distribution, CategoricalDistribution):
-        choices = ends(distribution)
         return choices[len(choices) // 2]
     assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101 narrows what `ends` admits
     low, high = distribution.low, distribution.high

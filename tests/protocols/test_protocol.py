@@ -19,6 +19,7 @@ from mlrc.protocols.reality_check_frozen import REALITY_CHECK_FROZEN
 OTHER: dict[str, Any] = {
     "name": "other",
     "family": "other",
+    "similarity": "euclidean",
     "trunk": "resnet50",
     "weights": "0" * 64,
     "pooling": "max",

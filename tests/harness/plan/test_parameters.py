@@ -118,7 +118,7 @@ def test_what_is_given_must_lie_in_the_range_and_be_complete() -> None:
     spec = replace(NCA_PP, recommended={}, under={})
     with pytest.raises(
         ValueError,
-        match="'proxy_nca_pp' has no .* 'cub200' under rules of the family '\\w+'; give temperature with",
+        match="'proxy_nca_pp' has no .* 'cub200' .rules of the family '\\w+'.; give temperature with",
     ):
         given(spec, TRADITIONAL_PROXY_NCA_PP, "cub200", {})
 
