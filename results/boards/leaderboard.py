@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from mlrc.results.records.evidence import Evidence, PerClass, gather
 from mlrc.results.records.invariants import require_sound
 from mlrc.results.records.ledger import Records
-from mlrc.results.records.metric_names import SETTINGS, WITHOUT_CLASSES, metric_order, table_metrics
+from mlrc.results.records.metric_names import RANKED_BY, SETTINGS, WITHOUT_CLASSES, metric_order, table_metrics
 from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, ProtocolRecord, RunRecord
-from mlrc.results.statistics.exact import deviation, mean
+from mlrc.results.statistics.exact import DECIMALS, deviation, mean
 from mlrc.results.statistics.intervals import Interval, class_intervals, half_width
 from mlrc.results.statistics.pairs import Contest, contest
+from mlrc.results.statistics.ranks import Ranks
 
 Name = tuple[str, str]
 """Setting and metric."""
@@ -30,10 +31,13 @@ class Row:
         setting: `separated` or `concatenated`.
         mean: over the repeats, percent; `ci95` is the half width of its Student-t interval, `None` for one repeat.
         n: number of repeats.
-        classes: bootstrap interval over test classes, percent; `None` where the per-class sums are missing.
+        classes: interval over test classes, percent; `None` where the per-class sums are missing.
         diverged: trials of the search in which a fold diverged or failed, of `trials` that were made.
         commit: of the code that made the repeats; several are joined by a space.
         sd: standard deviation over the repeats, ddof 1, percent, as papers of losses print it; `None` for one repeat.
+        ranks: from the best to the worst place in this metric, with whether the loss `could_be_best`; `None` where it
+            is not compared.
+        searches: independent searches that the repeats come from, over which `ci95` is where there are several.
     """
 
     dataset: str
@@ -50,6 +54,14 @@ class Row:
     trials: int
     commit: str
     sd: float | None = None
+    ranks: Ranks | None = None
+    could_be_best: bool | None = None
+    searches: int = 1
+
+    @property
+    def units(self) -> int:
+        """How many independent values the mean is of: searches where there are several, or else repeats."""
+        return self.searches if self.searches > 1 else self.n
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +91,7 @@ class Board:
     Attributes:
         record: of the protocol; `None` where the ledger lacks it.
         evidence: of each loss, in the order of the rows.
-        rows: of all losses that have a finished repeat.
+        rows: of all losses that have a finished repeat, the highest mean first, the untrained trunk last.
         contests: (setting, metric) to the comparison of all losses but the untrained trunk, for the metrics of the
             printed tables; absent where there is nothing to compare.
         notes: what a reader must know of single losses.
@@ -191,17 +203,40 @@ def _board(
             counts = repeats[0]["counts"].astype(np.int64)
             for name in _table_names(mine, traditional=traditional):
                 sums.setdefault(name, {})[one.loss] = np.stack([repeat["/".join(name)] for repeat in repeats])
-    contests = {name: contest(of_losses, counts) for name, of_losses in sums.items()}
+    searches = {one.loss: searches_of(one.runs) for one in evidence}
+    judged = {name: contest(of_losses, counts, searches) for name, of_losses in sums.items()}
+    contests = {name: one for name, one in judged.items() if one is not None}
     return Board(
         dataset=evidence[0].dataset,
         protocol=evidence[0].protocol,
         digest=evidence[0].digest,
         record=record,
         evidence=evidence,
-        rows=tuple(rows),
-        contests={name: one for name, one in contests.items() if one is not None},
+        rows=tuple(_ranked(row, contests.get((row.setting, row.metric))) for row in in_order(rows)),
+        contests=contests,
         notes=tuple(notes),
     )
+
+
+def searches_of(runs: Sequence[RunRecord]) -> list[int]:
+    """Give the search that each repeat is of; all of one before there could be several."""
+    return [getattr(run, "search", 0) for run in runs]
+
+
+def in_order(rows: Sequence[Row]) -> list[Row]:
+    """Give rows with the loss of the highest mean first, the untrained trunk last; equal means by name.
+
+    The mean is that by which tables are ranked, of the concatenation (which is the one model where there is one).
+    """
+    metrics = sorted({row.metric for row in rows}, key=lambda metric: (metric != RANKED_BY, metric_order(metric)))
+    means = {row.loss: row.mean for row in rows if (row.setting, row.metric) == (SETTINGS[-1], metrics[0])}
+    return sorted(rows, key=lambda row: (row.loss == UNTRAINED, -round(means[row.loss], DECIMALS), row.loss))
+
+
+def _ranked(row: Row, contest: Contest | None) -> Row:
+    if contest is None or row.loss not in contest.ranks:
+        return row
+    return replace(row, ranks=contest.ranks[row.loss], could_be_best=row.loss in contest.best)
 
 
 def _table_names(rows: Sequence[Row], *, traditional: bool) -> list[Name]:
@@ -216,6 +251,7 @@ def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
     metrics = sorted(set.intersection(*(set(run.separated) & set(run.concatenated) for run in runs)), key=metric_order)
     names = [(setting, metric) for setting in SETTINGS for metric in metrics]
     intervals = _class_intervals(names, per_class)
+    searches = searches_of(runs)
     rows = []
     for setting, metric in names:
         values = [run.scores(setting)[metric] for run in runs]
@@ -228,13 +264,14 @@ def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
                 setting=setting,
                 metric=metric,
                 mean=mean(values),
-                ci95=half_width(values),
+                ci95=half_width(values, searches),
                 n=len(values),
                 classes=intervals.get((setting, metric)),
                 diverged=sum(not done for done in trials.values()),
                 trials=len(trials),
                 commit=" ".join(sorted({run.environment.commit for run in runs})),
                 sd=deviation(values) if len(values) > 1 else None,
+                searches=len(set(searches)),
             )
         )
     return rows
