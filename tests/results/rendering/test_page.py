@@ -208,7 +208,9 @@ def test_on_a_phone_a_name_leaves_room_for_the_numbers(tab: chromium.Page, crowd
 
 def test_cells_of_a_large_comparison_tell_the_interval_under_the_pointer(crowded: Path) -> None:
     text = crowded.read_text(encoding="utf-8")
-    assert re.search(r'title="loss_a − loss_b: [+−]\d+\.\d\d \([+−]\d+\.\d\d to [+−]\d+\.\d\d\), P [01]\.\d\d \([01]\.\d\d–[01]\.\d\d\) ?\*?"', text)
+    number, share = r"[+−]\d+\.\d\d", r"[01]\.\d\d"
+    told = rf"{number} \({number} to {number}\), P {share} \({share}–{share}\) ?\*?"
+    assert re.search(rf'title="loss_a − loss_b: {told}"', text)
     assert "are in comparisons.csv, and shown under the pointer" in text
 
 
