@@ -1,12 +1,16 @@
 """The commands that notice drift: goldens for formulas, canary for training, drift for any two results."""
 
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlrc.harness.cli.words.options import CONSOLE, Device, Published, Root, Runs, Workers, user_errors
 from mlrc.results.publishing.place import PUBLISHED, REFERENCES, require_own
+from mlrc.results.publishing.verdict import FailOn
 from mlrc.results.statistics.levels import ALPHA, MARGIN
 
 if TYPE_CHECKING:
@@ -25,6 +29,15 @@ def drift(
     candidate: Annotated[str, typer.Argument(help="Likewise.")],
     margin: Annotated[float, typer.Option(help="Percent points within which a difference counts as none.")] = MARGIN,
     alpha: Annotated[float, typer.Option(help="Chance of calling anything moved when nothing did.")] = ALPHA,
+    fail_on: Annotated[
+        FailOn, typer.Option(help="moved: exit status 0 also where nothing can be told; unsure: 3 there.")
+    ] = "unsure",
+    commits: Annotated[
+        bool, typer.Option("--commits", help="Both are commits of this repository: train and compare their canaries.")
+    ] = False,
+    root: Root = Path("data"),
+    workers: Workers = 1,
+    device: Device = "cpu",
     junit: Junit = None,
     json: Json = None,
     markdown: Summary = None,
@@ -40,10 +53,28 @@ def drift(
 
     with user_errors():
         drifts.require_levels(margin, alpha)
-        before, after = (open_side(place, published, completed) for place in (reference, candidate))
+        with ExitStack() as stack:
+            places = [reference, candidate]
+            if commits:
+                places = _canaries(places, stack, root=root, workers=workers or 1, device=device)
+            sides = [open_side(place, published, completed) for place in places]
+        before, after = (replace(side, name=name) for side, name in zip(sides, (reference, candidate), strict=True))
         found = drifts.drift(before, after, margin=margin, alpha=alpha)
         _tell(found, junit, json, markdown)
-    raise typer.Exit(found.status)
+    raise typer.Exit(found.status_where(fail_on))
+
+
+def _canaries(names: list[str], stack: ExitStack, *, root: Path, workers: int, device: str) -> list[str]:
+    """Train the canaries of two commits and give their runs folders, which last as long as the stack."""
+    from mlrc.harness.guard.commits import canary_of
+
+    runs = []
+    for name in names:
+        work = Path(stack.enter_context(TemporaryDirectory(prefix="mlrc-drift-")))
+        here = Path(__file__).resolve().parent
+        done = canary_of(here, name, work / "runs", root=root, workers=workers, device=device, work=work)
+        runs.append(str(done))
+    return runs
 
 
 @app.command()

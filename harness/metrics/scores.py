@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from mlrc.harness.metrics.asked import Similarity
 from mlrc.harness.metrics.clustering import clustering_scores
 from mlrc.harness.metrics.ranking.candidates import Backend
-from mlrc.harness.metrics.retrieval import ClassSums, Retrieval, Similarity, retrieval
+from mlrc.harness.metrics.retrieval import ClassSums, Retrieval, retrieval
 from mlrc.harness.metrics.task import Task
 
 

@@ -14,7 +14,7 @@ from mlrc.harness.features.rows import Features
 from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import ahead
 from mlrc.harness.images.transform import evaluation_batch, training_batch
-from mlrc.harness.metrics.retrieval import Similarity
+from mlrc.harness.metrics.asked import Similarity
 from mlrc.harness.metrics.scores import ask
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.job import FoldJob, digest

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlrc.results.boards.leaderboard import Board
-from mlrc.results.boards.searches import several
 from mlrc.results.records.metric_names import RANKED_BY, WITHOUT_CLASSES
 from mlrc.results.records.record import UNTRAINED, Params, ProtocolRecord
 from mlrc.results.rendering.search_caption import how_searched, luck_of_the_search
@@ -71,14 +70,12 @@ def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
     if repeats == [1]:
         yield "One repeat, so no number has an interval over seeds."
     else:
-        covered = " of several searches, over these" if several(board.runs) else ": it covers seed noise only"
         yield (
-            "Mean ± half width of the 95 % Student-t interval over "
-            f"n = {' or '.join(map(str, repeats))} repeats{covered}"
+            f"Mean ± half width of the 95 % Student-t interval over {_units(board, repeats)}"
             f"{', and one repeat has none' if 1 in repeats else ''}."
-            f"{' In parentheses the standard deviation over them.' if board.traditional else ''}"
+            f"{' In parentheses the standard deviation over the repeats.' if board.traditional else ''}"
         )
-    yield "The bootstrap over test classes, class_low and class_high in leaderboard.csv, covers the choice of classes."
+    yield "The interval over test classes, class_low and class_high in leaderboard.csv, covers the choice of classes."
     folds = len(board.runs[0].fold_keys)
     if folds == 1:
         yield "One model per repeat, so there is no ensemble."
@@ -86,17 +83,40 @@ def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
         yield f"Concatenated is an ensemble of the {folds} fold models; separated is the mean over them."
     if board.contests:
         yield (
-            "Bold: the best mean and all that cannot be told apart from it (hierarchical bootstrap over repeats and "
-            f"test classes, Holm over all pairs, α = {ALPHA})."
+            "Bold: the losses that could be the best one, which is among them but for "
+            f"{100 * ALPHA:g} % of tables (Hsu's multiple comparisons with the best)."
         )
         if ranks:
-            yield f"Rank: one more than the number of losses that are surely better in {RANKED_BY}; ties share it."
+            yield (
+                f"Rank: the places that a loss may have in {RANKED_BY}, from one more than the surely better to all "
+                f"but the surely worse, over repeats and test classes; all hold but for {100 * ALPHA:g} % of tables."
+            )
+        yield f"In the order of the mean {RANKED_BY}{', concatenated' if len(board.settings) > 1 else ''}."
+        if told := _detectable(board):
+            yield f"Told apart in four tables of five would be two typical losses that differ by {told}."
         if others := sorted(WITHOUT_CLASSES & set(board.metrics)):
             yield f"In {', '.join(others)}, which no bootstrap over classes can judge, bold is the highest mean alone."
     elif len({*board.losses} - {UNTRAINED}) > 1:
         yield "Bold: the highest mean; nothing is known of how surely it is the best."
     if UNTRAINED in board.losses:
         yield f"The row “{UNTRAINED}” is the trunk's pooled output before any training, and is not ranked."
+
+
+def _units(board: Board, repeats: Sequence[int]) -> str:
+    searches = sorted({row.searches for row in board.rows if row.loss != UNTRAINED})
+    if searches[-1:] > [1]:
+        return (
+            f"{' or '.join(map(str, searches))} searches, with n = {' or '.join(map(str, repeats))} repeats in all: it "
+            "covers the luck of the search and seed noise"
+        )
+    return f"n = {' or '.join(map(str, repeats))} repeats: it covers seed noise only"
+
+
+def _detectable(board: Board) -> str:
+    """Say which difference the tables by which losses are ranked can tell apart."""
+    found = [(setting, board.contests.get((setting, RANKED_BY))) for setting in board.settings]
+    told = [f"{one.detectable():.1f}{f' ({setting})' if len(found) > 1 else ''}" for setting, one in found if one]
+    return f"{' or '.join(told)} points of {RANKED_BY}" if told else ""
 
 
 def _split(board: Board) -> Iterable[str]:

@@ -10,12 +10,13 @@ from mlrc.results.boards.papers import Reference
 from mlrc.results.records.metric_names import RANKED_BY
 from mlrc.results.records.record import UNTRAINED
 from mlrc.results.rendering.caption import caption
+from mlrc.results.statistics.ranks import Ranks
 
 ABSENT = "–"
 
 
 class Cell(NamedTuple):
-    """A mean with the half width of its interval, percent; `bold` for the best and its ties.
+    """A mean with the half width of its interval, percent; `bold` where the loss could be the best.
 
     `sd`, the standard deviation, stands beside it in the tables of traditional protocols.
     """
@@ -31,7 +32,7 @@ class Line(NamedTuple):
 
     title: str
     cells: tuple[Cell | None, ...]
-    ranks: tuple[int | None, ...]
+    ranks: tuple[Ranks | None, ...]
     is_reference: bool
 
 
@@ -146,7 +147,7 @@ def _sentences(board: Board, references: Sequence[Reference], *, ranks: bool) ->
 
 
 def _best(board: Board, name: tuple[str, str], rows: Mapping[tuple[str, str, str], Row]) -> frozenset[str]:
-    """Give the best and all that nothing tells apart from it; a loss without a comparison counts by its mean."""
+    """Give the losses that could be the best; one without a comparison counts by its mean."""
     means = {loss: rows[loss, *name].mean for loss in board.losses if loss != UNTRAINED and (loss, *name) in rows}
     contest = board.contests.get(name)
     if len(means) < 2:
@@ -160,7 +161,7 @@ def _cell(row: Row | None, *, bold: bool, sd: bool) -> Cell | None:
     return Cell(row.mean, row.ci95, bold, row.sd if sd else None) if row else None
 
 
-def _rank(board: Board, setting: str, loss: str) -> int | None:
+def _rank(board: Board, setting: str, loss: str) -> Ranks | None:
     contest = board.contests.get((setting, RANKED_BY))
     return contest.ranks.get(loss) if contest else None
 
@@ -179,7 +180,7 @@ def _marked(cell: Cell | None) -> str:
     return f"**{text}**" if cell.bold else text
 
 
-def _rank_text(rank: int | None) -> str:
+def _rank_text(rank: Ranks | None) -> str:
     return ABSENT if rank is None else str(rank)
 
 
