@@ -42,12 +42,29 @@ def list_folder(path: Path) -> ImageList:
         names = sub_folders(path)
         if not names:
             raise ValueError(f"{path} must hold one sub-folder per class or a {MANIFEST}, but it holds neither.")
+        _require_one_level(path, names)
         images = _from_sides(path, names) if all(map(side_of, names)) else class_folders(path, names)
         _require_different(images)
     else:
         raise FileNotFoundError(f"folder:PATH must name a folder or a CSV manifest, but there is no {path}.")
     _require_positives(images)
     return images
+
+
+def _require_one_level(path: Path, names: Sequence[str]) -> None:
+    """Refuse sides of a split, class folders in each, beside folders that are none: each side would be one class."""
+    sides = [name for name in names if side_of(name)]
+    if len(sides) < 2 or len(sides) == len(names):
+        return
+    walk = Walk(path)
+    inside = [walk.entries(side, os.path.realpath(path / side)) for side in sides]
+    if all(entries and all(entry.is_folder for entry in entries) for entries in inside):
+        other = next(name for name in names if not side_of(name))
+        raise ValueError(
+            f"{path} must be divided into classes, or into sides of a split with classes in each, but it holds "
+            f"{' and '.join(sides)} with folders in each, and {other} beside them; move {other} away, or the classes "
+            "of each side up."
+        )
 
 
 def _from_sides(path: Path, names: Sequence[str]) -> ImageList:

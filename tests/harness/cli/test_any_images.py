@@ -37,6 +37,9 @@ SMALL = {
     "embedding_size": "4",
 }
 
+MORE = tuple(f"more{number}" for number in range(6))
+"""Classes that a run needs beside those that are drawn: two folds of two to train on, and as many to test."""
+
 
 def _succeeded(result: Result) -> bool:
     """Say whether a command did its work; if not, hold that it told one sentence."""
@@ -94,6 +97,13 @@ def _listed(content: bytes, names: tuple[str, ...]) -> Iterator[tuple[Path, Path
         yield place, place / "mine"
 
 
+def _with_more(content: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Give a manifest with lines for more classes, and the files that these name."""
+    names = tuple(f"{label}/{number}.png" for label in MORE for number in range(2))
+    lines = [f"{name},{name[:5]},{'test' if name[:5] in MORE[4:] else 'train'}" for name in names]
+    return b"\n".join([content, *(line.encode() for line in lines)]), names
+
+
 def _lines(content: bytes) -> int:
     return len([line for line in re.split("[\r\n]+", content.decode("utf-8-sig")) if line]) - 1
 
@@ -123,35 +133,37 @@ def test_prepare_counts_one_image_per_line_of_any_manifest_or_refuses_it(content
         assert found is None or found[0] == _lines(content)
 
 
-@given(st.one_of(folders(), manifests()))
-@examples(40)
-def test_a_run_trains_on_exactly_the_images_or_refuses_them(drawn: Drawn | bytes) -> None:
-    if isinstance(drawn, Drawn):
-        with _folder(drawn) as (place, path):
-            comparison = _compared(place, path)
-            if comparison is not None and not drawn.links:
-                assert len(comparison.images.labels) == sum(drawn.visible().values())
-    else:
-        with _listed(drawn, ("1.jpg", "2.jpg", "3.jpg", "sub/4.jpg")) as (place, path):
-            comparison = _compared(place, path)
-            assert comparison is None or len(comparison.images.labels) == _lines(drawn)
-
-
-@given(sound_manifests(), st.sampled_from(((), ("5", "6"))))
-@examples(15)
-def test_a_run_trains_on_each_class_of_a_sound_manifest(
-    case: tuple[bytes, dict[str, int]], more: tuple[str, ...]
-) -> None:
-    content, counts = case
-    names = [f"{number}.png" for number in range(6)]
-    for label in more:  # enough classes for two folds, and half of them to test on
-        new = [f"more/{label}{number}.png" for number in range(3)]
-        content += "".join(f"\n{name},{label},x" for name in new).encode()
-        names += new
-        counts = {**counts, label: len(new)}
-    with _listed(content, (*names, "sub/0.png")) as (place, path):
+@given(folders())
+@examples(25)
+def test_a_run_trains_on_exactly_the_images_of_a_folder_or_refuses_it(drawn: Drawn) -> None:
+    for name in MORE:
+        drawn.files |= {f"{name}/{file}": picture("RGB", file) for file in ("3.png", "4.bmp")}
+    with _folder(drawn) as (place, path):
         comparison = _compared(place, path)
-        assert (comparison is None) == (not more)  # one class to train on cannot be divided into two folds
+        if comparison is not None and not drawn.links:
+            assert len(comparison.images.labels) == sum(drawn.visible().values())
+
+
+@given(manifests())
+@examples(40)
+def test_a_run_trains_on_exactly_the_lines_of_a_manifest_or_refuses_it(content: bytes) -> None:
+    content, names = _with_more(content)
+    with _listed(content, ("1.jpg", "2.jpg", "3.jpg", "sub/4.jpg", *names)) as (place, path):
+        comparison = _compared(place, path)
+        assert comparison is None or len(comparison.images.labels) == _lines(content)
+
+
+@given(sound_manifests(), st.booleans())
+@examples(12)
+def test_a_run_trains_on_each_class_of_a_sound_manifest(case: tuple[bytes, dict[str, int]], enough: bool) -> None:
+    content, counts = case
+    names: tuple[str, ...] = ()
+    if enough:
+        content, names = _with_more(content)
+        counts = {**counts, **dict.fromkeys(MORE, 2)}
+    with _listed(content, (*(f"{number}.png" for number in range(6)), "sub/0.png", *names)) as (place, path):
+        comparison = _compared(place, path)
+        assert (comparison is not None) == enough  # one class to train on cannot be divided into two folds
         if comparison is not None:
             images = comparison.images
             assert dict(zip(images.class_names, np.bincount(images.labels).tolist(), strict=True)) == counts

@@ -195,6 +195,18 @@ def test_sides_without_class_folders_are_refused_and_classes_called_so_among_oth
     assert folder.open_folder(tmp_path).class_names == ("bus", "test", "train")
 
 
+def test_sides_of_a_split_beside_another_folder_are_not_taken_for_classes(
+    tmp_path: Path, make_image: MakeImage
+) -> None:
+    for side, name in (("train", "a"), ("train", "b"), ("test", "c"), ("test", "d"), ("extra", "e")):
+        for number in range(2):
+            make_image(tmp_path / "mine" / side / name / f"{number}.jpg")
+    with pytest.raises(ValueError, match=r"it holds test and train with folders in each, and extra beside them; move"):
+        folder.open_folder(tmp_path / "mine")
+    make_image(tmp_path / "mine" / "train" / "1.jpg")  # a class that is called so has images of its own
+    assert folder.open_folder(tmp_path / "mine").class_names == ("extra", "test", "train")
+
+
 def test_queries_and_gallery_below_a_folder_each_are_asked_so(tmp_path: Path, make_image: MakeImage) -> None:
     for name in ("train/a/1.jpg", "train/a/2.jpg", "query/b/1.jpg", "gallery/b/2.jpg", "gallery/c/3.jpg"):
         make_image(tmp_path / name)
