@@ -70,7 +70,7 @@ def embeddable(
         ValueError: they are malformed.
     """
     path = Path(images.removeprefix(FOLDER)).expanduser()
-    if images.startswith(FOLDER) or not (DATASETS.knows(images.partition(":")[0]) or _is_name(path)):
+    if images.startswith(FOLDER) or not (DATASETS.knows(images.partition(":")[0]) or _is_name(images)):
         if not with_classes or not _has_classes(path):
             return _loose(path)
         return _of_set(identified(open_folder(path, alone=True), root / "cache", on_progress=on_progress), trained_on)
@@ -79,9 +79,9 @@ def embeddable(
     return _of_set(open_dataset(images, root, on_progress=on_progress), trained_on)
 
 
-def _is_name(path: Path) -> bool:
+def _is_name(images: str) -> bool:
     """Say whether words that name no data set look like a name all the same, and not like a path."""
-    return not path.exists() and len(path.parts) == 1 and not path.suffix
+    return not Path(images).expanduser().exists() and not set("/.") & set(images)
 
 
 def _has_classes(path: Path) -> bool:
