@@ -1,5 +1,6 @@
 """Which images a user means to embed, and what is told of each: class, path, side of the split, query, camera."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def embeddable(
         FileNotFoundError: there are no such images.
         ValueError: they are malformed.
     """
-    path = Path(images.removeprefix(FOLDER)).expanduser()
+    path = Path(os.path.expanduser(images.removeprefix(FOLDER)))  # noqa: PTH111 which leaves an unknown user as it is
     if images.startswith(FOLDER) or not (DATASETS.knows(images.partition(":")[0]) or _is_name(images)):
         if not with_classes or not _has_classes(path):
             return _loose(path)
@@ -81,7 +82,7 @@ def embeddable(
 
 def _is_name(images: str) -> bool:
     """Say whether words that name no data set look like a name all the same, and not like a path."""
-    return not Path(images).expanduser().exists() and not set("/.") & set(images)
+    return not Path(images).exists() and not set("/.~") & set(images)
 
 
 def _has_classes(path: Path) -> bool:

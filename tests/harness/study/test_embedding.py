@@ -9,7 +9,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import save_file
 
 from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.images.dataset import ImageSet
@@ -27,6 +26,7 @@ from mlrc.harness.vectors.writing import WRITERS
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.quick import QUICK
 from tests.harness.cli.idle import mlrc, refused
+from tests.harness.study.kept_models import kept
 
 CLASSES, PER_CLASS = 6, 7
 TRUNK = ["--trunk=small_conv", "--weights=w.pth", "--protocol=quick", "--set=resize=16", "--set=crop=16"]
@@ -47,21 +47,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(0)
     torch.save(small_conv.build(1).state_dict(), "w.pth")
     return tmp_path
-
-
-def kept(folder: Path, *, fingerprint: str = "", cut: str = "half") -> tuple[Path, Protocol]:
-    """Write a model as `--save-models` does."""
-    protocol = QUICK.vary({"resize": 16, "crop": 16, "embedding_size": 8})
-    network = build(protocol, seed=3)
-    path = folder / "0123456789abcdef.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
-    card = {
-        "loss": "contrastive",
-        "dataset": {"name": "folder:images", "fingerprint": fingerprint, "cut": cut},
-        "protocol": {"name": protocol.name, "digest": protocol.digest, "fields": protocol.to_json()},
-    }
-    path.with_suffix(".json").write_text(json.dumps(card))
-    return path, protocol
 
 
 def opened(folder: Path) -> ImageSet:
