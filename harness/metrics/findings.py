@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrc.harness.machine.atomic import write_atomically
+from mlrc.harness.machine.atomic import require_place, write_atomically
 from mlrc.harness.metrics.ranking.nearest import NONE
 from mlrc.harness.vectors.tables import pyarrow_for
 
@@ -111,14 +111,13 @@ def require_table(path: Path) -> None:
     """Raise where no table can be written there: before any work.
 
     Raises:
-        ValueError: the suffix stands for no format.
+        ValueError: the suffix stands for no format, or nothing can be written there.
         FileNotFoundError: the folder is not there.
         ImportError: the package that the format needs is not installed.
     """
     if path.suffix.lower() not in _TABLES:
         raise ValueError(f"A table must be one of {', '.join(_TABLES)}, by its suffix, but is {path}; give another.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"The folder {path.parent} must be there, but is not; make it.")
+    require_place(path)
     if path.suffix.lower() == ".parquet":
         pyarrow_for(path)
 

@@ -88,6 +88,12 @@ def as_integers(text: NDArray[np.str_]) -> NDArray[Any]:
     return np.array(values, dtype=np.int64 if high < 2**63 else np.uint64)
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Give names of classes in the order in which classes are counted: as numbers where all are, else as text."""
+    distinct = sorted(set(names))
+    return sorted(distinct, key=int) if all(name.isdecimal() for name in distinct) else distinct
+
+
 def flat(column: NDArray[Any], what: str, where: str) -> NDArray[Any]:
     """Raise `ValueError` unless a column has one entry per row."""
     if column.ndim != 1:

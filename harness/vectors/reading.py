@@ -65,7 +65,9 @@ def read(path: Path, columns: Path | None = None) -> Vectors:
         for name, column in named.items():
             if name in told:
                 raise ValueError(f"Only one file must tell {name}, but {path} and {columns} both do; leave one out.")
-            if name != EMBEDDINGS:
+            if name == EMBEDDINGS:
+                unused = (*unused, f"{EMBEDDINGS} of {columns}")
+            else:
                 told[name] = (column, str(columns))
         unused, found = (*unused, *second.unused), f"{path} with {columns}"
     return made(embeddings, told, origin=content.origin, unused=unused, found=found, text=text)

@@ -12,19 +12,24 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save as save_tensors
 
-from mlrc.harness.machine.atomic import write_atomically
+from mlrc.harness.machine.atomic import require_place, write_atomically
 from mlrc.harness.vectors.columns import EMBEDDINGS, ORIGIN
 from mlrc.harness.vectors.reading import BESIDE
 from mlrc.harness.vectors.tables import pyarrow_for
 from mlrc.harness.vectors.vectors import Vectors
 
+MOST_TEXT = 9 * 10**7
+"""Characters of the header of a `.safetensors`, of which its readers take 10^8 bytes."""
+
 
 def require_writable(path: Path) -> None:
-    """Raise `ValueError` for a suffix that stands for no format, and `ImportError` where its package is not there."""
+    """Raise `ValueError` for a suffix that stands for no format, `ImportError` where its package is not there.
+
+    Raises what `require_place` raises, too.
+    """
     if path.suffix.lower() not in WRITERS:
         raise ValueError(f"A file of vectors must be one of {', '.join(WRITERS)}, by its suffix, but is {path}.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"The folder {path.parent} must be there, but is not; make it.")
+    require_place(path)
     if path.suffix.lower() == ".parquet":
         pyarrow_for(path)
 
@@ -72,6 +77,8 @@ def _npz(path: Path, vectors: Vectors) -> tuple[Path, ...]:
 def _safetensors(path: Path, vectors: Vectors) -> tuple[Path, ...]:
     told = columns(vectors)
     texts = {name: json.dumps(column.tolist(), ensure_ascii=False) for name, column in told.items() if _is_text(column)}
+    if sum(map(len, texts.values())) > MOST_TEXT:
+        raise ValueError(f"The strings of a .safetensors must fit into {MOST_TEXT} bytes, but do not; write a .npz.")
     tensors = {name: torch.from_numpy(column.copy()) for name, column in told.items() if not _is_text(column)}
     tensors[EMBEDDINGS] = torch.from_numpy(np.ascontiguousarray(vectors.embeddings))
     write_atomically(path, save_tensors(tensors, texts | ({ORIGIN: _origin(vectors)} if vectors.origin else {})))

@@ -16,9 +16,10 @@ from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
+from mlrc.harness.vectors import writing
 from mlrc.harness.vectors.reading import beside, read
 from mlrc.harness.vectors.vectors import Vectors
-from mlrc.harness.vectors.writing import WRITERS, write
+from mlrc.harness.vectors.writing import WRITERS, require_writable, write
 from tests.examples import examples
 
 FORMATS = [suffix for suffix in WRITERS if suffix != ".parquet"]
@@ -322,6 +323,31 @@ def test_two_files_must_not_tell_the_same(tmp_path: Path) -> None:
     assert found.unused == ("extra",)
     with pytest.raises(FileNotFoundError, match=r"M\.npy must be there"):
         read(tmp_path / "E.npz", tmp_path / "M.npy")
+
+
+def test_embeddings_of_a_second_file_are_told_as_not_used(tmp_path: Path) -> None:
+    np.save(tmp_path / "E.npy", np.eye(2))
+    np.savez(tmp_path / "L.npz", embeddings=np.zeros((2, 9)), labels=np.arange(2))
+    found = read(tmp_path / "E.npy", tmp_path / "L.npz")
+    np.testing.assert_array_equal(found.embeddings, np.eye(2))
+    assert found.unused == (f"embeddings of {tmp_path / 'L.npz'}",)
+
+
+def test_what_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "E.npz").mkdir()
+    for name, sentence in (
+        ("E.npz", "but is a folder"),
+        ("no/E.npz", "The folder .*no must be there"),
+        ("E", "suffix"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+            require_writable(tmp_path / name)
+
+
+def test_more_strings_than_a_header_holds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "MOST_TEXT", 10)
+    with pytest.raises(ValueError, match=r"strings of a \.safetensors must fit into 10 bytes"):
+        write(tmp_path / "E.safetensors", whole(np.array(["a long label", "another"])))
 
 
 def test_some_rows_are_taken_with_all_their_columns() -> None:
