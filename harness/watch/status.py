@@ -93,16 +93,19 @@ def retry(records: Records) -> RetryRecord:
     Today nothing is; a search of an older ledger went on with a score of 0 for a failed fold.
     """
     keys = {record.key: None for record in failed(records)}
-    first: dict[tuple[Identity, int], int] = {}
+    end: dict[tuple[Identity, int], int] = {}  # of the batch of the first trial that failed; later ones rest on it
     for record in failed(records):
         if record.stage == "search":
             of_search = record.identity, record.search
-            first[of_search] = min(record.number, first.get(of_search, record.number))
+            protocol = records.protocols.get(record.digest)
+            size = 1 if protocol is None else int(protocol.fields.get("parallel_trials", 1))
+            last = record.number - record.number % size + size - 1
+            end[of_search] = min(last, end.get(of_search, last))
     searched: defaultdict[tuple[Identity, int], list[Params]] = defaultdict(list)
     for record in records.folds.values():
-        if record.stage == "search" and (of_search := (record.identity, record.search)) in first:
+        if record.stage == "search" and (of_search := (record.identity, record.search)) in end:
             searched[of_search].append(record.params)
-            if record.number > first[of_search]:
+            if record.number > end[of_search]:
                 keys[record.key] = None
     chosen = [record for record in records.folds.values() if record.stage != "search"]
     of_repeats: list[FoldRecord | RunRecord] = [*chosen, *records.runs.values()]

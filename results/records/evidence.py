@@ -63,6 +63,7 @@ class Evidence:
     @property
     def trials(self) -> dict[int, bool]:
         """Give trial number to whether all its folds were trained to the end, of one search (see `by_search`)."""
+        self._require_one_search()
         done: dict[int, bool] = {}
         for record in self.search:
             done[record.number] = done.get(record.number, True) and record.outcome == "done"
@@ -71,12 +72,18 @@ class Evidence:
     @property
     def trial_scores(self) -> dict[int, float]:
         """Give trial number to its score (`trials.ended`), percent, of one search (see `by_search`)."""
+        self._require_one_search()
         return {number: trial.score for number, trial in ended(self.search, self.rules).items()}
 
     @property
     def stopped(self) -> frozenset[int]:
         """The numbers of the trials that ended after their first folds, of one search (see `by_search`)."""
+        self._require_one_search()
         return frozenset(number for number, trial in ended(self.search, self.rules).items() if trial.stopped)
+
+    def _require_one_search(self) -> None:
+        if len({record.search for record in self.search}) > 1:
+            raise ValueError(f"The trials of {self.loss} must be taken search by search (by_search); it has several.")
 
 
 def gather(records: Records) -> list[Evidence]:

@@ -70,8 +70,7 @@ def told_of(found: BudgetCurves) -> str:
         band = "standard deviation of the best of as many"
     elif found.searches > 1:
         what, band = f"{what}, mean over searches", "95 % interval over searches"
-    more = f" {found.told}" if found.told else ""
-    return f"{what}: how much of the budget a loss needed; band: {band}{more and '.'}{more.rstrip('.')}"
+    return f"{what}: how much of the budget a loss needed; band: {band}"
 
 
 def _curve(curve: Sequence[Budget]) -> Curve:

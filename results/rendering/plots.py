@@ -76,7 +76,7 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
         (
             "budget",
             "What a budget buys",
-            f"{told_of(budget)}{grey(searches)}.",
+            f"{told_of(budget)}{grey(searches)}. {budget.told}".rstrip(),
             bool(searches),
             lambda: _lines(searches, "trials", f"best validation {metric} (%)", step=not budget.independent),
         ),

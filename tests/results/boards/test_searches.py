@@ -84,6 +84,15 @@ def test_searches_that_are_not_finished_are_told() -> None:
     assert any("6 of 9 repeats" in one for evidence in gather(made.records) for one in evidence.notes)
 
 
+def test_trials_of_several_searches_are_never_mixed() -> None:
+    evidence = next(one for one in gather(searched(MEANS, 2).records) if one.loss == "triplet")
+    assert [len(one.trial_scores) for one in evidence.by_search] == [2, 2]
+    assert [one.trials for one in evidence.by_search] == [{0: True, 1: True}] * 2
+    for name in ("trials", "trial_scores", "stopped"):
+        with pytest.raises(ValueError, match="search by search"):
+            getattr(evidence, name)
+
+
 def test_each_search_keeps_its_last_parameters_alone() -> None:
     made = searched(MEANS, 2)
     run = next(run for run in made.records.runs.values() if run.loss == "triplet" and run.search == 1)
@@ -114,6 +123,21 @@ def test_a_caption_says_how_trials_were_proposed() -> None:
     told = _caption(make(MEANS, fields=fields))
     assert "drawn at random" in told
     assert "batches of 4, each proposed from the finished batches alone" in told
+
+
+def test_a_trial_that_ended_early_is_told_and_passes_the_audit_and_one_that_only_lacks_folds_does_not() -> None:
+    made = make(MEANS, trials=3, fields={"fold_stopping": "paired:2"})
+    for key, fold in list(made.records.folds.items()):
+        if (fold.stage, fold.number) == ("search", 1):
+            if fold.fold >= 2:
+                del made.records.folds[key]
+            elif fold.loss == "triplet":
+                made.records.folds[key] = replace(fold, best_score=10.0, history=((0, 5.0), (8, 10.0)))
+    known = {KnownSplit("glyphs", "f1f1f1f1f1f1f1f1", "official", 20, 200)}
+    found = audit(made.records, made.per_class, known, lambda fields: "d0d0d0d0d0d0")
+    assert [sentence.split(" on ")[0] for sentence in found] == ["contrastive"]
+    assert "trial 1 has the folds [0, 1], not all 4" in found[0]
+    assert "(1 of 6 did); experimental" in _caption(made)
 
 
 def test_the_audit_asks_for_every_repeat_of_every_search() -> None:

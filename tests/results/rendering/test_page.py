@@ -114,7 +114,7 @@ def test_a_report_holds_tables_page_and_plots_in_two_formats(tmp_path: Path) -> 
     runs = make({"triplet": 60.0, "contrastive": 40.0}).write(tmp_path / "runs")
     names = {path.relative_to(tmp_path / "out").as_posix() for path in write_report(runs, tmp_path / "out")}
     assert {"leaderboard.csv", "comparisons.csv", "cost.csv", "table.md", "table.tex", "report.html"} <= names
-    for plot in ("scores", "search", "convergence", "validation"):
+    for plot in ("scores", "budget", "convergence", "validation"):
         for kind in ("svg", "png"):
             assert f"plots/glyphs-d0d0d0d0d0d0-{plot}.{kind}" in names
     assert names == {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
@@ -132,7 +132,7 @@ def test_more_losses_than_colours_have_a_panel_each() -> None:
     study = make({f"loss_{number}": 40.0 + number for number in range(8)}, fields={"iterations_per_epoch": 25})
     (board,) = boards(study.records, study.per_class)
     told = {plot.name: plot.told for plot in plots(board)}
-    assert told["search"].endswith("grey: the other losses.")
+    assert "grey: the other losses." in told["budget"]
     assert told["convergence"].endswith("grey: the other losses.")
     few = make({"triplet": 40.0}, fields={"iterations_per_epoch": 25})
     (board,) = boards(few.records, few.per_class)

@@ -16,6 +16,7 @@ from mlrc.results.boards.leaderboard import boards
 from mlrc.results.records.evidence import Evidence, gather
 from mlrc.results.records.record import FoldRecord
 from mlrc.results.rendering.budget import BUDGET_COLUMNS, budget_csv, drawn_curves, overtaking_csv, told_of
+from mlrc.results.rendering.plots import plots
 from mlrc.results.statistics.budget import Budget, Overtaking, budgets, courses, expected_best, overtakings
 from mlrc.results.statistics.search_luck import spread_of_best
 from tests.examples import examples
@@ -149,7 +150,9 @@ def test_the_tables_have_a_row_per_budget_and_per_pair_and_say_who_leads() -> No
     assert overtaking_csv(found).splitlines()[1:] == ["glyphs,quick,d0d0d0d0d0d0,triplet,contrastive,2,"]
     curves = budget_curves(found[0])
     assert curves.told == "triplet is ahead of all others from 2 trials on."
-    assert told_of(curves).endswith("the best trial. triplet is ahead of all others from 2 trials on")
+    assert told_of(curves).endswith("band: 95 % interval over the folds of the best trial")
+    (plot,) = (plot for plot in plots(found[0]) if plot.name == "budget")
+    assert plot.told.endswith("the best trial. triplet is ahead of all others from 2 trials on.")
     assert drawn_curves(curves)["triplet"].half is not None
 
 
