@@ -78,6 +78,8 @@ class Protocol:
         nmi: score k-means clusters by their normalised mutual information with the classes, too.
         similarity: how images are compared in validation and test: `cosine`, or `euclidean`, the distance of embeddings
             as the model gives them.
+        divided: test images that a dataset divides into queries and gallery are so asked (In-Shop); if not, each of
+            them asks all others, as in table 11 of arXiv 2306.15368.
         seed: enters every random draw through the digest; another seed is another replication of the whole study.
     """
 
@@ -136,6 +138,7 @@ class Protocol:
     plateau_patience: Annotated[int, Whole(1, 10**6)] = 4
     epoch_choice: Annotated[str, OneOf(("best_on_validation", "last", "best_on_test"))] = "best_on_validation"
     nmi: Annotated[PerDataset[bool], YES_OR_NO] = field(default=PerDataset(False))
+    divided: Annotated[bool, YES_OR_NO] = True
     similarity: Annotated[str, OneOf(("cosine", "euclidean"))] = "cosine"
     family: Annotated[str, Text(r"[a-z][a-z0-9_]*", "be lower_case_with_underscores")] = "reality_check"
 
