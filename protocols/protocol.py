@@ -99,6 +99,8 @@ class Protocol:
         nmi: score k-means clusters by their normalised mutual information with the classes, too.
         similarity: how images are compared in validation and test: `cosine`, or `euclidean`, the distance of embeddings
             as the model gives them.
+        divided: test images that a dataset divides into queries and gallery are so asked (In-Shop); if not, each of
+            them asks all others, as in table 11 of arXiv 2306.15368.
         seed: enters every random draw through the digest; another seed is another replication of the whole study.
     """
 
@@ -165,6 +167,7 @@ class Protocol:
     trains: Annotated[str, OneOf(("all", "head"))] = "all"
     head: Annotated[str, Text("linear|mlp:[1-9][0-9]{0,4}", "be linear, or mlp:N such as mlp:512")] = "linear"
     views: Annotated[int, Whole(0, 1000)] = 0
+    divided: Annotated[bool, YES_OR_NO] = True
     similarity: Annotated[str, OneOf(("cosine", "euclidean"))] = "cosine"
     family: Annotated[str, Text(r"[a-z][a-z0-9_]*", "be lower_case_with_underscores")] = "reality_check"
 

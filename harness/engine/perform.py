@@ -31,7 +31,7 @@ from mlrc.harness.machine.determinism import deterministic_device, in_force, see
 from mlrc.harness.machine.file_errors import is_of_the_machine, sentence
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.job import FoldJob, Job, ScoreJob, rules
-from mlrc.harness.plan.split import ClassSplit, split
+from mlrc.harness.plan.split import ClassSplit, as_asked, split
 from mlrc.harness.training import model as models
 from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.extraction import features_of, recipe
@@ -65,7 +65,7 @@ def score(job: ScoreJob, workplace: Workplace, given: Sequence[NDArray[np.float3
     files = EmbeddingFiles(Path(job.embeddings))
     try:
         deterministic_device("cpu")
-        images = _images(*workplace.roots[job.dataset])
+        images = as_asked(_images(*workplace.roots[job.dataset]), job.protocol)
         _require_its_images(job, images)
         embeddings = [files.load(key) for key in job.fold_keys] if given is None else given
         task = Task.of(images, split(images, job.protocol).test)
@@ -151,6 +151,7 @@ def _train_and_embed(
     device = deterministic_device(workplace.device, job.protocol.precision)
     require_unchanged(job, workplace)
     images, pixels = _inputs(job, workplace, device)
+    images = as_asked(images, job.protocol)
     _require_its_images(job, images)
     classes = split(images, job.protocol)
     seed = stream(job, "model")

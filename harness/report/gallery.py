@@ -102,8 +102,9 @@ def of_run(
     """
     test = test_images(images, run.cut)
     labels = images.labels[test]
-    asks = np.ones(len(test), dtype=bool) if images.queries is None else images.queries[test]
-    answers = np.ones(len(test), dtype=bool) if images.queries is None else ~images.queries[test]
+    divided = images.queries if run.queries is not None else None  # as the protocol asked
+    asks = np.ones(len(test), dtype=bool) if divided is None else divided[test]
+    answers = np.ones(len(test), dtype=bool) if divided is None else ~divided[test]
     concatenation = concatenate(folds)
     if len(folds) > 1:
         models = {"fold 0": concatenate(folds[:1]), "concatenation": concatenation}

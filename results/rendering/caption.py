@@ -59,6 +59,8 @@ def training_rules(protocol: ProtocolRecord) -> Iterable[str]:
             f"Stage 1 of each repeat, on {1 - other:.0%} of the training classes, chose the schedule and the number of "
             f"epochs by the other {other:.0%}; stage 2 trained on all."
         )
+    if protocol.fields.get("divided") is False:
+        yield "Each test image asks all others, also where the dataset divides them into queries and gallery."
     if protocol.fields.get("similarity") == "euclidean":
         yield "Images are compared by the Euclidean distance of embeddings as the model gives them, not by cosine."
     if protocol.epoch_choice == "best_on_test":
