@@ -143,6 +143,8 @@ class RunRecord:
         cameras: number of cameras of the test images, where images of a query's class and camera are not searched.
         embedding_size: of one fold model; the concatenation has `folds` times as many.
         separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
+        pretraining: which classes the weights that the trunk began from may have seen, as the data set says; empty where
+            it does not, or where the trunk was trained from scratch.
         per_class_sha256: of the file of its per-class sums; empty in lines of before it was told.
     """
 
@@ -165,6 +167,7 @@ class RunRecord:
     environment: Environment
     queries: int | None = None
     cameras: int | None = None
+    pretraining: str = ""
     per_class_sha256: str = ""
     schema: int = SCHEMA
 
@@ -295,8 +298,9 @@ def to_line(record: Record) -> str:
     for name in ("settings", "processor"):
         if not content.get("environment", {}).get(name, True):
             del content["environment"][name]
-    if not content.get("per_class_sha256", True):
-        del content["per_class_sha256"]
+    for name in ("per_class_sha256", "pretraining"):
+        if not content.get(name, True):
+            del content[name]
     return json.dumps(content, allow_nan=False, ensure_ascii=False, sort_keys=True)
 
 
