@@ -143,8 +143,8 @@ class RunRecord:
         cameras: number of cameras of the test images, where images of a query's class and camera are not searched.
         embedding_size: of one fold model; the concatenation has `folds` times as many.
         separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
-        pretraining: which classes the weights that the trunk began from may have seen, as the data set says; empty where
-            it does not, or where the trunk was trained from scratch.
+        pretraining: which classes the weights that the trunk began from may have seen, as the data set says; empty
+            where it does not, or where the trunk was trained from scratch.
         per_class_sha256: of the file of its per-class sums; empty in lines of before it was told.
     """
 
