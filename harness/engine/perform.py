@@ -69,7 +69,8 @@ def score(job: ScoreJob, workplace: Workplace, given: Sequence[NDArray[np.float3
         _require_its_images(job, images)
         embeddings = [files.load(key) for key in job.fold_keys] if given is None else given
         task = Task.of(images, split(images, job.protocol).test)
-        return ScoreOutcome(job, score_run(job, embeddings, task, workplace.environment))
+        told = images.facts.pretraining
+        return ScoreOutcome(job, score_run(job, embeddings, task, workplace.environment, pretraining=told))
     except DamagedError:
         return ScoreOutcome(job, None, damaged=files.damaged(job.fold_keys))
     except (Exception, SystemExit) as error:  # noqa: BLE001 the job border

@@ -95,7 +95,12 @@ def _digest(key: str, content: bytes) -> bytes:
 
 
 def score_run(
-    job: ScoreJob, embeddings: Sequence[NDArray[np.float32]], task: Task, environment: Environment
+    job: ScoreJob,
+    embeddings: Sequence[NDArray[np.float32]],
+    task: Task,
+    environment: Environment,
+    *,
+    pretraining: str = "",
 ) -> ScoredRun:
     """Score one repeat on the test classes.
 
@@ -104,6 +109,7 @@ def score_run(
         embeddings: of each fold model, in fold order, `(test images, dim)`.
         task: of the test images.
         environment: that the record carries.
+        pretraining: what the data set says of which classes pretrained weights may have seen.
     """
     protocol = job.protocol
     ndcg_at: tuple[int, ...] = of(protocol.ndcg_at, job.dataset)
@@ -137,6 +143,7 @@ def score_run(
         separated=scores.separated,
         concatenated=scores.concatenated,
         environment=environment,
+        pretraining=pretraining if protocol.weights else "",
     )
     per_class: dict[str, NDArray[np.generic]] = {
         "classes": scores.concatenated_sums.classes,

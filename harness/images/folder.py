@@ -21,6 +21,8 @@ from mlrc.harness.vectors.sides import side_of
 from mlrc.protocols.datasets.folder import FACTS
 
 MANIFEST = "manifest.csv"
+PRETRAINING = "pretraining.txt"
+"""Says in a sentence which of the classes pretrained weights may have seen."""
 
 
 def list_folder(path: Path, *, alone: bool = False) -> ImageList:
@@ -231,7 +233,21 @@ def open_folder(path: Path, *, alone: bool = False) -> ImageSet:
     place = resolved.parent if resolved.name == MANIFEST else resolved
     require_name(place.name, str(place.parent))  # records carry it
     name = place.stem if place.is_file() else place.name
-    return open_list(replace(FACTS, name=f"folder:{name}", title=name), list_folder(resolved, alone=alone))
+    facts = replace(FACTS, name=f"folder:{name}", title=name, pretraining=_pretraining(resolved))
+    images = list_folder(resolved, alone=alone)
+    others = tuple(one for one in images.left_out if one.path != PRETRAINING)
+    return open_list(facts, replace(images, left_out=others))
+
+
+def _pretraining(path: Path) -> str:
+    """Read what `pretraining.txt` beside the images says, as one line; empty where there is none."""
+    told = (path.parent if path.is_file() else path) / PRETRAINING
+    if not told.is_file():
+        return ""
+    try:
+        return " ".join(told.read_text(encoding="utf-8").split())
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{told} must be text in UTF-8, but is not ({error.reason}); save it so.") from None
 
 
 DATASET = Dataset(facts=FACTS, open=open_folder)

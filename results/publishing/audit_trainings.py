@@ -117,7 +117,8 @@ def _of_history(record: FoldRecord, protocol: ProtocolRecord) -> Iterator[str]:
         yield f"no epoch may exceed the budget of {budget}, but it was validated after epoch {max(epochs)}"
     if wrong := [score for _, score in record.history if not 0 <= score <= 100]:
         yield f"validation scores must lie in [0, 100], but one is {wrong[0]}"
-    if record.outcome != "done":
+    embedded = record.stage not in ("search", "schedule")  # then it may have diverged after its last validation
+    if record.outcome != "done" and (record.best_score is None or not embedded):
         if record.best_score is not None or record.best_epoch is not None:
             yield f"it {record.outcome}, so it can have no best validation score"
         return
@@ -127,7 +128,8 @@ def _of_history(record: FoldRecord, protocol: ProtocolRecord) -> Iterator[str]:
         yield f"its best validation score must be {best[1]}, but is {record.best_score}"
     elif record.best_epoch != best[0]:
         yield f"its best epoch must be {best[0]}, but is {record.best_epoch}"
-    if epochs:
+    in_stage_2 = record.stage == "final" and protocol.fields.get("two_stages")  # which stage 1 ends, and no patience
+    if epochs and not in_stage_2:
         yield from _of_ending(record, protocol, budget)
 
 

@@ -161,6 +161,8 @@ class RunRecord:
         separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
         search: the one whose best parameters it has; the repeats of each are numbered from 0. A line of the first one,
             0, lacks it.
+        pretraining: which classes the weights that the trunk began from may have seen, as the data set says; empty
+            where it does not, or where the trunk was trained from scratch.
         per_class_sha256: of the file of its per-class sums; empty in lines of before it was told.
     """
 
@@ -184,6 +186,7 @@ class RunRecord:
     queries: int | None = None
     cameras: int | None = None
     search: int = 0
+    pretraining: str = ""
     per_class_sha256: str = ""
     schema: int = SCHEMA
 
@@ -314,7 +317,7 @@ def to_line(record: Record) -> str:
     for name in ("settings", "processor"):
         if not content.get("environment", {}).get(name, True):
             del content["environment"][name]
-    for name in ("per_class_sha256", "plugins"):
+    for name in ("per_class_sha256", "plugins", "pretraining"):
         if not content.get(name, True):
             del content[name]
     if content.get("search") == 0:

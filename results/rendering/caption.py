@@ -26,6 +26,7 @@ def caption(board: Board, *, ranks: bool = True) -> list[str]:
         *_rules(board),
         *_numbers(board, ranks=ranks),
         *_split(board),
+        *_pretraining(board),
         *_search(board),
         *how_searched(board),
         *luck_of_the_search(board),
@@ -139,6 +140,16 @@ def _split(board: Board) -> Iterable[str]:
         )
         if cameras:
             yield f"Images of a query's class and camera are not searched ({cameras} cameras)."
+
+
+def _pretraining(board: Board) -> Iterable[str]:
+    """Say which test classes the trunk may know already; nothing of a trunk that was trained from scratch."""
+    if board.record is None or not board.record.fields.get("weights"):
+        return
+    told = sorted({run.pretraining for run in board.runs} - {""})
+    yield from (f"Pretraining: {sentence}" for sentence in told)
+    if not told:
+        yield "The trunk was pretrained; which of these classes it may have seen is not told."
 
 
 def _search(board: Board) -> Iterable[str]:

@@ -17,11 +17,11 @@ TRIAL_COLUMNS = ("dataset", "protocol", "digest", "loss", "trial", "score", "out
 
 
 def parameters_csv(boards: Sequence[Board], ranges: Ranges) -> str:
-    """Give `parameters.csv`: the parameters that each loss was tested with, numbers to nine digits."""
+    """Give `parameters.csv`: the parameters that each loss was tested with, every digit of them."""
     rows = [row for board in boards for row in parameters(board, ranges)]
     table = parameters_frame(rows).astype(object)
     for name in ("value", "low", "high"):
-        table[name] = [_plain(value) for value in table[name]]
+        table[name] = [_exact(value) for value in table[name]]
     table["choices"] = [" ".join(map(str, one)) if isinstance(one, tuple) else "" for one in table["choices"]]
     return table[list(PARAMETER_COLUMNS)].to_csv(index=False, lineterminator="\n")
 
@@ -29,7 +29,7 @@ def parameters_csv(boards: Sequence[Board], ranges: Ranges) -> str:
 def trials_csv(boards: Sequence[Board]) -> str:
     """Give `trials.csv`: what each trial of each search tried and scored; percent with four decimals."""
     lines = [
-        (*_place(row), row.trial, f"{row.score:.4f}", row.outcome, row.chosen, name, _plain(value))
+        (*_place(row), row.trial, f"{row.score:.4f}", row.outcome, row.chosen, name, _exact(value))
         for board in boards
         for row in trials(board)
         for name, value in sorted(row.params.items())
@@ -92,7 +92,14 @@ def _span(known: Range) -> str:
 
 def _plain(value: object) -> str:
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.9g}"
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return "" if value is None else str(value)
+
+
+def _exact(value: object) -> str:
+    """Write a number by as many digits as tell it from all others, so that a training can be given it again."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(float(value)).removesuffix(".0")
     return "" if value is None else str(value)
 
 
