@@ -108,14 +108,15 @@ class Contest:
         found = dict(zip(names, p_values, strict=True))
         return found | {(second, first): p_value for (first, second), p_value in found.items()}
 
-    def detectable(self, units: int | None = None) -> float:
+    def detectable(self, units: int | None = None, tests: int | None = None) -> float:
         """Give the smallest difference that is told apart in four tables of five, of a typical pair, percent points.
 
         Args:
             units: of each loss, repeats or searches; as many as there are unless said otherwise.
+            tests: pairs that are judged together; those of the column unless said otherwise.
         """
         return median(
-            detectable(one.error, one.freedom, len(self.noises), ALPHA)
+            detectable(one.error, one.freedom, tests or len(self.noises), ALPHA)
             for noise in self.noises.values()
             for one in [noise.difference(0.0) if units is None else noise.at(units).difference(0.0)]
         )
