@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlrc.harness.cli.carry_out import carry_out, choose_rules
+from mlrc.harness.cli.publish import Published
 from mlrc.harness.cli.report import write
 from mlrc.harness.cli.words.option_groups import Accepted, Effort, Subject, spelled_out
 from mlrc.harness.cli.words.options import (
@@ -47,6 +48,13 @@ def plan(
     device: Device = "auto",
     workers: Workers = None,
     per_device: PerDevice = None,
+    detect: Annotated[
+        float | None, typer.Option(help="Say how many repeats it takes to see a difference of so many points.")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(help="A runs folder or a published name, whose noise tells it, with --detect.")
+    ] = None,
+    published: Published = PUBLISHED,
 ) -> None:
     """Say which trainings a run would do and what they cost at most; runs none of them.
 
@@ -56,9 +64,12 @@ def plan(
 
     from mlrc.harness.study.conduct import number_of_workers
     from mlrc.harness.study.estimate import estimate
+    from mlrc.harness.study.foresight import foresight, require_difference
 
     with user_errors():
         require_means(workers=workers, per_device=per_device)
+        require_difference(detect, like)
+        told = foresight(detect, like, len(words(losses)), published) if detect and like else []
     comparison = _prepare(subject, losses, protocol, params, device)
     with user_errors():
         found = estimate(comparison, number_of_workers(workers, per_device, len(comparison.devices)))
@@ -68,6 +79,8 @@ def plan(
         table.add_row(*line)
     CONSOLE.print(table)
     CONSOLE.print(str(found))
+    for sentence in told:
+        typer.echo(sentence)
 
 
 @app.command()

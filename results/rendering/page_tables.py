@@ -96,7 +96,7 @@ def _pair(pair: Pair, name: str, alike: str, *, full: bool) -> str:
     kind = ("better" if pair.difference.mean > 0 else "worse") if pair.told_apart else "level"
     interval = f"{_signed(low)} to {_signed(high)}"
     odds = pair.outperforming
-    wins = f"P {odds.probability:.2f} ({odds.low:.2f}–{odds.high:.2f}){' *' if pair.meaningful else ''}"
+    wins = f"P {odds.probability:.2f} ({odds.low:.2f}–{odds.high:.2f}){' *' if odds.meaningful else ''}"
     if full:
         shown = f"{_signed(pair.difference.mean)}<small>{interval}</small><small>{wins} {alike}</small>"
         return f'<td class="{kind}">{shown}</td>'

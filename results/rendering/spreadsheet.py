@@ -162,7 +162,7 @@ def comparisons_frame(boards: Sequence[Board], margin: float) -> pd.DataFrame:
                     low, high = pair.difference.interval()
                     wins = pair.outperforming
                     told = (pair.difference.mean, low, high, wins.probability, pair.adjusted)
-                    more = (wins.low, wins.high, pair.meaningful, pair.within, pair.needed)
+                    more = (wins.low, wins.high, wins.meaningful, pair.within, pair.needed)
                     rows.append((*place, *told, margin, equivalence[first, second], *more))
     return pd.DataFrame(rows, columns=list(PAIR_COLUMNS)).astype({"repeats_needed": "Int64"})
 

@@ -29,12 +29,10 @@ class Outperforming(NamedTuple):
 
     @property
     def meaningful(self) -> bool:
-        """Whether the first is surely ahead more often than not, and as often as makes a difference."""
-        return self.low > 0.5 and self.probability >= MEANINGFUL
-
-    def mirrored(self) -> "Outperforming":
-        """Give the same seen from the second loss."""
-        return Outperforming(1 - self.probability, 1 - self.high, 1 - self.low)
+        """Whether one is surely ahead more often than not, and as often as makes a difference."""
+        return (self.low > 0.5 and self.probability >= MEANINGFUL) or (
+            self.high < 0.5 and 1 - self.probability >= MEANINGFUL
+        )
 
 
 def outperforming(difference: Difference, of_one: float) -> Outperforming:

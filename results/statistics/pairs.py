@@ -6,9 +6,8 @@ are several), and the two together (`noise`). The variance of a few repeats is s
 that no rounding decides.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import median
 
@@ -35,28 +34,15 @@ class Pair:
 
     Attributes:
         difference: of their means over repeats.
-        outperforming: how often one repeat of the first beats one of the second on another draw of the test classes.
         adjusted: p-value of the difference, corrected for all pairs of the column (`step_down`).
-        within: the smallest margin within which they are shown to lie, corrected likewise (Bonferroni); percent points.
-        needed: units of each loss with which a difference of this size would be told apart in four tables of five;
-            `None` where no number of them is enough on as many classes, or there is no difference.
+        noise: where the error of the difference comes from.
+        tests: how many pairs the column has.
     """
 
     difference: Difference
-    outperforming: Outperforming
     adjusted: float
-    within: float = math.inf
-    needed: int | None = None
-
-    @property
-    def probability(self) -> float:
-        """How often one repeat of the first beats one of the second."""
-        return self.outperforming.probability
-
-    @property
-    def meaningful(self) -> bool:
-        """Whether one of the two is meaningfully better (see `Outperforming`)."""
-        return self.outperforming.meaningful or self.outperforming.mirrored().meaningful
+    noise: Noise
+    tests: int
 
     @property
     def told_apart(self) -> bool:
@@ -68,16 +54,33 @@ class Pair:
         """Whether the first is surely worse."""
         return self.told_apart and self.difference.mean < 0
 
+    @property
+    def outperforming(self) -> Outperforming:
+        """How often one repeat of the first beats one of the second on another draw of the test classes."""
+        return outperforming(self.difference, self.noise.of_one)
+
+    @property
+    def within(self) -> float:
+        """The smallest margin within which they are shown to lie, corrected likewise (Bonferroni); percent points."""
+        return smallest_margin(self.difference, self.tests, ALPHA)
+
+    @property
+    def needed(self) -> int | None:
+        """Units of each loss with which a difference of this size would be told apart in four tables of five.
+
+        `None` where no number of them is enough on as many classes, or there is no difference.
+        """
+        size = abs(self.difference.mean)
+
+        def enough(units: int) -> bool:
+            there = self.noise.at(units).difference(0.0)
+            return detectable(there.error, there.freedom, self.tests, ALPHA) <= size
+
+        return fewest(enough) if size else None
+
     def mirrored(self) -> "Pair":
         """Give the same pair seen from the second loss."""
-        seen = Difference(mean=-self.difference.mean, error=self.difference.error, freedom=self.difference.freedom)
-        return Pair(
-            difference=seen,
-            outperforming=self.outperforming.mirrored(),
-            adjusted=self.adjusted,
-            within=self.within,
-            needed=self.needed,
-        )
+        return replace(self, difference=replace(self.difference, mean=-self.difference.mean))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +111,15 @@ class Contest:
         found = dict(zip(names, p_values, strict=True))
         return found | {(second, first): p_value for (first, second), p_value in found.items()}
 
-    def detectable(self, units: int | None = None) -> float:
+    def detectable(self, units: int | None = None, tests: int | None = None) -> float:
         """Give the smallest difference that is told apart in four tables of five, of a typical pair, percent points.
 
         Args:
             units: of each loss, repeats or searches; as many as there are unless said otherwise.
+            tests: pairs that are judged together; those of the column unless said otherwise.
         """
         return median(
-            detectable(one.error, one.freedom, len(self.noises), ALPHA)
+            detectable(one.error, one.freedom, tests or len(self.noises), ALPHA)
             for noise in self.noises.values()
             for one in [noise.difference(0.0) if units is None else noise.at(units).difference(0.0)]
         )
@@ -198,24 +202,9 @@ def _noises(found: Mapping[str, Parts], layout: Layout) -> dict[tuple[str, str],
 def _pairs(
     differences: Mapping[tuple[str, str], Difference], noises: Mapping[tuple[str, str], Noise]
 ) -> dict[tuple[str, str], Pair]:
-    tests = len(differences)
     adjusted = all_pairs({name: difference.p_value for name, difference in differences.items()})
     pairs: dict[tuple[str, str], Pair] = {}
     for (a, b), difference in differences.items():
-        pair = Pair(
-            difference=difference,
-            outperforming=outperforming(difference, noises[a, b].of_one),
-            adjusted=adjusted[a, b],
-            within=smallest_margin(difference, tests, ALPHA),
-            needed=_needed(difference.mean, noises[a, b], tests),
-        )
+        pair = Pair(difference=difference, adjusted=adjusted[a, b], noise=noises[a, b], tests=len(differences))
         pairs |= {(a, b): pair, (b, a): pair.mirrored()}
     return pairs
-
-
-def _needed(mean: float, noise: Noise, tests: int) -> int | None:
-    def enough(units: int) -> bool:
-        there = noise.at(units).difference(mean)
-        return detectable(there.error, there.freedom, tests, ALPHA) <= abs(mean)
-
-    return fewest(enough) if mean else None

@@ -63,12 +63,12 @@ def test_equal_fractions_tie_whatever_their_classes() -> None:
     counts = np.full(6, 3)
     same_in_every_class = contest({"a": thirds, "b": np.full((2, 6), 1 - 2 / 3)}, counts)
     assert same_in_every_class is not None
-    assert same_in_every_class.pairs["a", "b"].probability == 0.5
+    assert same_in_every_class.pairs["a", "b"].outperforming.probability == 0.5
     assert same_in_every_class.pairs["a", "b"].difference.p_value == 1
     over_classes = contest({"a": thirds, "b": whole}, counts)
     assert over_classes is not None
     assert over_classes.pairs["a", "b"].difference.mean == 0
-    assert over_classes.pairs["a", "b"].probability == 0.5
+    assert over_classes.pairs["a", "b"].outperforming.probability == 0.5
 
 
 def test_of_losses_whose_means_tie_the_first_by_name_is_the_top() -> None:

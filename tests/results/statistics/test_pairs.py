@@ -46,9 +46,9 @@ def test_a_clear_winner_is_ranked_first_and_stands_alone() -> None:
     found = _simulate(0, difference=0.2, losses=4)
     assert {loss: str(ranks) for loss, ranks in found.ranks.items()} == {"a": "1", "b": "2–4", "c": "2–4", "d": "2–4"}
     assert found.best == {"a"}
-    assert found.pairs["a", "b"].probability > 0.999
-    assert found.pairs["a", "b"].meaningful
-    assert found.pairs["b", "a"].meaningful
+    assert found.pairs["a", "b"].outperforming.probability > 0.999
+    assert found.pairs["a", "b"].outperforming.meaningful
+    assert found.pairs["b", "a"].outperforming.meaningful
     assert found.pairs["a", "b"].difference.mean == pytest.approx(20, abs=2)
 
 
@@ -56,7 +56,7 @@ def test_losses_that_cannot_be_told_apart_may_have_every_rank_and_are_all_best()
     found = _simulate(1, difference=0.0, losses=3)
     assert set(found.ranks.values()) == {Ranks(1, 3)}
     assert found.best == {"a", "b", "c"}
-    assert not any(pair.meaningful for pair in found.pairs.values())
+    assert not any(pair.outperforming.meaningful for pair in found.pairs.values())
 
 
 def test_the_two_orders_of_a_pair_mirror_each_other() -> None:
@@ -64,7 +64,7 @@ def test_the_two_orders_of_a_pair_mirror_each_other() -> None:
     for (a, b), pair in found.pairs.items():
         other = found.pairs[b, a]
         assert pair.difference.mean == -other.difference.mean
-        assert pair.probability == pytest.approx(1 - other.probability)
+        assert pair.outperforming.probability == pytest.approx(1 - other.outperforming.probability)
         assert pair.adjusted == other.adjusted
 
 
@@ -206,11 +206,12 @@ def test_p_values_of_equivalence_are_corrected_for_all_pairs_and_the_same_in_bot
 
 def test_a_pair_is_told_apart_by_the_p_value_that_is_corrected() -> None:
     sure = Difference(mean=-1.0, error=0.1, freedom=100)
+    found = _simulate(0, difference=0.2).pairs["a", "b"]
     assert sure.p_value < 1e-6
-    assert not Pair(difference=sure, outperforming=Outperforming(0.0, 0.0, 0.0), adjusted=0.051).told_apart
-    assert not Pair(difference=sure, outperforming=Outperforming(0.0, 0.0, 0.0), adjusted=0.051).lost
-    assert Pair(difference=sure, outperforming=Outperforming(0.0, 0.0, 0.0), adjusted=0.05).lost
-    assert not Pair(difference=sure, outperforming=Outperforming(0.0, 0.0, 0.0), adjusted=0.05).mirrored().lost
+    assert not Pair(difference=sure, noise=found.noise, tests=1, adjusted=0.051).told_apart
+    assert not Pair(difference=sure, noise=found.noise, tests=1, adjusted=0.051).lost
+    assert Pair(difference=sure, noise=found.noise, tests=1, adjusted=0.05).lost
+    assert not Pair(difference=sure, noise=found.noise, tests=1, adjusted=0.05).mirrored().lost
 
 
 def test_a_loss_whose_repeats_scatter_could_be_the_best_and_one_that_is_surely_worse_could_not() -> None:
