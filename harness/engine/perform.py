@@ -35,8 +35,9 @@ from mlrc.harness.training import model as models
 from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.extraction import features_of, recipe
 from mlrc.harness.training.fold import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
+from mlrc.harness.training.reduction import principal_components
 from mlrc.protocols.protocol import Protocol
-from mlrc.results.records.record import Environment, FoldRecord
+from mlrc.results.records.record import PCA, Environment, FoldRecord
 
 NO_MEMORY = (
     "can't allocate memory",
@@ -173,8 +174,15 @@ def _train_and_embed(
         )
     if job.stage in ("search", "schedule") or trained.model is None:
         return trained, None
-    subset = Subset(pixels, images.labels, classes.test)
-    embeddings = embed(trained.model, subset, job.protocol, device, features=job.stage == "untrained")
+
+    def of(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        subset = Subset(pixels, images.labels, rows)
+        return embed(model, subset, job.protocol, device, features=job.stage == "untrained")
+
+    embeddings = of(classes.test)
+    if job.loss == PCA:
+        learnt = of(classes.folds[job.fold].train)
+        embeddings = principal_components(learnt, embeddings, job.protocol.embedding_size)
     if not np.isfinite(embeddings).all():
         return trained._replace(outcome="diverged", message="the test embeddings were not finite"), None
     return trained, embeddings

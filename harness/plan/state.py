@@ -16,7 +16,7 @@ from mlrc.harness.plan.search import Trial, best, propose
 from mlrc.harness.plan.study import Study, repeats
 from mlrc.harness.plugins import LOSSES
 from mlrc.results.records.evidence import trial_score
-from mlrc.results.records.record import UNTRAINED, FoldRecord, RunRecord, Stage
+from mlrc.results.records.record import BASELINES, FoldRecord, RunRecord, Stage
 
 Until = Literal["search", "final"]
 
@@ -32,7 +32,7 @@ class StudyState:
     def __init__(self, study: Study, folds: Iterable[FoldRecord], runs: Iterable[RunRecord], held: set[str]) -> None:
         self.study = study
         self.history: list[Trial] = []
-        self._space = {} if study.loss == UNTRAINED else space(LOSSES.find(study.loss), study.protocol, study.dataset)
+        self._space = {} if study.loss in BASELINES else space(LOSSES.find(study.loss), study.protocol, study.dataset)
         self._records = {record.key: record for record in folds if study.owns(record)}
         self._scored = {run.fold_keys for run in runs if study.owns(run)}
         self._unscorable: dict[tuple[str, ...], str] = {}
@@ -186,7 +186,7 @@ class StudyState:
                 self.study.jobs("final", number, params, schedule) for number, schedule in found if schedule is not None
             ]
         elif not self._final:
-            stage: Stage = "untrained" if self.study.loss == UNTRAINED else "final"
+            stage: Stage = "untrained" if self.study.loss in BASELINES else "final"
             self._final = [self.study.jobs(stage, number, params) for number in numbers]
 
     def _schedule(self, job: FoldJob) -> Recorded | None:

@@ -23,7 +23,7 @@ from mlrc.harness.metrics import clustering
 from mlrc.harness.plan import parameters
 from mlrc.harness.plan.split import OWN, split
 from mlrc.harness.plan.state import StudyState
-from mlrc.harness.plan.study import Study, untrained
+from mlrc.harness.plan.study import Study, baselines
 from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.recorded_images import as_recorded
@@ -43,7 +43,7 @@ class Comparison:
     """Losses on one dataset under one protocol, checked and ready to run.
 
     Attributes:
-        studies: the untrained trunk first, then the losses.
+        studies: those that no loss made first, the untrained trunk above all; then the losses.
         images: the opened dataset.
         test: indices of its test images.
         workplace: where the jobs are done, on the first of the `devices`.
@@ -122,7 +122,7 @@ def checked_comparison(
     broken_by = _held_to_the_contract(specs, unchecked=unchecked)
     if decode:
         decoded(images, protocol, cache, weights, devices)
-    studies = [untrained(protocol, name, fingerprint)]
+    studies = baselines(protocol, name, fingerprint)
     for spec in specs:
         of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})
         studies.append(Study(protocol=protocol, dataset=name, fingerprint=fingerprint, loss=spec.name, params=of_loss))

@@ -32,7 +32,7 @@ from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.extraction import features_of
 from mlrc.harness.training.fold import StoppedError, Subset, embed, train_fold
 from mlrc.protocols.protocol import of
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 
 WARM_UP, MEASURED = 2, 10
 MOST_SECONDS = 5.0
@@ -92,7 +92,7 @@ def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_c
     totals: list[float] = [0, 0, 0, 0.0]
     for study in studies:
         searches, finals, all_epochs = cost(study)
-        trainings = 0 if study.loss == UNTRAINED else searches + finals
+        trainings = 0 if study.loss in BASELINES else searches + finals
         step = seconds_per_iteration(comparison, study, pixels, device, clock) if trainings else math.nan
         seconds = (trainings * validations * validated + finals * len(comparison.test)) * image
         seconds += all_epochs * epoch * step if trainings else 0.0
@@ -151,7 +151,7 @@ def seconds_per_iteration(
 
 def _independent(study: Study) -> int:
     """Give the number of trials or repeats that may be done at once; the untrained trunk's take hardly any time."""
-    return 1 if study.trials or study.loss == UNTRAINED else repeats(study)
+    return 1 if study.trials or study.loss in BASELINES else repeats(study)
 
 
 def _seconds_per_image(comparison: Comparison, pixels: Pixels | Features, device: torch.device, clock: Clock) -> float:

@@ -12,7 +12,7 @@ from mlrc.results.records.evidence import Evidence, PerClass, gather
 from mlrc.results.records.invariants import require_sound
 from mlrc.results.records.ledger import Records
 from mlrc.results.records.metric_names import SETTINGS, WITHOUT_CLASSES, metric_order, table_metrics
-from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, ProtocolRecord, RunRecord
+from mlrc.results.records.record import BASELINES, Environment, FoldRecord, ProtocolRecord, RunRecord
 from mlrc.results.statistics.exact import deviation, mean
 from mlrc.results.statistics.intervals import Interval, class_intervals, half_width
 from mlrc.results.statistics.pairs import Contest, contest
@@ -187,7 +187,7 @@ def _board(
             notes.append(f"{one.loss}: per-class sums are missing, so it is compared with no other.")
         mine = _rows(one, repeats if complete else [])
         rows += mine
-        if mine and complete and one.loss != UNTRAINED:
+        if mine and complete and one.loss not in BASELINES:
             counts = repeats[0]["counts"].astype(np.int64)
             for name in _table_names(mine, traditional=traditional):
                 sums.setdefault(name, {})[one.loss] = np.stack([repeat["/".join(name)] for repeat in repeats])

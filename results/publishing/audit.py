@@ -9,7 +9,7 @@ from typing import Any
 from mlrc.results.records.evidence import Evidence, PerClass, gather
 from mlrc.results.records.invariants import broken
 from mlrc.results.records.ledger import Records
-from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
+from mlrc.results.records.record import BASELINES, FoldRecord, ProtocolRecord, RunRecord
 
 DigestOf = Callable[[Mapping[str, Any]], str]
 
@@ -90,7 +90,7 @@ def _of_loss(
         yield f"{failed} trainings failed, which tells of a machine and not of the loss; do them again (mlrc retry)"
     if evidence.search:
         yield from _of_search(evidence, fields["trials"], fields["folds"])
-    elif fields["trials"] and evidence.loss != UNTRAINED and any(run.params for run in evidence.runs):
+    elif fields["trials"] and evidence.loss not in BASELINES and any(run.params for run in evidence.runs):
         yield f"the protocol asks for a search of {fields['trials']} trials, but there is none"
     for run in evidence.runs:
         sums = per_class.get(run.key)
@@ -119,7 +119,7 @@ def _of_run(run: RunRecord, protocol: ProtocolRecord, folds: Mapping[str, FoldRe
     number, size = protocol.fields["folds"], protocol.fields["embedding_size"]
     if len(run.fold_keys) != number:
         yield f"a concatenation of {number} × {size} dimensions needs {number} folds, but it has {len(run.fold_keys)}"
-    if run.loss != UNTRAINED and run.embedding_size != size:
+    if run.loss not in BASELINES and run.embedding_size != size:
         yield f"the embedding must have {size} dimensions, but has {run.embedding_size}"
     mine = [folds[key] for key in run.fold_keys if key in folds]
     if len(mine) < len(run.fold_keys):

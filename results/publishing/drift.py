@@ -17,7 +17,7 @@ from typing import Any
 from mlrc.results.boards.leaderboard import Row
 from mlrc.results.publishing.verdict import Finding, Verdict, Verdicts
 from mlrc.results.records.metric_names import SAME_NUMBER, metric_order
-from mlrc.results.records.record import UNTRAINED, ProtocolRecord
+from mlrc.results.records.record import BASELINES, ProtocolRecord
 from mlrc.results.statistics.intervals import Difference, error_of, holm, welch
 from mlrc.results.statistics.levels import ALPHA, MARGIN
 
@@ -211,7 +211,7 @@ def _printed(row: Row) -> tuple[str, str]:
 
 def _noiseless(row: Row, other: Row) -> bool:
     """Whether no seed enters where the trunk is pretrained: without training it needs no second repeat."""
-    return row.loss == UNTRAINED and row.n == other.n == 1
+    return row.loss in BASELINES and row.n == other.n == 1
 
 
 def _difference(row: Row, other: Row) -> Difference:

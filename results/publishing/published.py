@@ -22,7 +22,7 @@ from mlrc.results.publishing.place import EVIDENCE, RENDERED, came_with_a_wheel
 from mlrc.results.records.evidence import PerClass, gather
 from mlrc.results.records.ledger import LEDGER, Records, read, require
 from mlrc.results.records.per_class import PER_CLASS, PerClassFiles
-from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord, to_line
+from mlrc.results.records.record import BASELINES, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord, to_line
 from mlrc.results.rendering.papers_page import papers_markdown
 from mlrc.results.rendering.plots import Importances
 from mlrc.results.rendering.report import rendered_report
@@ -189,7 +189,7 @@ def _unnamed(record: FoldRecord | RunRecord) -> FoldRecord | RunRecord:
 
 def _place(record: FoldRecord | RunRecord) -> tuple[object, ...]:
     stage, fold = (record.stage, record.fold) if isinstance(record, FoldRecord) else ("", 0)
-    return record.dataset, record.digest, record.loss != UNTRAINED, record.loss, stage, record.number, fold
+    return record.dataset, record.digest, record.loss not in BASELINES, record.loss, stage, record.number, fold
 
 
 def _text(path: Path) -> str:

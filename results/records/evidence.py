@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrc.results.records.ledger import Records
-from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord
+from mlrc.results.records.record import BASELINES, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord
 
 DIVERGED_SCORE = 0.0
 """Of a trial in which a fold diverged, as in the Reality Check's search.
@@ -73,10 +73,14 @@ def trial_score(folds: Iterable[FoldRecord]) -> float:
     return float(np.mean(known)) if len(known) == len(scores) else DIVERGED_SCORE
 
 
+def _place(loss: str) -> int:
+    return BASELINES.index(loss) if loss in BASELINES else len(BASELINES)
+
+
 def gather(records: Records) -> list[Evidence]:
     """Sort records by what they are about: dataset, protocol, and loss, the untrained trunk first."""
     folds, runs = _by_group(records.folds.values()), _by_group(records.runs.values())
-    groups = sorted(set(folds) | set(runs), key=lambda group: (*group[:4], group[4] != UNTRAINED, group[4]))
+    groups = sorted(set(folds) | set(runs), key=lambda group: (*group[:4], _place(group[4]), group[4]))
     versions: dict[str, set[str]] = {}
     for dataset, _, _, fingerprint, _ in groups:
         versions.setdefault(dataset, set()).add(fingerprint)

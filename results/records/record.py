@@ -19,6 +19,10 @@ Identity = tuple[str, str, str, str]
 """What tells the study of a record from others: digest of the protocol, dataset, fingerprint, loss."""
 UNTRAINED = "untrained"
 """The name under which the trunk before any training stands in the tables, and the stage of its jobs."""
+PCA = "pca"
+"""Likewise of a trunk's features, reduced to the size of an embedding on each fold's training classes."""
+BASELINES = (UNTRAINED, PCA)
+"""Rows that no loss made, in their order above the losses; none of them is ranked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,7 @@ class ProtocolRecord:
     def planned_repeats(self, loss: str) -> int:
         """Give how many repeats a loss has; what a trunk gives without training is the same in all, if it is one."""
         same = self.fields.get("weights") or self.fields.get("trains") == "head"
-        return 1 if loss == UNTRAINED and same else int(self.fields["repeats"])
+        return 1 if loss in BASELINES and same else int(self.fields["repeats"])
 
 
 @dataclass(frozen=True, kw_only=True)

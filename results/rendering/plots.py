@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mlrc.results.boards.leaderboard import Board, Row
 from mlrc.results.records.metric_names import RANKED_BY
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 from mlrc.results.statistics.curves import Curve, Pace, best_so_far, convergence, epochs_to_best, validation
 
 Importances = Mapping[str, Mapping[str, float]]
@@ -146,7 +146,7 @@ def _scores(board: Board) -> Figure:
 
 
 def _interval(axes: Axes, place: int, row: Row) -> None:
-    colour = "#777777" if row.loss == UNTRAINED else COLOURS[0]
+    colour = "#777777" if row.loss in BASELINES else COLOURS[0]
     if row.classes:
         axes.plot(row.classes, (place, place), "|-", color=colour, linewidth=1.2, markersize=7)
     if row.ci95 is not None:
