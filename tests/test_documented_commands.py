@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from PIL import Image
 from torchvision.models import squeezenet1_1
 from typer.testing import CliRunner
 
@@ -28,6 +29,7 @@ from mlrc.protocols.datasets.facts import DatasetFacts
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.quick import QUICK
 from tests.harness.in_this_process import in_this_process
+from tests.harness.study.kept_models import kept
 from tests.pip import install
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +86,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     generator = np.random.default_rng(0)
     np.save("E.npy", generator.standard_normal((40, 8)).astype(np.float32))
     np.save("L.npy", np.repeat(np.arange(8), 5))
+    (tmp_path / "runs" / "models").mkdir(parents=True)
+    kept(tmp_path / "runs" / "models")
+    for place in range(4):
+        Path("photographs", f"class {place // 2}").mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 256, (20, 20, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(Path("photographs", f"class {place // 2}", f"{place}.png"))
     return tmp_path
 
 

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from mlrc.harness.cli import compare, drift, look, measure, publish, report, runs, sweep
+from mlrc.harness.cli import compare, drift, embed, look, measure, publish, report, runs, sweep
 from mlrc.harness.cli.words.commands import sound
 from mlrc.harness.cli.words.options import TRACEBACK
 from mlrc.harness.machine.file_errors import sentence
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Compare deep metric learning losses by the Metric Learning Reality Check protocol.",
 )
-for group in (look, measure, compare, sweep, runs, report, publish, drift):
+for group in (look, measure, embed, compare, sweep, runs, report, publish, drift):
     app.add_typer(group.app)
 sound(app)
 

@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 from mlrc.harness.images.dataset import Dataset, ImageSet, LeftOut
 from mlrc.harness.images.files import ImageList, open_list
 from mlrc.harness.images.folders import Walk, class_folders, sub_folders
-from mlrc.harness.images.manifest import Row, rows, side_of
+from mlrc.harness.images.manifest import Row, rows
+from mlrc.harness.vectors.sides import side_of
 from mlrc.protocols.datasets.folder import FACTS
 
 MANIFEST = "manifest.csv"
 
 
-def list_folder(path: Path) -> ImageList:
+def list_folder(path: Path, *, alone: bool = False) -> ImageList:
     """List a manifest, a folder with a `manifest.csv`, or a folder of class folders, perhaps below train/ and test/.
 
     Classes are numbered by sub-folder name, or by label: as numbers where all labels are whole numbers, else as text;
-    where the images bring a split of their own, those to train on come first.
+    where the images bring a split of their own, those to train on come first. With `alone` no image needs another of
+    its class.
 
     Raises:
         FileNotFoundError: there is no such folder or file.
@@ -45,7 +47,8 @@ def list_folder(path: Path) -> ImageList:
         _require_different(images)
     else:
         raise FileNotFoundError(f"folder:PATH must name a folder or a CSV manifest, but there is no {path}.")
-    _require_positives(images)
+    if not alone:
+        _require_positives(images)
     return images
 
 
@@ -201,15 +204,16 @@ def _require_positives(images: ImageList) -> None:
     )
 
 
-def open_folder(path: Path) -> ImageSet:
+def open_folder(path: Path, *, alone: bool = False) -> ImageSet:
     """Open the images at `path`; the set is called `folder:` and the folder's own name.
 
-    Raises what `list_folder` and `open_list` raise.
+    With `alone` no image needs another of its class, as where they are embedded and not compared. Raises what
+    `list_folder` and `open_list` raise.
     """
     resolved = path.resolve()
     place = resolved.parent if resolved.name == MANIFEST else resolved
     name = place.stem if place.is_file() else place.name
-    return open_list(replace(FACTS, name=f"folder:{name}", title=name), list_folder(resolved))
+    return open_list(replace(FACTS, name=f"folder:{name}", title=name), list_folder(resolved, alone=alone))
 
 
 DATASET = Dataset(facts=FACTS, open=open_folder)

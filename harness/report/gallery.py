@@ -16,8 +16,10 @@ from PIL import Image
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.content import OnProgress
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.metrics.retrieval import retrieval
-from mlrc.harness.metrics.scores import concatenate
+from mlrc.harness.metrics.asked import asked
+from mlrc.harness.metrics.ranking.nearest import NONE, nearest
+from mlrc.harness.metrics.scores import ask, concatenate
+from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.split import test_images
 from mlrc.harness.training.fold import Subset, embed
 from mlrc.harness.training.saved_model import load
@@ -108,9 +110,11 @@ def of_run(
     else:
         models = {"the one model": concatenation}
     cameras = None if images.cameras is None else images.cameras[test]
-    precision = {name: _average_precision(model, labels, asks, answers, cameras) for name, model in models.items()}
+    precision = {name: _average_precision(model, labels, asks, cameras) for name, model in models.items()}
     (*_, of_all) = precision.values()
     chosen = choose(of_all, seed=int(run.key, 16))
+    places = np.array([place for _, place in chosen], dtype=np.int64)
+    shown = {name: neighbours(model, places, labels, answers, cameras) for name, model in models.items()}
     return [
         Gallery(
             dataset=dataset,
@@ -123,11 +127,10 @@ def of_run(
                     picture=_picture(images, int(test[place]), right=True),
                     average_precision=100 * float(precision[name][place]),
                     neighbours=tuple(
-                        _picture(images, int(test[found]), right=bool(labels[found] == labels[place]))
-                        for found in nearest(model, place, _searched(place, labels, answers, cameras), NEIGHBOURS)
+                        _picture(images, int(test[found]), right=bool(labels[found] == labels[place])) for found in mine
                     ),
                 )
-                for kind, place in chosen
+                for (kind, place), mine in zip(chosen, shown[name], strict=True)
             ),
         )
         for name, model in models.items()
@@ -154,44 +157,48 @@ def choose(precision: NDArray[np.float64], *, seed: int) -> list[Chosen]:
     return found
 
 
-def nearest(model: NDArray[np.float32], place: int, answers: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
-    """Give the k nearest images of a query among those that answer, without itself; the lower index of equals."""
-    similarity = (model @ model[place]).astype(np.float64)
-    similarity[~answers] = -np.inf
-    similarity[place] = -np.inf
-    order = np.argsort(-similarity, kind="stable")[:k].astype(np.int64)
-    return np.asarray(order[np.isfinite(similarity[order])])
+def neighbours(
+    model: NDArray[np.float32],
+    places: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    answers: NDArray[np.bool_],
+    cameras: NDArray[np.int64] | None = None,
+) -> list[list[int]]:
+    """Give the first `NEIGHBOURS` of the images at some places, as the metrics rank them.
 
-
-def _searched(
-    place: int, labels: NDArray[np.int64], answers: NDArray[np.bool_], cameras: NDArray[np.int64] | None
-) -> NDArray[np.bool_]:
-    """Say which images a query may find: those that answer, but not of its class and camera."""
-    if cameras is None:
-        return answers
-    itself_alike = (labels == labels[place]) & (cameras == cameras[place])
-    return np.asarray(answers & ~itself_alike)
+    Args:
+        model: `(test images, dim)`.
+        places: of the images that ask.
+        labels: `(test images,)`.
+        answers: `(test images,)`, whether an image is searched; none finds itself.
+        cameras: `(test images,)`; images of a query's label and camera are left out.
+    """
+    searched = np.flatnonzero(answers)
+    question = asked(
+        model[places],
+        labels[places],
+        gallery_embeddings=model[searched],
+        gallery_labels=labels[searched],
+        cameras=None if cameras is None else cameras[places],
+        gallery_cameras=None if cameras is None else cameras[searched],
+        identities=places,
+        gallery_identities=searched,
+        depth=NEIGHBOURS,
+    )
+    found = nearest(question.ranking, NEIGHBOURS).indices
+    return [searched[indices[indices != NONE]].tolist() for indices in found]
 
 
 def _average_precision(
     model: NDArray[np.float32],
     labels: NDArray[np.int64],
     asks: NDArray[np.bool_],
-    answers: NDArray[np.bool_],
     cameras: NDArray[np.int64] | None,
 ) -> NDArray[np.float64]:
     """Give MAP@R of each image `(test images,)`, NaN where there is none."""
-    own = bool(answers.all())
-    gallery = {} if own else {"gallery_embeddings": model[answers], "gallery_labels": labels[answers]}
-    if cameras is not None:
-        gallery |= (
-            {"cameras": cameras[asks]} if own else {"cameras": cameras[asks], "gallery_cameras": cameras[answers]}
-        )
-    searched = (_searched(place, labels, answers, cameras) for place in range(len(labels)))
-    positives = [np.count_nonzero(labels[mine] == label) for mine, label in zip(searched, labels, strict=True)]
-    has_positive = (np.array(positives) > (own and cameras is None)) & asks  # with cameras an image leaves out itself
+    found = ask(model, Task(labels, None if asks.all() else asks, cameras))
     values = np.full(len(labels), np.nan)
-    values[has_positive] = retrieval(model[asks], labels[asks], **gallery).per_query["MAP@R"]  # type: ignore[arg-type]
+    values[np.flatnonzero(asks)[found.queries]] = found.per_query["MAP@R"]
     return values
 
 

@@ -11,7 +11,7 @@ from mlrc.harness.guard import canary, doctor, goldens
 from mlrc.harness.images import prepare
 from mlrc.harness.metrics import retrieval
 from mlrc.harness.report import reporting
-from mlrc.harness.study import carry_out, comparison, estimate
+from mlrc.harness.study import carry_out, comparison, embedding, estimate
 from mlrc.harness.watch import optuna_export
 from mlrc.losses.contract import promises
 from mlrc.results.publishing import published, references
@@ -29,7 +29,8 @@ WORK = (
     (published, "check"),
     (references, "_of_ledger"),
     (optuna_export, "export"),
-    (retrieval, "_ranking"),
+    (retrieval, "asked"),
+    (embedding, "embed_images"),
     (promises, "check"),
     (writing, "_names"),
 )
