@@ -161,6 +161,8 @@ def _train_and_embed(
         seed_global_generators(stream(job, "training"))
         spec = workplace.loss(job.loss)
         train, validation = _parts(job, images, pixels, classes)
+        if isinstance(train.pixels, Features) and job.protocol.scaling == "standard":
+            model.fit(embed(model, train, job.protocol, device, features=True))
         trained = train_fold(
             job,
             spec,

@@ -28,11 +28,12 @@ from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.recorded_images import as_recorded
 from mlrc.harness.training import batches, model
-from mlrc.harness.training.extraction import features_of
+from mlrc.harness.training.extraction import features_of, of_vectors
 from mlrc.harness.watch.steps import steps
 from mlrc.losses.contract.before_a_run import broken
 from mlrc.losses.contract.promises import Finding
 from mlrc.losses.spec import LossSpec
+from mlrc.protocols.datasets import features
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.ledger import LEDGER, read
 from mlrc.results.records.record import UncheckedRecord
@@ -101,11 +102,13 @@ def checked_comparison(
         OSError: the dataset is not there or cannot be read.
     """
     specs = found_losses(losses)
-    rehearsed = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
-    model.rehearse(rehearsed(protocol, weights=weights), protocol)
+    if dataset.partition(":")[0] != features.FACTS.name:
+        rehearsed = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
+        model.rehearse(rehearsed(protocol, weights=weights), protocol)
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
     images = images or open_dataset(dataset, root)
+    protocol = of_vectors(protocol, images)
     if runs is not None:
         images = as_recorded(images, read(runs / LEDGER))
     name, fingerprint = images.facts.name, images.fingerprint
