@@ -48,6 +48,9 @@ class Protocol:
             trunk `none` takes vectors in the place of images.
         views: with `trains=head`, how many augmented views of each image have features beside the central one's; a
             training draws one of all of them for each image of a batch. 0: the central one alone.
+        scaling: with `trains=head`, what the head is given of a row of features: the row as it is (`none`), at `unit`
+            length, or each of its numbers less their mean and divided by their deviation over the central views of the
+            fold's training images (`standard`).
         channels: `grey`, `RGB` or `BGR`, with `maximum` (white), `mean` and `std` in the same units.
         resize: shorter side in pixels, the first step of both transforms.
         crop: side of the square that enters the trunk, in pixels.
@@ -170,6 +173,7 @@ class Protocol:
     divided: Annotated[bool, YES_OR_NO] = True
     similarity: Annotated[str, OneOf(("cosine", "euclidean"))] = "cosine"
     family: Annotated[str, Text(r"[a-z][a-z0-9_]*", "be lower_case_with_underscores")] = "reality_check"
+    scaling: Annotated[str, OneOf(("none", "unit", "standard"))] = "none"
 
     _origin: ClassVar["Protocol | None"] = None  # of a variant, what it derives from: no field, so in no digest
 
@@ -257,6 +261,7 @@ class Protocol:
         if self.trains == "head":
             return
         _hold("views", self.views, self.views == 0, "be 0 with trains=all, which augments the images of every batch")
+        _hold("scaling", self.scaling, self.scaling == "none", "be none with trains=all, whose features change")
         _hold("trunk", self.trunk, self.trunk != NO_TRUNK, "name a network with trains=all, which trains it")
 
     @property

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlrc.harness.cli.carry_out import carry_out, choose_rules
-from mlrc.harness.cli.publish import Published
 from mlrc.harness.cli.report import write
 from mlrc.harness.cli.words.option_groups import Accepted, Effort, Subject, spelled_out
 from mlrc.harness.cli.words.options import (

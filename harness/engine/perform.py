@@ -36,8 +36,9 @@ from mlrc.harness.training import model as models
 from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.extraction import features_of, recipe
 from mlrc.harness.training.fold import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
+from mlrc.harness.training.reduction import principal_components
 from mlrc.protocols.protocol import Protocol
-from mlrc.results.records.record import FoldRecord
+from mlrc.results.records.record import PCA, FoldRecord
 
 NO_MEMORY = (
     "can't allocate memory",
@@ -166,6 +167,8 @@ def _train_and_embed(
         seed_global_generators(stream(job, "training"))
         spec = workplace.loss(job.loss)
         train, validation = _parts(job, images, pixels, classes)
+        if isinstance(train.pixels, Features) and job.protocol.scaling == "standard":
+            model.fit(embed(model, train, job.protocol, device, features=True))
         trained = train_fold(
             job,
             spec,
@@ -179,8 +182,15 @@ def _train_and_embed(
         )
     if job.stage in ("search", "schedule") or trained.model is None:
         return trained, None
-    subset = Subset(pixels, images.labels, classes.test)
-    embeddings = embed(trained.model, subset, job.protocol, device, features=job.stage == "untrained")
+
+    def of(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        subset = Subset(pixels, images.labels, rows)
+        return embed(model, subset, job.protocol, device, features=job.stage == "untrained")
+
+    embeddings = of(classes.test)
+    if job.loss == PCA:
+        learnt = of(classes.folds[job.fold].train)
+        embeddings = principal_components(learnt, embeddings, job.protocol.embedding_size)
     if not np.isfinite(embeddings).all():
         return trained._replace(outcome="diverged", message="the test embeddings were not finite"), None
     return trained, embeddings

@@ -38,9 +38,9 @@ def list_folder(path: Path, *, alone: bool = False) -> ImageList:
             malformed.
     """
     if path.is_file():
-        images = _listed(rows(path), str(path), path.parent)
+        images = listed(rows(path), str(path), path.parent)
     elif (path / MANIFEST).is_file():
-        images = _listed(rows(path / MANIFEST), str(path / MANIFEST), path)
+        images = listed(rows(path / MANIFEST), str(path / MANIFEST), path)
     elif path.is_dir():
         names = sub_folders(path)
         if not names:
@@ -51,7 +51,7 @@ def list_folder(path: Path, *, alone: bool = False) -> ImageList:
     else:
         raise FileNotFoundError(f"folder:PATH must name a folder or a CSV manifest, but there is no {path}.")
     if not alone:
-        _require_positives(images)
+        require_positives(images)
     return images
 
 
@@ -99,11 +99,11 @@ def _from_sides(path: Path, names: Sequence[str]) -> ImageList:
                     "remove it."
                 )
             found += [Row(0, file, name, is_test, is_query) for file in files]
-    listed = _listed(found, f"{path} (class folders below {', '.join(names)})", path)
-    return replace(listed, left_out=(*beside, *walk.left_out))
+    images = listed(found, f"{path} (class folders below {', '.join(names)})", path)
+    return replace(images, left_out=(*beside, *walk.left_out))
 
 
-def _listed(found: Sequence[Row], where: str, folder: Path) -> ImageList:
+def listed(found: Sequence[Row], where: str, folder: Path) -> ImageList:
     """Give a list with its classes numbered; raises `ValueError` where two share a number, or a split shares some."""
     names, trainval = _class_names(found, where)
     numbers = {name: number for number, name in enumerate(names)}
@@ -192,7 +192,7 @@ def _require_different(images: ImageList) -> None:
             )
 
 
-def _require_positives(images: ImageList) -> None:
+def require_positives(images: ImageList) -> None:
     """Refuse a class that no image of it can find: of one image, but among the galleries of a split."""
     counts = np.bincount(images.labels)
     least = 2 if images.queries is None else 1

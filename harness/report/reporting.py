@@ -11,7 +11,7 @@ from mlrc.harness.report.importance import importances
 from mlrc.results.publishing.against import Stored, boards_against
 from mlrc.results.records.evidence import gather
 from mlrc.results.records.ledger import LEDGER, Records, read
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 from mlrc.results.rendering.gallery import Gallery
 from mlrc.results.rendering.report import write_report
 from mlrc.results.statistics.levels import MARGIN
@@ -71,7 +71,7 @@ def galleries_of(
     found: list[Gallery] = []
     for evidence in gather(records):
         run = repeat_with_models(evidence, models)
-        if run is None or run.loss == UNTRAINED:
+        if run is None or run.loss in BASELINES:
             continue
         if run.dataset not in opened:
             opened[run.dataset] = _opened(run.dataset, root)

@@ -23,17 +23,18 @@ from mlrc.harness.metrics import clustering
 from mlrc.harness.plan import parameters
 from mlrc.harness.plan.split import OWN, split
 from mlrc.harness.plan.state import StudyState
-from mlrc.harness.plan.study import Study, of_all_searches, untrained
+from mlrc.harness.plan.study import Study, baselines, of_all_searches
 from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.recorded_images import as_recorded
 from mlrc.harness.study.same_plugins import origins, require_same_plugins
 from mlrc.harness.training import batches, model
-from mlrc.harness.training.extraction import features_of
+from mlrc.harness.training.extraction import features_of, of_vectors
 from mlrc.harness.watch.steps import steps
 from mlrc.losses.contract.before_a_run import broken
 from mlrc.losses.contract.promises import Finding
 from mlrc.losses.spec import LossSpec
+from mlrc.protocols.datasets import features
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.ledger import LEDGER, Records, read
 from mlrc.results.records.record import UncheckedRecord
@@ -44,7 +45,7 @@ class Comparison:
     """Losses on one dataset under one protocol, checked and ready to run.
 
     Attributes:
-        studies: the untrained trunk first, then the losses.
+        studies: those that no loss made first, the untrained trunk above all; then the losses.
         images: the opened dataset.
         test: indices of its test images.
         workplace: where the jobs are done, on the first of the `devices`.
@@ -104,11 +105,13 @@ def checked_comparison(
         OSError: the dataset is not there or cannot be read.
     """
     specs = found_losses(losses)
-    rehearsed = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
-    model.rehearse(rehearsed(protocol, weights=weights), protocol)
+    if dataset.partition(":")[0] != features.FACTS.name:
+        rehearsed = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
+        model.rehearse(rehearsed(protocol, weights=weights), protocol)
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
     images = images or open_dataset(dataset, root)
+    protocol = of_vectors(protocol, images)
     records = Records() if runs is None else read(runs / LEDGER)
     images = as_recorded(images, records)
     name, fingerprint = images.facts.name, images.fingerprint
@@ -123,7 +126,7 @@ def checked_comparison(
     if protocol.nmi.of(name):
         clustering.require()
     broken_by = _held_to_the_contract(specs, unchecked=unchecked)
-    studies = [untrained(protocol, name, fingerprint)]
+    studies = baselines(protocol, name, fingerprint)
     for spec in specs:
         of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})
         study = Study(protocol=protocol, dataset=name, fingerprint=fingerprint, loss=spec.name, params=of_loss)

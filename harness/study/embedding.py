@@ -1,7 +1,9 @@
 """What `mlrc embed` does: images and a network in, a file of vectors out, which `mlrc evaluate` reads."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +13,14 @@ import torch
 
 from mlrc.harness.images.content import OnProgress
 from mlrc.harness.images.files import FilePixels
+from mlrc.harness.images.vectors import RECIPE, SEAL, seal
 from mlrc.harness.machine.determinism import deterministic_device, prepare_process
 from mlrc.harness.machine.environment import resolve_device
 from mlrc.harness.machine.given import require_content
 from mlrc.harness.study import rules
 from mlrc.harness.study.embeddable import embeddable
 from mlrc.harness.training.embedding import embed_all
+from mlrc.harness.training.extraction import ALWAYS
 from mlrc.harness.training.model import Embedder, build, rehearse
 from mlrc.harness.training.saved_model import load
 from mlrc.harness.trunks.weights import sha256_of
@@ -94,7 +98,8 @@ def of_trunk(
             "A trunk must have its weights, or the vectors would be random, but none were given; give --weights FILE."
         )
     chosen = rules.chosen(protocol, trunk=trunk, weights=weights, changes=changes)
-    network = build(chosen.protocol, seed=0, weights=chosen.weights)
+    whole = replace(chosen.protocol, trains="all", views=0, scaling="none")
+    network = build(whole, seed=0, weights=chosen.weights)
     rehearse(network, chosen.protocol)
     place = _device(device, chosen.protocol)
     rule = chosen.protocol
@@ -104,6 +109,7 @@ def of_trunk(
         "pooling": rule.pooling,
         "transform": f"resize {rule.resize}, crop {rule.crop}",
         "precision": rule.precision,
+        RECIPE: json.dumps({name: getattr(rule, name) for name in ALWAYS}),
     }
     return Network(network.to(place).eval(), rule, place, True, origin)
 
@@ -163,6 +169,8 @@ def embed_images(
             "mlrc": version("mlrc"),
         },
     )
+    if RECIPE in vectors.origin:
+        vectors = replace(vectors, origin={**vectors.origin, SEAL: seal(vectors)})
     return Embedded(vectors, write(out, vectors), given.remarks)
 
 

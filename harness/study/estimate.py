@@ -32,7 +32,7 @@ from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.extraction import features_of
 from mlrc.harness.training.fold import StoppedError, Subset, embed, train_fold
 from mlrc.protocols.protocol import of
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 
 WARM_UP, MEASURED = 2, 10
 MOST_SECONDS = 5.0
@@ -93,7 +93,7 @@ def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_c
     steps: dict[str, float] = {}  # of a loss's searches one alone is timed
     for study, label in zip(studies, names(studies), strict=True):
         searches, finals, all_epochs = cost(study)
-        trainings = 0 if study.loss == UNTRAINED else searches + finals
+        trainings = 0 if study.loss in BASELINES else searches + finals
         if trainings and study.loss not in steps:
             steps[study.loss] = seconds_per_iteration(comparison, study, pixels, device, clock)
         step = steps[study.loss] if trainings else math.nan
@@ -161,7 +161,7 @@ def names(studies: Sequence[Study]) -> list[str]:
 
 def _independent(study: Study) -> int:
     """Give the number of trials or repeats that may be done at once; the untrained trunk's take hardly any time."""
-    if study.loss == UNTRAINED:
+    if study.loss in BASELINES:
         return 1
     return min(study.trials, study.protocol.parallel_trials) if study.trials else repeats(study)
 

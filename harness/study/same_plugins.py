@@ -8,7 +8,7 @@ from pathlib import Path
 from mlrc.harness.engine.identity import origin_of
 from mlrc.harness.plan.study import Study
 from mlrc.results.records.origin import KINDS, Origin
-from mlrc.results.records.record import UNTRAINED, FoldRecord
+from mlrc.results.records.record import BASELINES, FoldRecord
 
 Told = Mapping[tuple[str, str], Origin]
 
@@ -75,7 +75,7 @@ def _other(record: FoldRecord, studies: Sequence[Study], told: Told) -> Iterator
 def _name(kind: str, record: FoldRecord, studies: Sequence[Study]) -> str | None:
     """Give the name of a record's plug-in; `None` where no study stands on it."""
     if kind == "loss":
-        mine = record.loss != UNTRAINED and any(study.owns(record) for study in studies)
+        mine = record.loss not in BASELINES and any(study.owns(record) for study in studies)
         return record.loss if mine else None
     beside = [study for study in studies if study.identity[:3] == record.identity[:3]]  # rows of one table
     return (record.dataset if kind == "dataset" else beside[0].protocol.trunk) if beside else None

@@ -114,7 +114,7 @@ def planned_sweep(
             unchecked=unchecked,
             decode=False,
         )
-        study = comparison.studies[1]
+        study = comparison.studies[-1]
         points.append(
             SweepPoint(
                 labels=tuple(choice.label for choice in choices),
@@ -129,10 +129,10 @@ def planned_sweep(
     first = prepared[0]
     if any(not np.array_equal(first.test, other.test) for other in prepared):
         raise ValueError("All points of a sweep must be tested on the same images, but what is varied changes them.")
-    studies = tuple(one.studies[1] for one in prepared)
+    studies = tuple(one.studies[-1] for one in prepared)
     plugins = {key: origin for one in prepared for key, origin in one.workplace.origins.items()}
     require_same_plugins(studies, plugins, records.folds.values(), runs or Path(), accepted)
-    inputs = {_input(one.studies[1].protocol): one.studies[1].protocol for one in prepared}
+    inputs = {_input(one.studies[-1].protocol): one.studies[-1].protocol for one in prepared}
     for rules_of_input in inputs.values():  # only now, when all points are known to be right
         decoded(images, rules_of_input, cache, weights, [torch.device(name) for name in first.devices])
     record = SweepRecord(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mlrc.harness.features.store import BATCH
 from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import ahead
 from mlrc.harness.images.resize import resize
@@ -47,7 +48,7 @@ def embed_all(
     Raises what decoding raises.
     """
     on_cores = device.type == "cpu"
-    size = EVALUATION_BATCH_ON_CORES if on_cores else EVALUATION_BATCH
+    size = BATCH if features else EVALUATION_BATCH_ON_CORES if on_cores else EVALUATION_BATCH
     threads = threads or os.cpu_count() or 1
     starts = range(0, len(pixels), size)
 
@@ -57,7 +58,10 @@ def embed_all(
 
     def embedded(images: list[NDArray[np.uint8]]) -> Floats:
         rows = np.arange(len(images))
-        return embed(network, Subset(images, np.zeros_like(rows), rows), protocol, device, features=features)
+        if features:  # the passes are those of a store, so that heads learn from either the same
+            rows = np.minimum(np.arange(BATCH), len(images) - 1)
+        found = embed(network, Subset(images, np.zeros_like(rows), rows), protocol, device, features=features)
+        return found[: len(images)]
 
     def whole(start: int) -> Floats:
         return embedded(read(start))

@@ -13,7 +13,7 @@ from mlrc.results.records.evidence import Evidence, PerClass, gather
 from mlrc.results.records.invariants import require_sound
 from mlrc.results.records.ledger import Records
 from mlrc.results.records.metric_names import RANKED_BY, SETTINGS, WITHOUT_CLASSES, metric_order, table_metrics
-from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, ProtocolRecord, RunRecord
+from mlrc.results.records.record import BASELINES, UNTRAINED, Environment, FoldRecord, ProtocolRecord, RunRecord
 from mlrc.results.statistics.exact import DECIMALS, deviation, mean
 from mlrc.results.statistics.intervals import Interval, class_intervals, half_width
 from mlrc.results.statistics.pairs import Contest, contest
@@ -202,7 +202,7 @@ def _board(
             notes.append(f"{one.loss}: per-class sums are missing, so it is compared with no other.")
         mine = _rows(one, repeats if complete else [])
         rows += mine
-        if mine and complete and one.loss != UNTRAINED:
+        if mine and complete and one.loss not in BASELINES:
             counts = repeats[0]["counts"].astype(np.int64)
             for name in _table_names(mine, traditional=traditional):
                 sums.setdefault(name, {})[one.loss] = np.stack([repeat["/".join(name)] for repeat in repeats])
@@ -222,13 +222,16 @@ def _board(
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:
-    """Give rows with the loss of the highest mean first, the untrained trunk last; equal means by name.
+    """Give rows with the loss of the highest mean first, what no loss made last; equal means by name.
 
     The mean is that by which tables are ranked, of the concatenation (which is the one model where there is one).
     """
     metrics = sorted({row.metric for row in rows}, key=lambda metric: (metric != RANKED_BY, metric_order(metric)))
     means = {row.loss: row.mean for row in rows if (row.setting, row.metric) == (SETTINGS[-1], metrics[0])}
-    return sorted(rows, key=lambda row: (row.loss == UNTRAINED, -round(means[row.loss], DECIMALS), row.loss))
+    return sorted(
+        rows,
+        key=lambda row: (row.loss == UNTRAINED, row.loss in BASELINES, -round(means[row.loss], DECIMALS), row.loss),
+    )
 
 
 def _ranked(row: Row, contest: Contest | None) -> Row:

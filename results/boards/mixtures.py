@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mlrc.results.records.evidence import Evidence
 from mlrc.results.records.origin import KINDS, Origin
-from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, RunRecord
+from mlrc.results.records.record import BASELINES, Environment, FoldRecord, RunRecord
 
 _NAMES = {"dataset": "dataset's reader", "trunk": "trunk"}
 
@@ -23,7 +23,7 @@ def mixtures_of(rows: Sequence[tuple[str, Sequence[FoldRecord], Sequence[RunReco
     """Say the same of rows that are given by their name, the trainings that they stand on, and their repeats."""
     for row, folds, _ in rows:
         several = _several("loss", folds)
-        if folds and folds[0].loss != UNTRAINED and several:
+        if folds and folds[0].loss not in BASELINES and several:
             yield f"{row}: its trainings are of several versions of the loss, so of no single one: {several}."
     every = [fold for _, folds, _ in rows for fold in folds]
     for kind in KINDS[1:]:

@@ -12,7 +12,7 @@ from mlrc.results.records.evidence import PerClass
 from mlrc.results.records.ledger import LEDGER, Records, read, require
 from mlrc.results.records.metric_names import RANKED_BY
 from mlrc.results.records.per_class import PerClassFiles
-from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, RunRecord
+from mlrc.results.records.record import BASELINES, UNTRAINED, Environment, FoldRecord, RunRecord
 
 _FIRST = ("trunk", "weights")
 """Fields of a protocol that are named before others where two differ in them."""
@@ -155,7 +155,7 @@ def _notes(board: Board, mine: Records, stored: Stored) -> Iterable[str]:
     of_board = [run for run in board.runs if run.key in stored.records.runs]
     old = {run.loss for run in of_board}
     new = sorted({run.loss for run in board.runs} - old)
-    again = {run.loss for run in mine.runs.values() if _group(run) in map(_group, of_board)} & old - {UNTRAINED}
+    again = {run.loss for run in mine.runs.values() if _group(run) in map(_group, of_board)} & old - {*BASELINES}
     yield (
         f"Rows of {stored.name}, not trained again: {', '.join(sorted(old))}. Rows of this run: "
         f"{', '.join(new) or 'none'}."

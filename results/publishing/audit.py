@@ -16,7 +16,7 @@ from mlrc.results.records.identity import key_of_repeat
 from mlrc.results.records.invariants import broken
 from mlrc.results.records.ledger import Records
 from mlrc.results.records.per_class import PerClassFiles
-from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
+from mlrc.results.records.record import BASELINES, FoldRecord, ProtocolRecord, RunRecord
 
 DigestOf = Callable[[Mapping[str, Any]], str]
 RESTORE = "if nobody meant to change it, restore it from the history of the repository"
@@ -168,7 +168,7 @@ def _of_loss(
         for one in evidence.by_search:
             of_one = f"search {one.search[0].search}: " if searches > 1 and one.search else ""
             yield from (of_one + sentence for sentence in _of_search(one, rules["trials"], rules["folds"]))
-    elif rules["trials"] and evidence.loss != UNTRAINED and any(run.params for run in evidence.runs):
+    elif rules["trials"] and evidence.loss not in BASELINES and any(run.params for run in evidence.runs):
         yield f"the protocol asks for a search of {rules['trials']} trials, but there is none"
     for record in evidence.folds:
         if evidence.runs and record.cut != evidence.runs[0].cut:
@@ -206,7 +206,7 @@ def _of_run(run: RunRecord, protocol: ProtocolRecord, folds: Mapping[str, FoldRe
     number, size = protocol.fields["folds"], protocol.fields["embedding_size"]
     if len(run.fold_keys) != number:
         yield f"a concatenation of {number} × {size} dimensions needs {number} folds, but it has {len(run.fold_keys)}"
-    if run.loss != UNTRAINED and run.embedding_size != size:
+    if run.loss not in BASELINES and run.embedding_size != size:
         yield f"the embedding must have {size} dimensions, but has {run.embedding_size}"
     mine = [folds[key] for key in run.fold_keys if key in folds]
     if len(mine) < len(run.fold_keys):

@@ -7,7 +7,7 @@ import numpy as np
 
 from mlrc.results.records.evidence import PerClass
 from mlrc.results.records.metric_names import SETTINGS
-from mlrc.results.records.record import UNTRAINED, RunRecord
+from mlrc.results.records.record import BASELINES, RunRecord
 
 Group = tuple[str, str, str]
 """Dataset, digest of the protocol, fingerprint."""
@@ -81,7 +81,7 @@ def _copies(runs: Sequence[RunRecord], per_class: Mapping[str, PerClass]) -> Ite
     seen: dict[tuple[bytes, ...], RunRecord] = {}
     for run in runs:
         sums = per_class.get(run.key)
-        if sums is None or "counts" not in sums or run.loss == UNTRAINED:
+        if sums is None or "counts" not in sums or run.loss in BASELINES:
             continue
         told = [sums[name] for name in sorted(sums) if "/" in name]
         if all(((one == 0) | (one == sums["counts"])).all() for one in told):

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from mlrc.results.records.identity import key_of, seed_of, training_hash
-from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
+from mlrc.results.records.record import BASELINES, UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
 
 ScheduleOf = Callable[[tuple[tuple[int, float], ...], Mapping[str, Any]], object]
 """From the history of a stage 1 and the fields of its protocol to the schedule that enters the key of stage 2."""
@@ -62,7 +62,7 @@ def _of_identity(
 ) -> Iterator[str]:
     if record.protocol != protocol.name:
         yield f"its protocol must have the name {protocol.name}, but is called {record.protocol}"
-    if (record.loss == UNTRAINED) != (record.stage == UNTRAINED):
+    if (record.loss in BASELINES) != (record.stage == UNTRAINED):
         yield f"its stage is {record.stage}, which is none of {record.loss}"
     recorded = None
     if record.stage == "final" and protocol.fields.get("two_stages"):

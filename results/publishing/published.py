@@ -29,7 +29,7 @@ from mlrc.results.publishing.verification import faults, read_verified, with_ver
 from mlrc.results.records.evidence import PerClass, gather
 from mlrc.results.records.ledger import LEDGER, Records, read, require
 from mlrc.results.records.per_class import PER_CLASS, PerClassFiles
-from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord, to_line
+from mlrc.results.records.record import BASELINES, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord, to_line
 from mlrc.results.rendering.papers_page import papers_markdown
 from mlrc.results.rendering.plots import Importances
 from mlrc.results.rendering.report import rendered_report
@@ -283,7 +283,7 @@ def _unnamed(record: R) -> R:
 
 def _place(record: FoldRecord | RunRecord) -> tuple[object, ...]:
     stage, fold = (record.stage, record.fold) if isinstance(record, FoldRecord) else ("", 0)
-    searched = (record.loss != UNTRAINED, record.loss, record.search)
+    searched = (record.loss not in BASELINES, record.loss, record.search)
     return record.dataset, record.digest, *searched, stage, record.number, fold
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mlrc.results.boards.leaderboard import Row
 from mlrc.results.records.metric_names import RANKED_BY, SAME_NUMBER
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 from mlrc.results.statistics.intervals import Difference, error_of, holm
 from mlrc.results.statistics.moderation import Moderated, moderated
 from mlrc.results.statistics.power import detectable, smallest_margin
@@ -37,7 +37,7 @@ def shifts(compared: Compared) -> dict[int, Difference]:
         if is_identical(row, other) or is_noiseless(row, other):
             found[index] = Difference(mean=round(other.mean, 4) - round(row.mean, 4), error=0.0, freedom=1)
         else:
-            column = (row.dataset, row.digest, row.setting, row.metric, row.loss == UNTRAINED)
+            column = (row.dataset, row.digest, row.setting, row.metric, row.loss in BASELINES)
             noisy.setdefault(column, []).append(index)
     for indices in noisy.values():
         pooled = [_pooled(*compared[index]) for index in indices]
@@ -91,7 +91,7 @@ def is_identical(row: Row, other: Row) -> bool:
 
 def is_noiseless(row: Row, other: Row) -> bool:
     """Whether no seed enters where the trunk is pretrained: without training it needs no second repeat."""
-    return row.loss == UNTRAINED and row.n == other.n == 1
+    return row.loss in BASELINES and row.n == other.n == 1
 
 
 def _printed(row: Row) -> tuple[str, str]:

@@ -21,6 +21,10 @@ Identity = tuple[str, str, str, str]
 """What tells the study of a record from others: digest of the protocol, dataset, fingerprint, loss."""
 UNTRAINED = "untrained"
 """The name under which the trunk before any training stands in the tables, and the stage of its jobs."""
+PCA = "pca"
+"""Likewise of a trunk's features, reduced to the size of an embedding on each fold's training classes."""
+BASELINES = (UNTRAINED, PCA)
+"""Rows that no loss made, in their order above the losses; none of them is ranked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +90,12 @@ class ProtocolRecord:
 
     def planned_searches(self, loss: str) -> int:
         """Give how many searches a loss has; the untrained trunk has nothing to search, and counts as one."""
-        return 1 if loss == UNTRAINED else self.searches
+        return 1 if loss in BASELINES else self.searches
 
     def planned_repeats(self, loss: str) -> int:
         """Give how many repeats a loss has of each search; one where all would be the same trunk without training."""
         same = self.fields.get("weights") or self.fields.get("trains") == "head"
-        return 1 if loss == UNTRAINED and same else int(self.fields["repeats"])
+        return 1 if loss in BASELINES and same else int(self.fields["repeats"])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mlrc.results.boards.leaderboard import Board
 from mlrc.results.records.metric_names import RANKED_BY, WITHOUT_CLASSES
-from mlrc.results.records.record import UNTRAINED, Params, ProtocolRecord
+from mlrc.results.records.record import BASELINES, PCA, UNTRAINED, Params, ProtocolRecord
 from mlrc.results.rendering.search_caption import how_searched, luck_of_the_search
 from mlrc.results.statistics.levels import ALPHA
 
@@ -99,14 +99,45 @@ def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
             yield f"Told apart in four tables of five would be two typical losses that differ by {told}."
         if others := sorted(WITHOUT_CLASSES & set(board.metrics)):
             yield f"In {', '.join(others)}, which no bootstrap over classes can judge, bold is the highest mean alone."
-    elif len({*board.losses} - {UNTRAINED}) > 1:
+    elif len({*board.losses} - {*BASELINES}) > 1:
         yield "Bold: the highest mean; nothing is known of how surely it is the best."
     if UNTRAINED in board.losses:
-        yield f"The row “{UNTRAINED}” is the trunk's pooled output before any training, and is not ranked."
+        yield f"The row “{UNTRAINED}” is {_untrained(board)}, and is not ranked."
+    if PCA in board.losses:
+        yield (
+            f"The row “{PCA}” is the same in {_size(board, PCA)} dimensions, the principal components of each fold's "
+            "training classes, and is not ranked."
+        )
+        yield from _against_features(board)
+
+
+def _untrained(board: Board) -> str:
+    fields = board.record.fields if board.record else {}
+    if fields.get("trunk") == "none":
+        return "the vectors as they are"
+    return "the trunk's pooled output before any training"
+
+
+def _size(board: Board, loss: str) -> int:
+    return next(run.embedding_size for run in board.runs if run.loss == loss)
+
+
+def _against_features(board: Board) -> Iterable[str]:
+    """Say where no head retrieves better than what it was made from, or than as many dimensions of it."""
+    means = {(row.loss, row.setting): row.mean for row in board.rows if row.metric == RANKED_BY}
+    heads = [loss for loss in board.losses if loss not in BASELINES]
+    for baseline in (one for one in BASELINES if heads and one in board.losses):
+        beaten = [
+            setting
+            for setting in board.settings
+            if max(means[loss, setting] for loss in heads) <= means[baseline, setting]
+        ]
+        if beaten:
+            yield f"In {' and '.join(beaten)} {RANKED_BY} no head beats the row “{baseline}”."
 
 
 def _units(board: Board, repeats: Sequence[int]) -> str:
-    searches = sorted({row.searches for row in board.rows if row.loss != UNTRAINED})
+    searches = sorted({row.searches for row in board.rows if row.loss not in BASELINES})
     if searches[-1:] > [1]:
         return (
             f"{' or '.join(map(str, searches))} searches, with n = {' or '.join(map(str, repeats))} repeats in all: it "
@@ -155,7 +186,8 @@ def _pretraining(board: Board) -> Iterable[str]:
 def _search(board: Board) -> Iterable[str]:
     searched = {one.loss: [of.trials for of in one.by_search if of.search] for one in board.evidence if one.search}
     given = {one.loss: one.runs[0].params for one in board.evidence if one.runs and one.loss not in searched}
-    given.pop(UNTRAINED, None)
+    for baseline in BASELINES:
+        given.pop(baseline, None)
     if given or not searched:
         told = "; ".join(f"{loss} {told_parameters(params)}" for loss, params in given.items() if params)
         of = f" of {', '.join(given)}" if searched else ""

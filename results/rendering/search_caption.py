@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from mlrc.results.boards.leaderboard import Board
 from mlrc.results.boards.searches import several
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 from mlrc.results.records.trials import SearchRules
 from mlrc.results.statistics.search_luck import TRIALS, spread_of_best
 
@@ -34,7 +34,8 @@ def luck_of_the_search(board: Board) -> Iterable[str]:
         return
     if several(board.runs):
         per_loss = {one.loss: len({run.search for run in one.runs}) for one in board.evidence if one.runs}
-        per_loss.pop(UNTRAINED, None)
+        for baseline in BASELINES:
+            per_loss.pop(baseline, None)
         numbers = sorted(set(per_loss.values()))
         given = [loss for loss in per_loss if loss not in {one.loss for one in board.evidence if one.search}]
         yield (

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mlrc.results.boards.leaderboard import Board, Row
 from mlrc.results.boards.papers import Reference
 from mlrc.results.records.metric_names import RANKED_BY
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 from mlrc.results.rendering.caption import caption
 from mlrc.results.statistics.ranks import Ranks
 
@@ -148,7 +148,7 @@ def _sentences(board: Board, references: Sequence[Reference], *, ranks: bool) ->
 
 def _best(board: Board, name: tuple[str, str], rows: Mapping[tuple[str, str, str], Row]) -> frozenset[str]:
     """Give the losses that could be the best; one without a comparison counts by its mean."""
-    means = {loss: rows[loss, *name].mean for loss in board.losses if loss != UNTRAINED and (loss, *name) in rows}
+    means = {loss: rows[loss, *name].mean for loss in board.losses if loss not in BASELINES and (loss, *name) in rows}
     contest = board.contests.get(name)
     if len(means) < 2:
         return frozenset()
@@ -167,7 +167,7 @@ def _rank(board: Board, setting: str, loss: str) -> Ranks | None:
 
 
 def _heading(board: Board, setting: str) -> str:
-    run = next(run for run in board.runs if run.loss != UNTRAINED or board.losses == (UNTRAINED,))
+    run = next(run for run in board.runs if run.loss not in BASELINES or {*board.losses} <= {*BASELINES})
     dimensions = run.embedding_size * (len(run.fold_keys) if setting == "concatenated" else 1)
     return f"{setting.capitalize() if len(board.settings) > 1 else 'One model'} ({dimensions}-dim)"
 
