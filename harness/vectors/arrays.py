@@ -44,10 +44,12 @@ def mapped(path: Path) -> NDArray[Any]:
 def read_npz(path: Path) -> Content:
     """Read the arrays of a `.npz` file; raises `ValueError` if they are none of numbers or strings."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it is a single array")  # noqa: TRY004 told with what numpy tells
-            found = {name: _native(file[name]) for name in file.files}
+        with path.open("rb") as content:
+            if not zipfile.is_zipfile(content):
+                raise zipfile.BadZipFile("it is no archive of arrays")
+            content.seek(0)
+            with np.load(content, allow_pickle=False) as file:
+                found = {name: _native(file[name]) for name in file.files}
     except _UNREADABLE as error:
         raise unreadable(path, "arrays of numbers or strings", error) from error
     return named(found, path)
