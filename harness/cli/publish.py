@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from mlrc.harness.cli.words.options import (
     user_errors,
     words,
 )
+from mlrc.harness.machine.stopping import FAILED
 from mlrc.results.publishing.place import PUBLISHED, RENDERED, came_with_a_wheel, require_own
 
 if TYPE_CHECKING:
@@ -129,7 +131,7 @@ def verify(
     """Train K recorded trainings again, drawn at random, and write down beside the evidence what came of it.
 
     Scores must be equal bit by bit on the same kind of processor with the same torch, elsewhere within the tolerance of
-    mlrc goldens; exit status 1 when one is not.
+    mlrc goldens; exit status 1 when one is not, 70 when a training fails here, which tells nothing of the record.
 
     Example: mlrc leaderboard verify --retrain 4 --name omniglot --root data
     """
@@ -137,7 +139,6 @@ def verify(
         require_own(published)
         from mlrc.harness.guard import verify as verification
         from mlrc.results.publishing.published import open_evidence
-        from mlrc.results.publishing.verification import append
 
         if losses:
             from mlrc.harness.study.comparison import found_losses
@@ -152,15 +153,23 @@ def verify(
         typer.echo(f"Drawn with --seed {drawn_by}: {', '.join(r.key for one in chosen for r in one.trainings)}")
         moved = 0
         for one, of_one in zip(chosen, tasks, strict=True):
-            lines = verification.retrained(one, of_one, by=who, workers=workers or 1, on_line=_tell)
-            append(one.folder, lines)
+            keep = partial(_keep, one.folder)
+            try:
+                lines = verification.retrained(one, of_one, by=who, workers=workers or 1, on_line=keep)
+            except RuntimeError as error:
+                typer.echo(f"Error: {error}", err=True)
+                raise typer.Exit(FAILED) from None
             moved += sum(line.verdict == "moved" for line in lines)
     typer.echo("Written beside the evidence; render the tables anew with mlrc leaderboard.")
     if moved:
         raise typer.Exit(DIFFERENCES)
 
 
-def _tell(record: "FoldRecord", line: "Verified") -> None:
+def _keep(folder: Path, record: "FoldRecord", line: "Verified") -> None:
+    """Write a verdict down at once, so that none is lost or left out where the others are given up."""
+    from mlrc.results.publishing.verification import append
+
+    append(folder, [line])
     apart = f" (at most {line.difference} percent points apart)" if line.difference not in ("", "0") else ""
     where = f"{record.stage} {record.number}, fold {record.fold}"
     typer.echo(f"{record.key}: {record.loss} on {record.dataset}, {where}: {line.verdict}{apart}")

@@ -155,7 +155,7 @@ def _moved_and_accepted(repository: Path, own: tuple[str, Path]) -> None:
     assert "board/references/canary/accepted.csv" in _committed("Accepted: the margins of the paper")
 
 
-def test_weights_and_images_of_others_are_refused_before_anything_is_trained(
+def test_what_cannot_be_verified_here_is_said_and_nothing_is_written(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = ("--published", repository / "board")
@@ -167,7 +167,15 @@ def test_weights_and_images_of_others_are_refused_before_anything_is_trained(
     many = _mlrc(*verifying, "--retrain", "99", status=2).stderr
     assert "--retrain must lie between 1 and 12, the recorded trainings that left validation scores" in many
     assert "There is no evidence 'third'" in _mlrc(*verifying, "--retrain", "1", "--name", "third", status=2).stderr
-    monkeypatch.setattr(verify, "somebody", lambda by: by)
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError("too small")
+
+    with monkeypatch.context() as small:
+        small.setattr("mlrc.harness.engine.perform.train_fold", no_memory)
+        found = _mlrc(*verifying, "--retrain", "1", status=70)
+    assert "failed here and tells nothing: MemoryError" in found.stderr
+
     ledger = repository / "board" / "evidence" / "first" / LEDGER
     ledger.write_text(
         ledger.read_text(encoding="utf-8").replace('"28727e3c44777669"', '"0000000000000000"'), encoding="utf-8"

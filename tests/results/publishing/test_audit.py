@@ -42,10 +42,6 @@ def _with_commit(run: R) -> R:
     return replace(run, environment=replace(run.environment, commit="0123456789ab-dirty"))
 
 
-def _diverged(record: FoldRecord, **changes: Any) -> FoldRecord:
-    return replace(record, outcome="diverged", history=(), best_epoch=None, best_score=None, **changes)
-
-
 def _of_other_images(made: Made) -> Made:
     for kind in (FoldRecord, RunRecord):
         made = _change(made, kind, lambda record: replace(record, fingerprint="0" * 16))
@@ -189,6 +185,10 @@ def test_a_stage_2_has_the_key_of_the_schedule_that_its_stage_1_found() -> None:
     found = audit(made.records, made.per_class, KNOWN, digest_of, schedule_of)
     assert asked
     assert any("repeat 0, fold 0: what it says of itself gives the key" in one for one in found)
+    short = {"max_epochs": 20, "patience": {"default": 9, "named": []}}
+    assert any("must go on to epoch 20" in one for one in _faults(sound({"triplet": 60.0}, fields=short)))
+    ended_by_stage_1 = sound({"triplet": 60.0}, trials=0, folds=1, fields={**short, "two_stages": True})
+    assert not [one for one in _faults(ended_by_stage_1) if "must go on" in one]
     for key in [key for key, record in made.records.folds.items() if record.stage == "schedule"]:
         del made.records.folds[key]
     assert any("the record of its stage 1 is missing" in one for one in _faults(made))
@@ -210,7 +210,7 @@ def test_a_diverged_repeat_is_no_fault_when_it_is_recorded() -> None:
     made = _change(
         sound(MEANS),
         FoldRecord,
-        _diverged,
+        lambda r: replace(r, outcome="diverged"),
         loss="triplet",
         stage="final",
         number=1,
