@@ -6,8 +6,10 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 
+from mlrc.results.boards.across import Across
 from mlrc.results.boards.leaderboard import Board
 from mlrc.results.boards.papers import Reference
+from mlrc.results.rendering.across import across_section
 from mlrc.results.rendering.caption import caption
 from mlrc.results.rendering.gallery import Gallery, Picture, Query
 from mlrc.results.rendering.page_tables import all_metrics, comparisons, cost, scores
@@ -25,6 +27,7 @@ def page(
     references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
     *,
     margin: float = MARGIN,
+    together: Mapping[str, tuple[Across, Plot]] | None = None,
 ) -> str:
     """Give the page.
 
@@ -34,6 +37,7 @@ def page(
         galleries: of any loss of any board.
         references: (dataset, protocol) to the rows of papers beside ours.
         margin: percent points within which a difference is of no interest.
+        together: digest to what several data sets say together, and its picture.
     """
     assets = files("mlrc.results.rendering") / "assets"
     links = "".join(f'<li><a href="#{anchor(board)}">{_title(board)}</a></li>' for board in boards)
@@ -47,6 +51,9 @@ def page(
         )
         for board in boards
     )
+    for one, plot in (together or {}).values():
+        links += f'<li><a href="#across-{one.digest}">Across data sets, {escape(one.protocol)}</a></li>'
+        sections += "\n" + across_section(one, _figure(plot))
     return f"""<!doctype html>
 <html lang="en">
 <head>
