@@ -97,6 +97,8 @@ class Board:
             printed tables; absent where there is nothing to compare.
         notes: what a reader must know of single losses.
         verified: loss to how many of its trainings someone did again, such as `3 of 24 folds`; empty where nobody did.
+        ranked: setting to the per-class sums `(repeats, classes)` by which each loss is ranked, the untrained trunk's
+            included; with `counts` `(classes,)`, the queries of each class.
     """
 
     dataset: str
@@ -108,6 +110,8 @@ class Board:
     contests: Mapping[Name, Contest]
     notes: tuple[str, ...]
     verified: Mapping[str, str] = field(default_factory=dict)
+    ranked: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
+    counts: NDArray[np.int64] | None = None
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -192,6 +196,7 @@ def _board(
     traditional = record is not None and record.traditional
     rows: list[Row] = []
     sums: dict[Name, dict[str, NDArray[np.float64]]] = {}
+    ranked: dict[str, dict[str, NDArray[np.float64]]] = {}
     counts = np.zeros(0, dtype=np.int64)
     for one in evidence:
         repeats = [per_class[run.key] for run in one.runs if run.key in per_class]
@@ -202,8 +207,15 @@ def _board(
             notes.append(f"{one.loss}: per-class sums are missing, so it is compared with no other.")
         mine = _rows(one, repeats if complete else [])
         rows += mine
-        if mine and complete and one.loss not in BASELINES:
-            counts = repeats[0]["counts"].astype(np.int64)
+        if not mine or not complete:
+            continue
+        counts = repeats[0]["counts"].astype(np.int64)
+        for setting in SETTINGS:
+            if all(f"{setting}/{RANKED_BY}" in repeat for repeat in repeats):
+                ranked.setdefault(setting, {})[one.loss] = np.stack(
+                    [repeat[f"{setting}/{RANKED_BY}"] for repeat in repeats]
+                )
+        if one.loss not in BASELINES:
             for name in _table_names(mine, traditional=traditional):
                 sums.setdefault(name, {})[one.loss] = np.stack([repeat["/".join(name)] for repeat in repeats])
     searches = {one.loss: [run.search for run in one.runs] for one in evidence}
@@ -218,6 +230,8 @@ def _board(
         rows=tuple(_ranked(row, contests.get((row.setting, row.metric))) for row in in_order(rows)),
         contests=contests,
         notes=tuple(notes),
+        ranked=ranked,
+        counts=counts,
     )
 
 

@@ -6,9 +6,11 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 
+from mlrc.results.boards.across import Across
 from mlrc.results.boards.leaderboard import Board
 from mlrc.results.boards.papers import Reference
 from mlrc.results.boards.parameters import Ranges
+from mlrc.results.rendering.across import across_section
 from mlrc.results.rendering.caption import caption
 from mlrc.results.rendering.gallery import Gallery, Picture, Query
 from mlrc.results.rendering.page_tables import all_metrics, comparisons, cost, scores
@@ -28,6 +30,7 @@ def page(
     *,
     margin: float = MARGIN,
     ranges: Ranges | None = None,
+    together: Mapping[str, tuple[Across, Plot]] | None = None,
 ) -> str:
     """Give the page.
 
@@ -38,6 +41,7 @@ def page(
         references: (dataset, protocol) to the rows of papers beside ours.
         margin: percent points within which a difference is of no interest.
         ranges: loss to the ranges of its search, as far as they are known.
+        together: digest to what several data sets say together, and its picture.
     """
     assets = files("mlrc.results.rendering") / "assets"
     links = "".join(f'<li><a href="#{anchor(board)}">{_title(board)}</a></li>' for board in boards)
@@ -52,6 +56,9 @@ def page(
         )
         for board in boards
     )
+    for one, plot in (together or {}).values():
+        links += f'<li><a href="#across-{one.digest}">Across data sets, {escape(one.protocol)}</a></li>'
+        sections += "\n" + across_section(one, _figure(plot))
     return f"""<!doctype html>
 <html lang="en">
 <head>

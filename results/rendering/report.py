@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mlrc.results.boards.across import across
 from mlrc.results.boards.leaderboard import Board, boards, costs
 from mlrc.results.boards.papers import Reference
 from mlrc.results.boards.parameters import Ranges
 from mlrc.results.records.ledger import read, require
 from mlrc.results.records.per_class import PerClassFiles
+from mlrc.results.rendering.across import across_plot, across_tables
 from mlrc.results.rendering.budget import budget_csv, overtaking_csv
 from mlrc.results.rendering.gallery import Gallery
 from mlrc.results.rendering.page import anchor, page
@@ -83,7 +85,12 @@ def rendered_report(
     printed = [board for board in found if board.rows]
     drawn = {anchor(board): plots(board, importances.get((board.dataset, board.digest))) for board in printed}
     files = {name: text.encode() for name, text in tables(found, references, margin=margin, ranges=ranges).items()}
-    files["report.html"] = page(printed, drawn, galleries, references, margin=margin, ranges=ranges).encode()
+    together = {one.digest: (one, across_plot(one)) for one in across(printed)}
+    files["report.html"] = page(
+        printed, drawn, galleries, references, margin=margin, ranges=ranges, together=together
+    ).encode()
+    for digest, (_, plot) in together.items():
+        files |= {f"plots/across-{digest}.svg": plot.svg, f"plots/across-{digest}.png": plot.png}
     for name, of_board in drawn.items():
         for plot in of_board:
             files |= {f"plots/{name}-{plot.name}.svg": plot.svg, f"plots/{name}-{plot.name}.png": plot.png}
@@ -129,4 +136,5 @@ def tables(
         "cost.csv": cost_csv([row for board in found for row in costs(board)]),
         "table.md": "\n".join(markdown(board, rows) for board, rows in printed),
         "table.tex": "\n".join(latex(board, rows) for board, rows in printed),
+        **across_tables(across(found)),
     }

@@ -156,7 +156,9 @@ class ClassDraws(NamedTuple):
         return percent(self.totals, self.queries[:, None], self.bits)
 
 
-def class_draws(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> ClassDraws:
+def class_draws(
+    sums: NDArray[np.float64], counts: NDArray[np.int64], *, stream: int = 0, whole: bool = False
+) -> ClassDraws:
     """Give what the totals would have been on other draws of the test classes.
 
     All columns see the same draws, so that their differences are those of paired classes.
@@ -164,11 +166,15 @@ def class_draws(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> ClassDr
     Args:
         sums: `(columns, classes)`, the sum of a metric (0 … 1) over the queries of each class.
         counts: `(classes,)`, queries per class.
+        stream: of random numbers; other sets of classes take another one.
+        whole: give one draw, each class once, which is what was measured.
 
     Raises:
         ValueError: the sums cannot be exact, see `mlrc.results.statistics.exact`.
     """
-    steps, weights = in_steps(sums, counts), _class_weights(len(counts))
+    classes = len(counts)
+    steps = in_steps(sums, counts)
+    weights = np.ones((1, classes), dtype=np.uint16) if whole else _class_weights(classes, stream)
     totals = np.empty((len(weights), len(sums)), dtype=np.int64)
     queries = np.empty(len(weights), dtype=np.int64)
     for start in range(0, len(weights), _BLOCK):
@@ -212,9 +218,9 @@ def _class_interval(mean: float, variance: float, quantile: float) -> Interval:
 
 
 @lru_cache(maxsize=4)
-def _class_weights(classes: int) -> NDArray[np.uint16]:
+def _class_weights(classes: int, stream: int) -> NDArray[np.uint16]:
     """Give how often each class is drawn, `(resamples, classes)`; each row sums to the number of classes."""
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng([SEED, stream] if stream else SEED)
     weights = np.empty((RESAMPLES, classes), dtype=np.uint16)
     for row in weights:
         row[:] = np.bincount(generator.integers(classes, size=classes), minlength=classes)
