@@ -60,15 +60,15 @@ def do(job: Job, workplace: Workplace, on_validation: OnValidation, stop: Callab
 
 
 def score(job: ScoreJob, workplace: Workplace, given: Sequence[NDArray[np.float32]] | None = None) -> ScoreOutcome:
-    """Score one repeat from the embeddings on the disk, or from those `given`; always on the processor."""
+    """Score one repeat from the embeddings on the disk, or from those `given`; every device gives the same numbers."""
     files = EmbeddingFiles(Path(job.embeddings))
     try:
-        deterministic_device("cpu")
+        device = deterministic_device(workplace.device if workplace.device.startswith("cuda") else "cpu")
         images = _images(*workplace.roots[job.dataset])
         _require_its_images(job, images)
         embeddings = [files.load(key) for key in job.fold_keys] if given is None else given
         task = Task.of(images, split(images, job.protocol).test)
-        return ScoreOutcome(job, score_run(job, embeddings, task, workplace.environment))
+        return ScoreOutcome(job, score_run(job, embeddings, task, workplace.environment, str(device)))
     except DamagedError:
         return ScoreOutcome(job, None, damaged=files.damaged(job.fold_keys))
     except (Exception, SystemExit) as error:  # noqa: BLE001 the job border

@@ -95,7 +95,11 @@ def _digest(key: str, content: bytes) -> bytes:
 
 
 def score_run(
-    job: ScoreJob, embeddings: Sequence[NDArray[np.float32]], task: Task, environment: Environment
+    job: ScoreJob,
+    embeddings: Sequence[NDArray[np.float32]],
+    task: Task,
+    environment: Environment,
+    device: str = "cpu",
 ) -> ScoredRun:
     """Score one repeat on the test classes.
 
@@ -104,6 +108,7 @@ def score_run(
         embeddings: of each fold model, in fold order, `(test images, dim)`.
         task: of the test images.
         environment: that the record carries.
+        device: that searches the neighbours.
     """
     protocol = job.protocol
     ndcg_at: tuple[int, ...] = of(protocol.ndcg_at, job.dataset)
@@ -114,6 +119,7 @@ def score_run(
         nmi_seed=int(key[:7], 16) if protocol.nmi.of(job.dataset) else None,  # scikit-learn takes 32 bits
         ndcg_at=ndcg_at,
         recall_at=protocol.recall_at.of(job.dataset),
+        device=device,
     )
     record = RunRecord(
         key=key,

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mlrc.harness.images.sending import Parcel, send
+
 CPU = torch.device("cpu")
 
 Indices = Sequence[int] | NDArray[np.int64]
@@ -59,5 +61,11 @@ class Features:
         return self._gathered(rows, device)
 
     def _gathered(self, rows: NDArray[np.int64], device: torch.device) -> Tensor:
-        there = torch.from_numpy(rows).to(self._rows.device)
+        if device == CPU and self._rows.device == CPU:
+            return self._rows.index_select(0, torch.from_numpy(rows))
+        if self._rows.device == CPU:
+            parcel = Parcel([(np.float32, (len(rows), self.width))], device)
+            np.take(self._rows.numpy(), rows, axis=0, out=parcel.here[0])
+            return parcel.sent()[0]
+        (there,) = send((rows,), self._rows.device)
         return self._rows.index_select(0, there).to(device)

@@ -47,15 +47,28 @@ class ResidentPixels:
         sizes: NDArray[np.int64] = self._sizes[np.asarray(indices)]
         return sizes
 
-    def cut(self, indices: Sequence[int] | NDArray[np.int64], boxes: Boxes) -> Tensor:
-        """Gather the boxes on the device: `(batch, highest, widest, channels)`, anything beyond a box's size."""
-        place = self._flat.device
+    @property
+    def device(self) -> torch.device:
+        """Where they lie."""
+        return self._flat.device
+
+    def places(
+        self, indices: Sequence[int] | NDArray[np.int64], boxes: Boxes
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Say where the boxes lie: the pixel before each line, `(batch, highest)`, and columns, `(batch, widest)`."""
         chosen = np.asarray(indices)
         size = self._sizes[chosen]
         rows = np.minimum(boxes.top[:, None] + np.arange(boxes.height.max()), size[:, :1] - 1)
         columns = np.minimum(boxes.left[:, None] + np.arange(boxes.width.max()), size[:, 1:] - 1)
-        lines = torch.from_numpy(self._starts[chosen][:, None] + rows * size[:, 1:]).to(place, non_blocking=True)
-        return self._flat[lines[:, :, None] + torch.from_numpy(columns).to(place, non_blocking=True)[:, None, :]]
+        return self._starts[chosen][:, None] + rows * size[:, 1:], columns
+
+    def gathered(self, lines: Tensor, columns: Tensor) -> Tensor:
+        """Gather boxes by their places, which lie on the device, too.
+
+        Returns:
+            `(batch, highest, widest, channels)`, anything beyond a box's size.
+        """
+        return self._flat[lines[:, :, None] + columns[:, None, :]]
 
 
 def on_device(pixels: Pixels, device: torch.device) -> Pixels:

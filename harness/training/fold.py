@@ -1,7 +1,7 @@
 """The training of one fold, read top to bottom, and the embedding of images with what came out of it."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mlrc.harness.features.rows import Features
 from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import ahead
+from mlrc.harness.images.sending import Aside, send
 from mlrc.harness.images.transform import evaluation_batch, training_batch
 from mlrc.harness.metrics.scores import ask
 from mlrc.harness.metrics.task import Task
@@ -180,11 +181,14 @@ def embed(
     size = EVALUATION_BATCH_ON_CORES if device.type == "cpu" else EVALUATION_BATCH
     if isinstance(images.pixels, Features):
         size = ROWS_AT_ONCE
-    parts = []
-    for start in range(0, len(images.indices), size):
-        batch = _evaluated(images.pixels, images.indices[start : start + size], protocol, device)
-        parts.append(models.forward(model.features if features else model, batch, protocol, device).cpu().numpy())
-    return np.concatenate(parts)
+
+    def prepared(start: int) -> tuple[Tensor, ...]:
+        return (_evaluated(images.pixels, images.indices[start : start + size], protocol, device),)
+
+    network = model.features if features else model
+    work = (partial(prepared, start) for start in range(0, len(images.indices), size))
+    parts = [models.forward(network, batch, protocol, device) for (batch,) in _fed(work, device)]
+    return torch.cat(parts).cpu().numpy()
 
 
 def stream(job: FoldJob, purpose: str) -> int:
@@ -218,12 +222,12 @@ def _begun(
 
 def _batches(
     job: FoldJob, spec: LossSpec, train: Subset, labels: NDArray[np.int64], *, start: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, ...]]:
     """Give images and `labels` of each iteration from `start` on, prepared ahead where the device leaves the time."""
     rows_of_batches = drawn(labels, job.protocol, job.dataset, spec.batch, seed=stream(job, "batches"), start=start)
     augmentation = stream(job, "augmentation")
 
-    def prepared(iteration: int, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def prepared(iteration: int, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
         images = train.indices[rows]
         if isinstance(train.pixels, Features):
             batch = train.pixels.drawn(images, seed=augmentation, iteration=iteration, device=device)
@@ -231,10 +235,17 @@ def _batches(
             batch = training_batch(
                 train.pixels, images, job.protocol, seed=augmentation, iteration=iteration, device=device
             )
-        return batch, torch.from_numpy(labels[rows]).to(device)
+        return batch, *send((labels[rows],), device)
 
-    work = (partial(prepared, *numbered) for numbered in enumerate(rows_of_batches, start=start))
-    return ahead(work, threads=FEEDERS if device.type == "cuda" else 0)
+    return _fed((partial(prepared, *numbered) for numbered in enumerate(rows_of_batches, start=start)), device)
+
+
+def _fed(work: Iterable[Callable[[], tuple[Tensor, ...]]], device: torch.device) -> Iterator[tuple[Tensor, ...]]:
+    """Give what each work prepares: ahead of the training and beside it on CUDA, when it is asked for elsewhere."""
+    if device.type != "cuda":
+        return ahead(work, threads=0)
+    aside = Aside(device)
+    return map(aside.taken, ahead((partial(aside.begun, one) for one in work), threads=FEEDERS))
 
 
 def _evaluated(pixels: Pixels | Features, rows: NDArray[np.int64], protocol: Protocol, device: torch.device) -> Tensor:
