@@ -64,6 +64,9 @@ class Protocol:
             stay float32; `bfloat16` for autocast of the trunk and head.
         channels_last: lay out images and weights with the channels innermost; convolutions round otherwise in it, and
             are faster on most devices.
+        step: how a GPU is given the network's forward and backward pass: `eager`, kernel by kernel, or as one `graph`
+            each. The kernels and the numbers are the same; a network that cannot be captured, and a processor, run
+            eager, and the record says why.
         iterations_per_epoch: what counts as an epoch; 0 is one pass over the training images, as many full batches as
             they make.
         max_epochs: the end of a training that patience did not stop, with the epochs of `warm_up`.
@@ -142,6 +145,7 @@ class Protocol:
     trains: Annotated[str, OneOf(("all", "head"))] = "all"
     head: Annotated[str, Text("linear|mlp:[1-9][0-9]{0,4}", "be linear, or mlp:N such as mlp:512")] = "linear"
     views: Annotated[int, Whole(0, 1000)] = 0
+    step: Annotated[str, OneOf(("eager", "graph"))] = "eager"
 
     _origin: ClassVar["Protocol | None"] = None  # of a variant, what it derives from: no field, so in no digest
 

@@ -118,6 +118,7 @@ def _shortage(error: BaseException, workplace: Workplace) -> Shortage:
 
 def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: float) -> FoldRecord:
     """Write down what came of a job."""
+    settings = {**in_force(workplace.device), **({"step": trained.step} if trained.step else {})}
     return FoldRecord(
         key=job.key,
         seed=job.seed,
@@ -137,7 +138,7 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
         best_score=trained.best_score,
         seconds=round(seconds, 3),
         share=workplace.share,
-        environment=replace(workplace.environment, settings=in_force(workplace.device)),
+        environment=replace(workplace.environment, settings=settings),
         message=trained.message,
     )
 

@@ -23,6 +23,7 @@ from mlrc.harness.plan.schedule import falls
 from mlrc.harness.training import model as models
 from mlrc.harness.training.batches import drawn, iterations_per_epoch
 from mlrc.harness.training.checkpoint import Checkpoint, Course, Stateful
+from mlrc.harness.training.graphs import Capture, launched
 from mlrc.harness.training.optimization import Optimization
 from mlrc.losses.spec import LossSpec, MinedLoss
 from mlrc.protocols.protocol import Protocol, of
@@ -76,6 +77,7 @@ class Trained(NamedTuple):
         best_epoch: of the best validation after epoch 0, with its `best_score`; `None` without one.
         message: why it diverged or failed.
         earlier_seconds: that processes before this one spent on it.
+        step: how its network was launched, see `mlrc.harness.training.graphs.Launch`.
     """
 
     outcome: Outcome
@@ -85,6 +87,7 @@ class Trained(NamedTuple):
     best_score: float | None
     message: str = ""
     earlier_seconds: float = 0.0
+    step: str = ""
 
 
 def train_fold(
@@ -98,6 +101,7 @@ def train_fold(
     on_validation: OnValidation,
     checkpoint: Checkpoint,
     stop: Callable[[], bool],
+    capture: Capture | None = None,
 ) -> Trained:
     """Train one fold by the protocol's rules and keep the weights of the epoch that it chooses.
 
@@ -111,6 +115,7 @@ def train_fold(
         on_validation: told of every validation.
         checkpoint: where the training goes on from, and where it leaves what it needs for that.
         stop: asked before every iteration whether to leave a checkpoint and stop.
+        capture: of the network, in place of the device's own, where the protocol asks for a graph.
 
     Raises:
         StoppedError: it did.
@@ -129,6 +134,7 @@ def train_fold(
     course = checkpoint.restore(parts, device)
     if course is None:
         course = _begun(model, validation, on_validation, job=job, device=device)
+    network, course.step = launched(model, protocol, job.dataset, device, capture)
     iterations = iterations_per_epoch(len(train.indices), protocol, job.dataset)
     epochs = job.recorded.epochs if job.recorded else of(protocol.max_epochs, job.dataset)
     feed = _batches(job, spec, train, train_labels, start=course.iteration, device=device)
@@ -140,7 +146,7 @@ def train_fold(
         if not course.iteration % iterations:
             optimization.begin_epoch(course.iteration // iterations, _steps(job, course))
         batch, batch_labels = next(feed)
-        embeddings = models.forward(model, batch, protocol, device)
+        embeddings = network(batch)
         try:
             value = loss(embeddings, batch_labels, miner(embeddings, batch_labels) if miner else None)
             optimization.step(value)
@@ -292,11 +298,12 @@ def _done(course: Course, model: models.Embedder) -> Trained:
         course.best_epoch,
         None if course.best_epoch is None else course.best_score,
         earlier_seconds=course.earlier_seconds,
+        step=course.step,
     )
 
 
 def _diverged(course: Course, message: str) -> Trained:
-    return Trained("diverged", None, tuple(course.history), None, None, message, course.earlier_seconds)
+    return Trained("diverged", None, tuple(course.history), None, None, message, course.earlier_seconds, course.step)
 
 
 def _finite(*tensors: Tensor) -> bool:
