@@ -17,6 +17,10 @@ OPTIMIZERS = OneOf(("rmsprop", "adam", "adamw"))
 YES_OR_NO = OneOf((True, False))
 NO_TRUNK = "none"
 """The trunk of a protocol that takes vectors in the place of images."""
+STOPPING = r"none|paired:(0|[1-9][0-9]{0,2})(\.[0-9]*[1-9])?"
+"""Of `fold_stopping`: one way to write a number, as another one would be another digest."""
+NOT_IN_DIGEST = frozenset({"searches"})
+"""Fields that say how much is done and not how: what is done of it stays the same whatever they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,8 @@ class Protocol:
     """Every number two runs must share to stand in one table.
 
     A default is what held before its field was there, so that new fields leave old digests, seeds and scores alone.
+    `searches` is in no digest and no name: how many searches there are changes nothing in any of them, so that more can
+    be added to those that are there.
 
     Attributes:
         name: `lower_case`; a variant's name is `parent+field=value`.
@@ -79,7 +85,14 @@ class Protocol:
             though it makes the test score no estimate of anything.
         trials: of the search of each loss on each dataset; the first `startup_trials` are quasi-random.
             With 0 there is no search, and the parameters of each loss are given, see `mlrc.harness.plan.parameters`.
-        sampler: of the later trials.
+        sampler: of the trials: `gp`, a Gaussian process after the quasi-random ones; or `random`, the control, in which
+            all trials are drawn independently, the first ones too.
+        searches: independent searches of each loss, each with its own trials and seeds, and with `repeats` repeats of
+            what it found; all losses have as many.
+        parallel_trials: q: trials come in batches of q, each proposed from the finished batches alone, so that those of
+            a batch can be trained at once and nothing depends on which is done first.
+        fold_stopping: `none`; or `paired:M`, experimental: a trial whose mean over its first two folds lies more than M
+            percent points below that of the best trial so far, on the same folds, has no more of them.
         selection_metric: on validation classes; selects epochs and trials.
         repeats: of the final stage, each on fresh seeds.
         ndcg_at: cut-offs k of nDCG@k; `recall_at`: of R@k.
@@ -123,7 +136,7 @@ class Protocol:
     validation_fraction: Annotated[float, Real(0, 1)]
     trials: Annotated[int, Whole(0, 10**4)]
     startup_trials: Annotated[int, Whole(0, 10**4)]
-    sampler: Annotated[str, OneOf(("gp",))]
+    sampler: Annotated[str, OneOf(("gp", "random"))]
     selection_metric: Annotated[str, OneOf(("MAP@R", "RP", "P@1"))]
     repeats: Annotated[int, Whole(1, 1000)]
     ndcg_at: Annotated[tuple[int, ...] | PerDataset[tuple[int, ...]], Several(Whole(1, 10**6))]
@@ -146,6 +159,11 @@ class Protocol:
     head: Annotated[str, Text("linear|mlp:[1-9][0-9]{0,4}", "be linear, or mlp:N such as mlp:512")] = "linear"
     views: Annotated[int, Whole(0, 1000)] = 0
     step: Annotated[str, OneOf(("eager", "graph"))] = "eager"
+    searches: Annotated[int, Whole(1, 1000)] = 1
+    parallel_trials: Annotated[int, Whole(1, 1000)] = 1
+    fold_stopping: Annotated[str, Text(STOPPING, "be none, or paired:M with M percent points such as 2 or 0.5")] = (
+        "none"
+    )
 
     _origin: ClassVar["Protocol | None"] = None  # of a variant, what it derives from: no field, so in no digest
 
@@ -177,6 +195,20 @@ class Protocol:
         )
         enough = self.trials == 0 or self.startup_trials <= self.trials
         _hold("startup_trials", self.startup_trials, enough, f"not exceed trials={self.trials}, of which they are")
+        for name in ("searches", "parallel_trials", "fold_stopping"):
+            of_no_search = self.trials > 0 or getattr(self, name) == _DEFAULTS[name]
+            _hold(
+                name,
+                getattr(self, name),
+                of_no_search,
+                f"be {_DEFAULTS[name]} with trials=0, where nothing is searched",
+            )
+        _hold(
+            "fold_stopping",
+            self.fold_stopping,
+            self.fold_stopping == "none" or self.folds > 2,
+            "be none with fewer than three folds, of which it looks at two",
+        )
         longer = min(each(self.max_epochs)) > self.warm_up
         _hold(
             "max_epochs", self.max_epochs, longer, f"exceed warm_up={self.warm_up}, in which the trunk does not learn"
@@ -223,7 +255,7 @@ class Protocol:
 
     @property
     def digest(self) -> str:
-        """12 hexadecimal digits over all fields that have no default or differ from it."""
+        """12 hexadecimal digits over all fields that have no default or differ from it, but for `NOT_IN_DIGEST`."""
         return digest_of(self.to_json())
 
     @property
@@ -241,9 +273,10 @@ class Protocol:
         return {name: as_json(getattr(self, name)) for name in _FIELDS_IN_ORDER}
 
     def diff(self, other: "Protocol") -> dict[str, tuple[Any, Any]]:
-        """Name the fields that differ, each with its value here and there; the name itself is not compared."""
+        """Name the fields of the digest that differ, each with its value here and there; the name is not compared."""
         mine, theirs = self.to_json(), other.to_json()
-        return {name: (mine[name], theirs[name]) for name in mine if name != "name" and mine[name] != theirs[name]}
+        compared = [name for name in mine if name not in {"name", *NOT_IN_DIGEST}]
+        return {name: (mine[name], theirs[name]) for name in compared if mine[name] != theirs[name]}
 
     def vary(self, changes: Mapping[str, Any]) -> "Protocol":
         """Derive a variant; its name tells the fields that differ, so that every row of a table does.
@@ -291,7 +324,8 @@ class Protocol:
 
 def digest_of(fields_: Mapping[str, Any]) -> str:
     """Give the digest of a protocol from its fields as JSON values, also if recorded before a field was there."""
-    told = {name: value for name, value in fields_.items() if value != _DEFAULTS.get(name, _REQUIRED)}
+    kept = {name: value for name, value in fields_.items() if name not in NOT_IN_DIGEST}
+    told = {name: value for name, value in kept.items() if value != _DEFAULTS.get(name, _REQUIRED)}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 

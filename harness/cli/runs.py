@@ -69,7 +69,8 @@ def retry(runs: Runs = Path("runs")) -> None:
             if failed:
                 ledger.append([statuses.retry(ledger.records)])
     for record in failed:
-        what = f"{record.dataset} {record.loss}, {record.stage} {record.number}, fold {record.fold}"
+        where = f"search {record.search}, " if record.search else ""
+        what = f"{record.dataset} {record.loss}, {where}{record.stage} {record.number}, fold {record.fold}"
         typer.echo(f"{what}: {record.message}")
     typer.echo(f"{len(failed)} trainings are planned again; the command that began the run does them.")
 

@@ -131,6 +131,7 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
         params=dict(job.params),
         stage=job.stage,
         number=job.number,
+        search=job.search,
         fold=job.fold,
         outcome=trained.outcome,
         history=trained.history,

@@ -131,6 +131,7 @@ def score_run(
         loss=job.loss,
         params=job.params,
         number=job.number,
+        search=job.search,
         fold_keys=job.fold_keys,
         test_classes=len(np.unique(task.labels)),
         test_images=len(task.labels),

@@ -27,6 +27,7 @@ class FoldJob:
         number: the trial in stage `search`, the repeat in the others.
         fold: 0 … folds − 1.
         recorded: the schedule of stage 1, in the stage 2 that repeats it; `None` where there are no two stages.
+        search: which of the loss's searches it belongs to; the jobs of the first, 0, are those of a single one.
     """
 
     protocol: Protocol
@@ -38,6 +39,7 @@ class FoldJob:
     number: int
     fold: int
     recorded: Recorded | None = None
+    search: int = 0
 
     @property
     def key(self) -> str:
@@ -53,7 +55,7 @@ class FoldJob:
     def _hash(self) -> str:
         identity = (rules(self.protocol), self.dataset, self.fingerprint, self.loss, sorted(self.params.items()))
         of_stage_1 = () if self.recorded is None else (self.recorded,)
-        return digest(*identity, self.stage, self.number, self.fold, *of_stage_1)
+        return digest(*identity, self.stage, self.number, self.fold, *of_stage_1, *of_search(self.search))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class ScoreJob:
         cut: of the dataset into trainval and test.
         fold_keys: of the jobs whose embeddings are scored, in fold order.
         embeddings: folder of their files, as the driver sees it.
+        search: which of the loss's searches it belongs to.
     """
 
     protocol: Protocol
@@ -77,6 +80,7 @@ class ScoreJob:
     cut: str
     fold_keys: tuple[str, ...]
     embeddings: str
+    search: int = 0
     stage: Literal["score"] = "score"
     fold: None = None
 
@@ -87,6 +91,11 @@ class ScoreJob:
 
 
 Job = FoldJob | ScoreJob
+
+
+def of_search(search: int) -> tuple[dict[str, int], ...]:
+    """Give what tells the jobs and the seed of a search from those of the first one, which has nothing of the kind."""
+    return ({"search": search},) if search else ()
 
 
 @lru_cache(maxsize=64)

@@ -1,12 +1,14 @@
 """The search as a pure function: from a space and what was tried so far to what is tried next.
 
-Sobol points first, then a Gaussian process with expected improvement. The Optuna study is built anew from the history
-and its sampler seeded from (seed, trial number): with a study that is kept, results depend on when it was resumed.
+Sobol points first, then a Gaussian process with expected improvement; or, as the control, points drawn independently.
+The Optuna study is built anew from the history and its sampler seeded from (seed, trial number): with a study that is
+kept, results depend on when it was resumed.
 """
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import RLock
 from typing import Any, NamedTuple
 
 import greenlet  # noqa: F401 without it Optuna silently searches its acquisition function another way, for other points
@@ -19,6 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from mlrc.harness.plan.job import Params, Value, digest
 
+_VERBOSITY = RLock()
+
 
 class Trial(NamedTuple):
     """A finished trial: its parameters, and the mean over the folds of the best validation score, percent."""
@@ -28,44 +32,60 @@ class Trial(NamedTuple):
 
 
 def propose(
-    space: Mapping[str, BaseDistribution], history: Sequence[Trial], *, seed: int, startup: int
+    space: Mapping[str, BaseDistribution],
+    history: Sequence[Trial],
+    *,
+    seed: int,
+    startup: int,
+    sampler: str = "gp",
+    pending: Sequence[Params] = (),
 ) -> dict[str, Value]:
-    """Give the parameters of trial number `len(history)`.
+    """Give the parameters of the trial that follows those finished and those pending.
 
     Args:
         space: parameter name to distribution; an empty one gives no parameters.
         history: the finished trials, in order.
         seed: of the study.
-        startup: how many trials are quasi-random.
+        startup: how many trials are quasi-random before a Gaussian process is asked.
+        sampler: `gp` or `random`, see `Protocol`.
+        pending: the parameters of the trials after those, whose scores are not to be known yet. The Gaussian process
+            takes the expectation over what they may score (Monte Carlo over its posterior, `qLogEI` of Optuna).
     """
     if not space:
         return {}
-    number = len(history)
+    number = len(history) + len(pending)
+    if sampler == "random":
+        return random_point(space, number, seed=seed)
     if number < startup:
         return sobol_point(space, number, seed=seed)
     sampler_seed = int(digest(seed, number)[:8], 16)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.GPSampler(
+        process = optuna.samplers.GPSampler(
             seed=sampler_seed,
             independent_sampler=optuna.samplers.RandomSampler(seed=sampler_seed),
             n_startup_trials=0,
             deterministic_objective=False,
         )
     with silent_optuna(), threadpool_limits(1):  # on these small matrices threads wait for each other ten times as long
-        proposed: dict[str, Value] = optuna_study(space, history, sampler).ask(dict(space)).params
+        study = optuna_study(space, history, process)
+        for params in pending:
+            running = optuna.trial.TrialState.RUNNING
+            study.add_trial(optuna.trial.create_trial(state=running, params=dict(params), distributions=dict(space)))
+        proposed: dict[str, Value] = study.ask(dict(space)).params
     return proposed
 
 
 @contextmanager
 def silent_optuna() -> Iterator[None]:
-    """Let Optuna say nothing below an error."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+    """Let Optuna say nothing below an error, in one thread at a time: its verbosity is the process's."""
+    with _VERBOSITY:
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(verbosity)
 
 
 def optuna_study(
@@ -83,6 +103,12 @@ def optuna_study(
 def best(history: Sequence[Trial]) -> Trial:
     """Give the trial with the highest score, the earliest of equals."""
     return max(history, key=lambda trial: trial.score)
+
+
+def random_point(space: Mapping[str, BaseDistribution], index: int, *, seed: int) -> dict[str, Value]:
+    """Give a point of the space drawn evenly on each parameter's own scale, independently of those of other indices."""
+    units = np.random.default_rng(int(digest(seed, index)[:16], 16)).random(len(space))
+    return {name: _at(space[name], float(unit)) for name, unit in zip(sorted(space), units, strict=True)}
 
 
 def sobol_point(space: Mapping[str, BaseDistribution], index: int, *, seed: int) -> dict[str, Value]:

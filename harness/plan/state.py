@@ -6,16 +6,17 @@ A failed training is no result: nothing is planned on top of it, and its study s
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import chain
 from typing import Literal
 
 from mlrc.harness.plan.job import FoldJob, Job, Params, ScoreJob
 from mlrc.harness.plan.parameters import space
 from mlrc.harness.plan.schedule import Recorded, recorded
-from mlrc.harness.plan.search import Trial, best, propose
+from mlrc.harness.plan.search import Trial, best
 from mlrc.harness.plan.study import Study, repeats
+from mlrc.harness.plan.trials import Ask, SearchState, at_once
 from mlrc.harness.plugins import LOSSES
-from mlrc.results.records.evidence import trial_score
 from mlrc.results.records.record import UNTRAINED, FoldRecord, RunRecord, Stage
 
 Until = Literal["search", "final"]
@@ -26,26 +27,43 @@ class StudyState:
 
     Attributes:
         study: whose state it is.
-        history: the complete trials, in order: each fold done or diverged.
     """
 
-    def __init__(self, study: Study, folds: Iterable[FoldRecord], runs: Iterable[RunRecord], held: set[str]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        folds: Iterable[FoldRecord],
+        runs: Iterable[RunRecord],
+        held: set[str],
+        ask: Ask = at_once,
+    ) -> None:
         self.study = study
-        self.history: list[Trial] = []
-        self._space = {} if study.loss == UNTRAINED else space(LOSSES.find(study.loss), study.protocol, study.dataset)
+        of_loss = {} if study.loss == UNTRAINED else space(LOSSES.find(study.loss), study.protocol, study.dataset)
         self._records = {record.key: record for record in folds if study.owns(record)}
+        self._search = SearchState(study, of_loss, self._records, ask)
         self._scored = {run.fold_keys for run in runs if study.owns(run)}
         self._unscorable: dict[tuple[str, ...], str] = {}
         self._held = set(held)
-        self._recorded_params = {
-            record.number: record.params for record in self._records.values() if record.stage == "search"
-        }
         self._left: dict[Until, int] = {}  # counted once between two records, as the frontier asks at every job
-        self._trial: list[FoldJob] = []
         self._schedules: list[FoldJob] = []  # stage 1 of each repeat, where there are two stages
         self._final: list[list[FoldJob]] = []
         self._failures: list[FoldRecord] = []
         self._advance()
+
+    @property
+    def history(self) -> list[Trial]:
+        """The complete trials, in order: each fold done or diverged."""
+        return self._search.history
+
+    @property
+    def proposing(self) -> Future[list[Params]] | None:
+        """What is proposed at this moment, by someone else; `ready` has more once it is done."""
+        return self._search.proposing
+
+    @property
+    def spared(self) -> int:
+        """The number of trainings that no trial needed because it ended early."""
+        return self._search.spared
 
     @property
     def best(self) -> Trial | None:
@@ -55,7 +73,7 @@ class StudyState:
     @property
     def searched(self) -> bool:
         """Whether the search has had its whole budget."""
-        return len(self.history) >= self.study.trials
+        return self._search.over
 
     @property
     def records(self) -> list[FoldRecord]:
@@ -86,7 +104,7 @@ class StudyState:
         folds = self.study.protocol.folds
         final = repeats(self.study) * folds if until == "final" else 0
         if not self.searched:
-            return (self.study.trials - len(self.history)) * folds - sum(map(self._recorded, self._trial)) + final
+            return self._search.left + final
         if not final:
             return 0
         unknown = sum(not self._recorded(job) for job in self._schedules)  # each with a stage 2 not planned yet
@@ -94,10 +112,13 @@ class StudyState:
 
     def ready(self, until: Until) -> Iterator[FoldJob]:
         """Give the trainings that can be done now."""
+        if self._search.proposing is not None and self._search.proposing.done():
+            self._left.clear()
+            self._advance()
         if self.failures(until):
             return
         if not self.searched:
-            yield from (job for job in self._trial if not self._recorded(job))
+            yield from self._search.ready()
         elif until == "final":
             yield from (job for job in self._schedules if not self._recorded(job))
             yield from (job for jobs in self._final for job in jobs if not self._done(job, jobs))
@@ -127,6 +148,7 @@ class StudyState:
                         loss=self.study.loss,
                         params=first.params,
                         number=first.number,
+                        search=first.search,
                         cut=first.cut,
                         fold_keys=keys,
                         embeddings=embeddings,
@@ -163,20 +185,14 @@ class StudyState:
 
     def _advance(self) -> None:
         self._plan()
-        planned = chain(self._trial, self._schedules, *self._final)
+        planned = chain(self._search.jobs, self._schedules, *self._final)
         known = (self._records.get(job.key) for job in planned)
         self._failures = [record for record in known if record is not None and record.outcome == "failed"]
 
     def _plan(self) -> None:
-        while not self.searched:
-            if not self._trial:
-                self._trial = self.study.jobs("search", len(self.history), self._next_params())
-            if not all(self._recorded(job) for job in self._trial):
-                return
-            self.history.append(
-                Trial(self._trial[0].params, trial_score(self._records[job.key] for job in self._trial))
-            )
-            self._trial = []
+        self._search.advance()
+        if not self.searched:
+            return
         numbers = range(repeats(self.study))
         params = self.study.params if self.study.params is not None else best(self.history).params
         if self.study.two_stages:
@@ -194,18 +210,12 @@ class StudyState:
         record = self._records.get(job.key)
         return recorded(record.history, job.protocol) if record and record.outcome == "done" else None
 
-    def _next_params(self) -> Params:
-        recorded = self._recorded_params.get(len(self.history))
-        if recorded is not None:
-            return recorded
-        return propose(self._space, self.history, seed=self.study.seed, startup=self.study.protocol.startup_trials)
-
 
 class Frontier:
     """The jobs of all studies that are ready now, in turn: repeats to score, then trainings.
 
     The study with the most left comes first, so that all end at about the same time and no device idles while one
-    sequential search is waited for.
+    sequential search is waited for. Who has taken all jobs is kept waiting while trials are proposed, and gets these.
 
     Args:
         states: of the studies.
@@ -221,7 +231,13 @@ class Frontier:
     def __iter__(self) -> Iterator[Job]:
         if self._until == "final":
             yield from (job for state in self._states for job in state.to_score(self._embeddings))
-        by_work = sorted(self._states, key=lambda state: state.left(self._until), reverse=True)
+        yield from self._trainings(self._states)
+        while proposing := [state for state in self._states if state.proposing is not None]:
+            wait([state.proposing for state in proposing if state.proposing], return_when=FIRST_COMPLETED)
+            yield from self._trainings([state for state in proposing if state.proposing and state.proposing.done()])
+
+    def _trainings(self, states: Sequence[StudyState]) -> Iterator[Job]:
+        by_work = sorted(states, key=lambda state: state.left(self._until), reverse=True)
         waiting = [state.ready(self._until) for state in by_work]
         while waiting:
             for jobs in tuple(waiting):

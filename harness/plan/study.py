@@ -1,9 +1,9 @@
-"""A study as a value: a loss on a dataset under a protocol, its jobs, and how many there will be."""
+"""A study as a value: one search of a loss on a dataset under a protocol, its jobs, and how many there will be."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mlrc.harness.plan.job import FoldJob, Params, digest, rules
+from mlrc.harness.plan.job import FoldJob, Params, digest, of_search, rules
 from mlrc.harness.plan.schedule import Recorded
 from mlrc.protocols.protocol import Protocol, of
 from mlrc.results.records.record import UNTRAINED, FoldRecord, Identity, RunRecord, Stage
@@ -15,6 +15,7 @@ class Study:
 
     Attributes:
         params: fixed parameters (published ones, or none to choose), with which there is no search.
+        search: which of the loss's searches it is, 0 … searches − 1. The first has the seeds and keys of a single one.
     """
 
     protocol: Protocol
@@ -22,21 +23,22 @@ class Study:
     fingerprint: str
     loss: str
     params: Params | None = None
+    search: int = 0
 
     @property
     def seed(self) -> int:
         """63 bits, the root of the search's randomness."""
-        return int(digest(*self.identity)[:16], 16) >> 1
+        return int(digest(*self.identity, *of_search(self.search))[:16], 16) >> 1
 
     @property
     def identity(self) -> Identity:
-        """That of its records."""
+        """That of its records, and of those of the loss's other searches."""
         return rules(self.protocol), self.dataset, self.fingerprint, self.loss
 
     def owns(self, record: FoldRecord | RunRecord) -> bool:
         """Say whether a record is of this study; with fixed parameters, whether it has these."""
         same_params = self.params is None or dict(record.params) == dict(self.params)
-        return record.identity == self.identity and same_params
+        return record.identity == self.identity and record.search == self.search and same_params
 
     @property
     def trials(self) -> int:
@@ -60,8 +62,17 @@ class Study:
             number=number,
             fold=0,
             recorded=recorded,
+            search=self.search,
         )
         return [replace(job, fold=fold) for fold in range(self.protocol.folds)]
+
+
+def of_all_searches(study: Study) -> list[Study]:
+    """Give the studies of all searches of a loss.
+
+    A loss without parameters to search has as many: its repeats are then as many as those of the others.
+    """
+    return [replace(study, search=search) for search in range(study.protocol.searches)]
 
 
 def untrained(protocol: Protocol, dataset: str, fingerprint: str) -> Study:

@@ -116,7 +116,7 @@ def of_run(
             dataset=dataset,
             digest=run.digest,
             loss=run.loss,
-            model=f"{name} of repeat {run.number}",
+            model=f"{name} of repeat {run.number}" + (f" of search {run.search}" if run.search else ""),
             queries=tuple(
                 Query(
                     kind=kind,

@@ -37,9 +37,12 @@ def importances(records: Records) -> dict[tuple[str, str], dict[str, dict[str, f
 
 
 def history(evidence: Evidence) -> list[Trial]:
-    """Give the trials of a search, in order."""
-    params = {record.number: record.params for record in evidence.search}
-    return [Trial(params[number], score) for number, score in evidence.trial_scores.items()]
+    """Give the trials of all searches, each in order."""
+    found = []
+    for one in evidence.by_search:
+        params = {record.number: record.params for record in one.search}
+        found += [Trial(params[number], score) for number, score in one.trial_scores.items()]
+    return found
 
 
 def of_trials(space: Mapping[str, BaseDistribution], trials: list[Trial]) -> dict[str, float]:

@@ -23,7 +23,7 @@ from mlrc.harness.metrics import clustering
 from mlrc.harness.plan import parameters
 from mlrc.harness.plan.split import OWN, split
 from mlrc.harness.plan.state import StudyState
-from mlrc.harness.plan.study import Study, untrained
+from mlrc.harness.plan.study import Study, of_all_searches, untrained
 from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.recorded_images import as_recorded
@@ -60,7 +60,7 @@ class Comparison:
     def unchecked(self) -> Iterator[UncheckedRecord]:
         """Give the records by which the rows of such losses say so."""
         for study in self.studies:
-            if findings := self.broken.get(study.loss):
+            if (findings := self.broken.get(study.loss)) and study.search == 0:
                 digest, dataset, fingerprint, loss = study.identity
                 yield UncheckedRecord(
                     digest=digest,
@@ -126,7 +126,8 @@ def checked_comparison(
     studies = [untrained(protocol, name, fingerprint)]
     for spec in specs:
         of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})
-        studies.append(Study(protocol=protocol, dataset=name, fingerprint=fingerprint, loss=spec.name, params=of_loss))
+        study = Study(protocol=protocol, dataset=name, fingerprint=fingerprint, loss=spec.name, params=of_loss)
+        studies += of_all_searches(study)
     return Comparison(
         studies=tuple(studies),
         images=images,
@@ -234,7 +235,7 @@ def require_same_space(comparison: Comparison, runs: Path) -> None:
     """
     searched = {study.identity: study for study in comparison.studies if study.trials}
     for record in read(runs / LEDGER).folds.values():
-        study = searched.get(record.identity)
+        study = searched.get(record.identity)  # one of its loss's, which all have one space
         if study is None or record.stage != "search":
             continue
         spec = LOSSES.find(study.loss)
@@ -254,7 +255,8 @@ def require_searched(comparison: Comparison, runs: Path) -> None:
     for study in comparison.studies:
         state = StudyState(study, records.folds.values(), records.runs.values(), set())
         if not state.searched:
+            which = f"search {study.search}" if study.protocol.searches > 1 else "search"
             raise ValueError(
-                f"The search of {study.loss} in {runs} has {len(state.history)} of {study.trials} trials; finish it "
+                f"The {which} of {study.loss} in {runs} has {len(state.history)} of {study.trials} trials; finish it "
                 "with mlrc search, or take published parameters with --published."
             )

@@ -5,6 +5,8 @@ No result depends on anything here.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -14,6 +16,7 @@ from mlrc.harness.engine.repeat import EmbeddingFiles
 from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.state import StudyState, Until
+from mlrc.harness.plan.trials import Ask
 from mlrc.harness.study.comparison import Comparison
 from mlrc.harness.study.drive import drive
 from mlrc.harness.study.recorded_images import unrecorded
@@ -24,6 +27,16 @@ from mlrc.results.records.ledger import Ledger
 from mlrc.results.records.record import FoldRecord, Identity, RunRecord
 
 R = TypeVar("R", FoldRecord, RunRecord)
+
+
+@contextmanager
+def in_the_background() -> Iterator[Ask]:
+    """Have trials proposed one after the other in a thread, as the driver has other studies to see to meanwhile."""
+    proposer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="proposals")
+    try:
+        yield proposer.submit
+    finally:
+        proposer.shutdown(cancel_futures=True)
 
 
 class Listener(Protocol):
@@ -95,9 +108,14 @@ def conduct(comparison: Comparison, ledger: Ledger, means: Means, until: Until) 
     ledger.append(unrecorded(comparison.images, ledger.records))
     held = EmbeddingFiles.of_run(runs).held()
     folds, scored = _by_study(ledger.records.folds.values()), _by_study(ledger.records.runs.values())
-    states = [StudyState(study, folds[study.identity], scored[study.identity], held) for study in comparison.studies]
     workplace = replace(comparison.workplace, runs=runs.resolve(), save_models=means.save_models)
-    with means.stop.on_signals(), RunLog(runs, states) as log, Display(states, until) as display:
+    with ExitStack() as stack:
+        ask = stack.enter_context(in_the_background())
+        states = [
+            StudyState(study, folds[study.identity], scored[study.identity], held, ask) for study in comparison.studies
+        ]
+        stack.enter_context(means.stop.on_signals())
+        log, display = stack.enter_context(RunLog(runs, states)), stack.enter_context(Display(states, until))
         listeners: tuple[Listener, ...] = (log, display, *means.listeners)
 
         def told(event: Event) -> None:

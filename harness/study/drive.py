@@ -71,8 +71,11 @@ def drive(
         on_record(state, scored.record)
 
     protocols = {state.study.protocol.digest: state.study.protocol for state in states}
+    known = ledger.records.protocols
     ledger.append(
-        _protocol_record(protocol) for digest, protocol in protocols.items() if digest not in ledger.records.protocols
+        _protocol_record(protocol)
+        for digest, protocol in protocols.items()
+        if digest not in known or known[digest].searches < protocol.searches
     )
     for key in ledger.records.folds:  # the rest of a driver that was killed just after recording
         checkpoint_path(runs, key).unlink(missing_ok=True)

@@ -71,7 +71,7 @@ def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_c
     """Say what a comparison costs at most, with so many worker processes.
 
     Trainings that share a GPU are counted as one after the other, and no more at once than processors and jobs that do
-    not wait for each other: the folds of a trial, or, where there is no search, of all repeats.
+    not wait for each other: the folds of a batch of trials, or, where there is no search, of all repeats.
     """
     device = deterministic_device(comparison.workplace.device, comparison.studies[0].protocol.precision)
     studies = comparison.studies
@@ -90,15 +90,18 @@ def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_c
 
     rows: list[tuple[str, ...]] = []
     totals: list[float] = [0, 0, 0, 0.0]
-    for study in studies:
+    steps: dict[str, float] = {}  # of a loss's searches one alone is timed
+    for study, label in zip(studies, names(studies), strict=True):
         searches, finals, all_epochs = cost(study)
         trainings = 0 if study.loss == UNTRAINED else searches + finals
-        step = seconds_per_iteration(comparison, study, pixels, device, clock) if trainings else math.nan
+        if trainings and study.loss not in steps:
+            steps[study.loss] = seconds_per_iteration(comparison, study, pixels, device, clock)
+        step = steps[study.loss] if trainings else math.nan
         seconds = (trainings * validations * validated + finals * len(comparison.test)) * image
         seconds += all_epochs * epoch * step if trainings else 0.0
         row = (searches, finals, all_epochs * epoch, seconds / 3600)
         totals = [total + value for total, value in zip(totals, row, strict=True)]
-        rows.append(_row(study.loss, row, f"{step:.3f}" if trainings else "–"))
+        rows.append(_row(label, row, f"{step:.3f}" if trainings else "–"))
     places = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     independent = protocol.folds * sum(map(_independent, studies))
     at_once = min(workers, places if device.type == "cpu" else len(comparison.devices), independent)
@@ -114,7 +117,8 @@ def seconds_per_iteration(
     spec, protocol = LOSSES.find(study.loss), study.protocol
     params = study.params
     if params is None:
-        params = propose(space(spec, protocol, study.dataset), (), seed=study.seed, startup=protocol.startup_trials)
+        ranges = space(spec, protocol, study.dataset)
+        params = propose(ranges, (), seed=study.seed, startup=protocol.startup_trials, sampler=protocol.sampler)
     (job, *_) = Study(
         protocol=protocol.vary({"iterations_per_epoch": ENDLESS, "warm_up": 0}),
         dataset=study.dataset,
@@ -149,9 +153,17 @@ def seconds_per_iteration(
     )
 
 
+def names(studies: Sequence[Study]) -> list[str]:
+    """Give the loss of each study, with the number of its search where it has several."""
+    several = {study.loss for study in studies if study.search}
+    return [f"{one.loss}, search {one.search}" if one.loss in several else one.loss for one in studies]
+
+
 def _independent(study: Study) -> int:
     """Give the number of trials or repeats that may be done at once; the untrained trunk's take hardly any time."""
-    return 1 if study.trials or study.loss == UNTRAINED else repeats(study)
+    if study.loss == UNTRAINED:
+        return 1
+    return min(study.trials, study.protocol.parallel_trials) if study.trials else repeats(study)
 
 
 def _seconds_per_image(comparison: Comparison, pixels: Pixels | Features, device: torch.device, clock: Clock) -> float:

@@ -36,6 +36,9 @@ FORBIDDEN: Mapping[str, str] = {
     "trials": "a sweep has no search",
     "startup_trials": "a sweep has no search",
     "sampler": "a sweep has no search",
+    "searches": "a sweep has no search",
+    "parallel_trials": "a sweep has no search",
+    "fold_stopping": "a sweep has no search",
     "cut": "all points are tested on the same images",
 }
 
@@ -88,7 +91,8 @@ def planned_sweep(
     names = [factor.name for factor in sweep.factors]
     if len(set(names)) < len(names):
         raise ValueError(f"Two factors must have two names, but both are {names[0]!r}; give all its values at once.")
-    rules = protocol.vary({"repeats": repeats, "trials": 0})
+    of_searches = {"searches": 1, "parallel_trials": 1, "fold_stopping": "none"}
+    rules = protocol.vary({"repeats": repeats, "trials": 0, **of_searches})
     images = open_dataset(dataset, root)
     if runs is not None:
         images = as_recorded(images, read(runs / LEDGER))

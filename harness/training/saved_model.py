@@ -113,6 +113,7 @@ class ModelFiles:
             "params": dict(job.params),
             "dataset": {"name": job.dataset, "fingerprint": job.fingerprint, "cut": record.cut},
             "protocol": {"name": job.protocol.name, "digest": record.digest, "fields": job.protocol.to_json()},
+            **({"search": job.search} if job.search else {}),
             "repeat": job.number,
             "fold": job.fold,
             **_judged(job, record),

@@ -4,7 +4,7 @@ The ledger stays the state: a study here is a copy that nothing is read from.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 
@@ -22,9 +22,9 @@ from mlrc.harness.plan.parameters import tried
 from mlrc.harness.plan.search import silent_optuna
 from mlrc.harness.plan.state import StudyState
 from mlrc.harness.plugins import LOSSES
-from mlrc.results.records.evidence import trial_score
 from mlrc.results.records.ledger import Records
 from mlrc.results.records.record import FoldRecord, RunRecord
+from mlrc.results.records.trials import Ended, SearchRules, ended
 
 
 @contextmanager
@@ -61,9 +61,9 @@ def export(records: Records, storage: BaseStorage) -> dict[str, int]:
     written = {}
     for name, folds in groupby(search, key=study_name):
         trainings = list(folds)
-        of_trial = int(records.protocols[trainings[0].digest].fields["folds"])
+        rules = SearchRules.of(records.protocols[trainings[0].digest].fields)
         try:
-            written[name] = export_search(name, trainings, of_trial, storage)
+            written[name] = export_search(name, trainings, rules, storage)
         except (SQLAlchemyError, OptunaError) as error:
             raise ValueError(
                 f"The storage must take study {name!r}, but it broke ({_first_line(error)}); mend it, or give another."
@@ -72,20 +72,24 @@ def export(records: Records, storage: BaseStorage) -> dict[str, int]:
 
 
 def study_name(record: FoldRecord) -> str:
-    """Name the study of a search: dataset, loss and protocol, with the hashes that tell versions apart."""
+    """Name the study of a search: dataset, loss and protocol, with the hashes that tell versions apart.
+
+    Of several searches the later ones have their number, too.
+    """
     parent = record.protocol.split("+", 1)[0]
-    return f"{record.dataset}-{record.fingerprint[:8]}/{record.loss}/{parent}-{record.digest}"
+    which = f"/search {record.search}" if record.search else ""
+    return f"{record.dataset}-{record.fingerprint[:8]}/{record.loss}/{parent}-{record.digest}{which}"
 
 
-def export_search(name: str, folds: Sequence[FoldRecord], of_trial: int, storage: BaseStorage) -> int:
-    """Write the trials of one search that have all their `of_trial` folds and are not there yet; give their number.
+def export_search(name: str, folds: Sequence[FoldRecord], rules: SearchRules, storage: BaseStorage) -> int:
+    """Write the trials of one search that came to their end by its rules and are not there yet; give their number.
 
     Raises what `export` raises.
     """
     with silent_optuna():
         study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
         there = study.get_trials(deepcopy=False)
-        trials = _trials(folds, of_trial)
+        trials = _trials(folds, rules)
         for known, trial in zip(there, trials, strict=False):
             if (known.params, known.value) != (trial.params, trial.value):
                 raise ValueError(
@@ -114,23 +118,24 @@ class Mirror:
         if self.failure or isinstance(record, RunRecord) or record.stage != "search":
             return
         try:
-            of_trial = state.study.protocol.folds
-            export_search(study_name(record), state.search_records, of_trial, self._storage)
+            rules = SearchRules.of(state.study.protocol.to_json())
+            export_search(study_name(record), state.search_records, rules, self._storage)
         except Exception as error:  # noqa: BLE001 a server far away may break in any way
             self.failure = _first_line(error)
 
 
-def _trials(folds: Iterable[FoldRecord], of_trial: int) -> list[FrozenTrial]:
+def _trials(folds: Sequence[FoldRecord], rules: SearchRules) -> list[FrozenTrial]:
     """Give the complete trials from the first to the last before a gap."""
     by_number: dict[int, list[FoldRecord]] = {}
     for fold in folds:
         by_number.setdefault(fold.number, []).append(fold)
+    results = ended(folds, rules)
     found = []
     for number in range(len(by_number)):
         trial = sorted(by_number.get(number, []), key=lambda fold: fold.fold)
-        if len(trial) < of_trial:
+        if len(trial) < rules.folds and not (trial and results[number].stopped):
             break
-        found.append(_trial(trial))
+        found.append(_trial(trial, results[number]))
     return found
 
 
@@ -143,13 +148,13 @@ def _space(fold: FoldRecord) -> dict[str, BaseDistribution]:
     return tried(LOSSES.find(fold.loss), fold.params)
 
 
-def _trial(folds: Sequence[FoldRecord]) -> FrozenTrial:
+def _trial(folds: Sequence[FoldRecord], result: Ended) -> FrozenTrial:
     courses = [dict(fold.history) for fold in folds]
     epochs = set.intersection(*(set(course) for course in courses))
     return optuna.trial.create_trial(
         params=dict(folds[0].params),
         distributions=_space(folds[0]),
-        value=trial_score(folds),
+        value=result.score,
         intermediate_values={epoch: sum(course[epoch] for course in courses) / len(courses) for epoch in epochs},
         user_attrs={
             "outcomes": [fold.outcome for fold in folds],
@@ -158,6 +163,7 @@ def _trial(folds: Sequence[FoldRecord]) -> FrozenTrial:
             "seconds": [fold.seconds for fold in folds],
             "jobs": [fold.key for fold in folds],
             "messages": [fold.message for fold in folds if fold.message],
+            **({"ended_early": True} if result.stopped else {}),
         },
     )
 

@@ -91,11 +91,12 @@ class Display:
         self._say(f"{label}: {place(record)} {result}{note}{best}; {self._left()} trainings, {self._remaining()} left")
 
     def _label(self, job: Job) -> str:
-        of_job = (job.dataset, job.loss, rules(job.protocol))
+        of_job = (job.dataset, job.loss, rules(job.protocol), job.search)
         return next(
             label
             for label, study in zip(self._labels, (state.study for state in self._states), strict=True)
-            if (study.dataset, study.loss, rules(study.protocol)) == of_job and study.params in (None, job.params)
+            if (study.dataset, study.loss, rules(study.protocol), study.search) == of_job
+            and study.params in (None, job.params)
         )
 
     def _say(self, line: str) -> None:

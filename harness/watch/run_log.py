@@ -70,7 +70,14 @@ class RunLog:
         del state
         if isinstance(record, RunRecord):
             self._at_work.pop(record.key, None)
-            self._line("scored", key=record.key, dataset=record.dataset, loss=record.loss, number=record.number)
+            self._line(
+                "scored",
+                key=record.key,
+                dataset=record.dataset,
+                loss=record.loss,
+                search=record.search,
+                number=record.number,
+            )
             return
         self._recorded += 1
         self._at_work.pop(record.key, None)
@@ -129,7 +136,8 @@ def _planned(state: StudyState, label: str) -> dict[str, object]:
         "loss": loss,
         "digest": digest,
         "params": None if state.study.params is None else dict(state.study.params),
-        "jobs": jobs.search_jobs + jobs.final_jobs,
+        "search": state.study.search,
+        "jobs": jobs.search_jobs + jobs.final_jobs - state.spared,
     }
 
 
@@ -141,6 +149,7 @@ def _place(job: Job | FoldRecord) -> dict[str, object]:
         "loss": job.loss,
         "digest": rules(job.protocol) if isinstance(job, FoldJob | ScoreJob) else job.digest,
         "params": dict(job.params),
+        "search": job.search,
         "stage": job.stage,
         "number": job.number,
         "fold": job.fold,

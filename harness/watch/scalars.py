@@ -1,7 +1,8 @@
 """The course of a run as TensorBoard reads it, `tensorboard --logdir RUNS/tensorboard`: folds, trials, repeats.
 
 A fold's curves lie in `DATASET/LOSS DIGEST/trial 3/fold 0`, what is said of a whole study in `DATASET/LOSS DIGEST`.
-With fixed parameters, of which a sweep has several, a hash of them follows: `DATASET/LOSS DIGEST HASH`.
+With fixed parameters, of which a sweep has several, a hash of them follows: `DATASET/LOSS DIGEST HASH`. Of several
+searches the later ones have their number: `DATASET/LOSS DIGEST search 1`.
 """
 
 import math
@@ -62,11 +63,12 @@ class Scalars:
         else:
             self._close(record.key)
             if record.stage != "search" or record.number >= len(state.history):
-                return
+                return  # the trial, or one before it, is not complete
             metric = state.study.protocol.selection_metric
-            scores_until = [trial.score for trial in state.history[: record.number + 1]]
-            _write(study, f"search/trial mean of {metric}", scores_until[-1], record.number)
-            _write(study, f"search/best mean of {metric}", max(scores_until), record.number)
+            of_trials = [trial.score for trial in state.history]
+            for number in range(record.number, len(of_trials)):  # with those that waited for it
+                _write(study, f"search/trial mean of {metric}", of_trials[number], number)
+                _write(study, f"search/best mean of {metric}", max(of_trials[: number + 1]), number)
         study.flush()
 
     def _fold(self, job: Job) -> SummaryWriter:
@@ -86,6 +88,7 @@ class Scalars:
         rules_digest = rules(record.protocol) if isinstance(record, FoldJob | ScoreJob) else record.digest
         fixed = (rules_digest, record.dataset, record.fingerprint, record.loss) in self._fixed
         words = [record.loss, rules_digest, *([digest(sorted(record.params.items()))[:8]] if fixed else [])]
+        words += [f"search {record.search}"] if record.search else []
         return Path(record.dataset.replace(":", "-"), " ".join(words))
 
     def _close(self, key: str) -> None:

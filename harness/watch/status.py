@@ -87,20 +87,21 @@ def retry(records: Records) -> RetryRecord:
     Today nothing is; a search of an older ledger went on with a score of 0 for a failed fold.
     """
     keys = {record.key: None for record in failed(records)}
-    first: dict[Identity, int] = {}
+    first: dict[tuple[Identity, int], int] = {}
     for record in failed(records):
         if record.stage == "search":
-            first[record.identity] = min(record.number, first.get(record.identity, record.number))
-    searched: defaultdict[Identity, list[Params]] = defaultdict(list)
+            of_search = record.identity, record.search
+            first[of_search] = min(record.number, first.get(of_search, record.number))
+    searched: defaultdict[tuple[Identity, int], list[Params]] = defaultdict(list)
     for record in records.folds.values():
-        if record.stage == "search" and record.identity in first:
-            searched[record.identity].append(record.params)
-            if record.number > first[record.identity]:
+        if record.stage == "search" and (of_search := (record.identity, record.search)) in first:
+            searched[of_search].append(record.params)
+            if record.number > first[of_search]:
                 keys[record.key] = None
     chosen = [record for record in records.folds.values() if record.stage != "search"]
     of_repeats: list[FoldRecord | RunRecord] = [*chosen, *records.runs.values()]
     for one in of_repeats:
-        if one.params in searched[one.identity]:
+        if one.params in searched[one.identity, one.search]:
             keys[one.key] = None
     return RetryRecord(keys=tuple(keys))
 
@@ -111,8 +112,9 @@ def _study(
     at_work: tuple[Mapping[str, Any], ...],
 ) -> StudyStatus:
     identity = (planned["digest"], planned["dataset"], planned["fingerprint"], planned["loss"])
-    fixed = planned.get("params")
-    outcomes = Counter(record.outcome for record in recorded.get(identity, ()) if fixed in (None, dict(record.params)))
+    fixed, search = planned.get("params"), planned.get("search", 0)
+    mine = [record for record in recorded.get(identity, ()) if record.search == search]
+    outcomes = Counter(record.outcome for record in mine if fixed in (None, dict(record.params)))
     return StudyStatus(
         label=_label(planned),
         dataset=planned["dataset"],
@@ -127,8 +129,9 @@ def _study(
 
 
 def _is_of(job: Mapping[str, Any], planned: Mapping[str, Any]) -> bool:
-    names = ("digest", "dataset", "fingerprint", "loss")
-    same = all(job.get(name, planned[name]) == planned[name] for name in names)  # older drivers wrote less of a job
+    told = {"search": 0, **planned}
+    names = ("digest", "dataset", "fingerprint", "loss", "search")
+    same = all(job.get(name, told[name]) == told[name] for name in names)  # older drivers wrote less of a job
     return same and planned.get("params") in (None, job.get("params"))
 
 

@@ -18,4 +18,4 @@ def labels(studies: Sequence[Study]) -> list[str]:
 def _words(study: Study) -> list[str]:
     given = sorted((study.params or {}).items())
     values = (f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in given)
-    return [*study.protocol.name.split("+"), *values]
+    return [*study.protocol.name.split("+"), *values, f"search {study.search}"]

@@ -8,6 +8,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from mlrc.results.boards.searches import by_search, several, sums_by_search
 from mlrc.results.records.evidence import Evidence, PerClass, gather
 from mlrc.results.records.invariants import require_sound
 from mlrc.results.records.ledger import Records
@@ -28,12 +29,14 @@ class Row:
     Attributes:
         protocol: name, with the `digest` over all its numbers.
         setting: `separated` or `concatenated`.
-        mean: over the repeats, percent; `ci95` is the half width of its Student-t interval, `None` for one repeat.
-        n: number of repeats.
+        mean: over the repeats, percent; `ci95` is the half width of its Student-t interval, `None` for one repeat. The
+            interval is over searches where there are several, of which each counts by the mean of its repeats.
+        n: number of repeats, of all searches.
         classes: bootstrap interval over test classes, percent; `None` where the per-class sums are missing.
         diverged: trials of the search in which a fold diverged or failed, of `trials` that were made.
         commit: of the code that made the repeats; several are joined by a space.
         sd: standard deviation over the repeats, ddof 1, percent, as papers of losses print it; `None` for one repeat.
+        searches: independent searches behind the repeats, all with as many repeats of what they found.
     """
 
     dataset: str
@@ -50,6 +53,7 @@ class Row:
     trials: int
     commit: str
     sd: float | None = None
+    searches: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +182,7 @@ def _board(
     rows: list[Row] = []
     sums: dict[Name, dict[str, NDArray[np.float64]]] = {}
     counts = np.zeros(0, dtype=np.int64)
+    nested = several([run for one in evidence for run in one.runs])
     for one in evidence:
         repeats = [per_class[run.key] for run in one.runs if run.key in per_class]
         complete = len(repeats) == len(one.runs)
@@ -190,7 +195,9 @@ def _board(
         if mine and complete and one.loss != UNTRAINED:
             counts = repeats[0]["counts"].astype(np.int64)
             for name in _table_names(mine, traditional=traditional):
-                sums.setdefault(name, {})[one.loss] = np.stack([repeat["/".join(name)] for repeat in repeats])
+                of_repeats = [repeat["/".join(name)] for repeat in repeats]
+                searches = [run.search for run in one.runs] if nested else list(range(len(repeats)))
+                sums.setdefault(name, {})[one.loss] = sums_by_search(searches, dict(enumerate(of_repeats)))
     contests = {name: contest(of_losses, counts) for name, of_losses in sums.items()}
     return Board(
         dataset=evidence[0].dataset,
@@ -210,7 +217,8 @@ def _table_names(rows: Sequence[Row], *, traditional: bool) -> list[Name]:
 
 
 def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
-    runs, trials = evidence.runs, evidence.trials
+    runs = evidence.runs
+    trials = [done for one in evidence.by_search for done in one.trials.values()]
     if not runs:
         return []
     metrics = sorted(set.intersection(*(set(run.separated) & set(run.concatenated) for run in runs)), key=metric_order)
@@ -219,6 +227,8 @@ def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
     rows = []
     for setting, metric in names:
         values = [run.scores(setting)[metric] for run in runs]
+        searches = [run.search for run in runs]
+        draws = by_search(searches, values) if len(set(searches)) > 1 else values
         rows.append(
             Row(
                 dataset=evidence.dataset,
@@ -228,13 +238,14 @@ def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
                 setting=setting,
                 metric=metric,
                 mean=mean(values),
-                ci95=half_width(values),
+                ci95=half_width(draws),
                 n=len(values),
                 classes=intervals.get((setting, metric)),
-                diverged=sum(not done for done in trials.values()),
+                diverged=sum(not done for done in trials),
                 trials=len(trials),
                 commit=" ".join(sorted({run.environment.commit for run in runs})),
                 sd=deviation(values) if len(values) > 1 else None,
+                searches=len({run.search for run in runs}),
             )
         )
     return rows

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from io import StringIO
+from itertools import product
 from typing import Any
 
 from mlrc.results.records.evidence import Evidence, PerClass, gather
@@ -78,18 +79,23 @@ def _of_loss(
     }
     if dirty := sorted(commit for commit in commits if commit.endswith("-dirty")):
         yield f"made from a working tree with changes that are not committed ({', '.join(dirty)})"
-    done = {run.number for run in evidence.runs}
-    params = evidence.runs[0].params if evidence.runs else None
+    done = {(run.search, run.number) for run in evidence.runs}
+    params = {run.search: run.params for run in evidence.runs}
     diverged = {
-        record.number for record in evidence.final if record.outcome == "diverged" and params in (None, record.params)
+        (record.search, record.number)
+        for record in evidence.final
+        if record.outcome == "diverged" and params.get(record.search, record.params) == record.params
     }
-    planned = protocol.planned_repeats(evidence.loss)
-    if done | diverged != set(range(planned)) or not done:
-        yield f"{planned} repeats are planned, but {len(done)} are scored and {len(diverged - done)} diverged"
+    searches, repeats = protocol.planned_searches(evidence.loss), protocol.planned_repeats(evidence.loss)
+    planned = set(product(range(searches), range(repeats)))
+    if done | diverged != planned or not done:
+        yield f"{len(planned)} repeats are planned, but {len(done)} are scored and {len(diverged - done)} diverged"
     if failed := sum(record.outcome == "failed" for record in evidence.folds):
         yield f"{failed} trainings failed, which tells of a machine and not of the loss; do them again (mlrc retry)"
     if evidence.search:
-        yield from _of_search(evidence, fields["trials"], fields["folds"])
+        for one in evidence.by_search:
+            of_one = f"search {one.search[0].search}: " if searches > 1 and one.search else ""
+            yield from (of_one + sentence for sentence in _of_search(one, fields["trials"], fields["folds"]))
     elif fields["trials"] and evidence.loss != UNTRAINED and any(run.params for run in evidence.runs):
         yield f"the protocol asks for a search of {fields['trials']} trials, but there is none"
     for run in evidence.runs:
@@ -97,14 +103,15 @@ def _of_loss(
         sentences = [*_of_run(run, protocol, folds), *_of_split(run, known), *broken(run, sums)]
         if sums is None:
             sentences.append("its per-class sums are missing")
-        yield from (f"repeat {run.number}: {sentence}" for sentence in sentences)
+        of_one = f"search {run.search}, " if searches > 1 else ""
+        yield from (f"{of_one}repeat {run.number}: {sentence}" for sentence in sentences)
 
 
 def _of_search(evidence: Evidence, trials: int, folds: int) -> Iterator[str]:
     scores = evidence.trial_scores
     for number in scores:
         of_trial = sorted(record.fold for record in evidence.search if record.number == number)
-        if of_trial != list(range(folds)):
+        if of_trial != list(range(folds)) and number not in evidence.stopped:
             yield f"trial {number} has the folds {of_trial}, not all {folds}"
     if sorted(scores) != list(range(trials)):
         yield f"every search has {trials} trials, but this one has {len(scores)}"
@@ -125,8 +132,9 @@ def _of_run(run: RunRecord, protocol: ProtocolRecord, folds: Mapping[str, FoldRe
     if len(mine) < len(run.fold_keys):
         yield f"{len(run.fold_keys) - len(mine)} of its fold records are missing"
     for place, record in enumerate(mine):
-        same = (record.params, record.number, record.digest, record.fingerprint) == (
+        same = (record.params, record.search, record.number, record.digest, record.fingerprint) == (
             run.params,
+            run.search,
             run.number,
             run.digest,
             run.fingerprint,

@@ -147,7 +147,8 @@ def evidence(folder: Path) -> tuple[Records, Mapping[str, PerClass]]:
     together, per_class = Records(), []
     for one in _folders(folder):
         records = read(one / LEDGER)
-        together.protocols.update(records.protocols)
+        for protocol in records.protocols.values():
+            together.add(protocol)
         together.folds.update(records.folds)
         together.runs.update(records.runs)
         together.unchecked.update(records.unchecked)
@@ -189,7 +190,8 @@ def _unnamed(record: FoldRecord | RunRecord) -> FoldRecord | RunRecord:
 
 def _place(record: FoldRecord | RunRecord) -> tuple[object, ...]:
     stage, fold = (record.stage, record.fold) if isinstance(record, FoldRecord) else ("", 0)
-    return record.dataset, record.digest, record.loss != UNTRAINED, record.loss, stage, record.number, fold
+    searched = (record.loss != UNTRAINED, record.loss, record.search)
+    return record.dataset, record.digest, *searched, stage, record.number, fold
 
 
 def _text(path: Path) -> str:

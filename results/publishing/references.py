@@ -66,7 +66,7 @@ def accept(published: Path, name: str, runs: Path, reason: str, completed: Compl
     check_name(name)
     _of_ledger(str(runs), runs, completed)
     records = counting(read(ledger))
-    repeats = sorted(records.runs.values(), key=lambda run: (run.dataset, run.digest, run.loss, run.number))
+    repeats = sorted(records.runs.values(), key=lambda run: (run.dataset, run.digest, run.loss, run.search, run.number))
     digests = sorted({run.digest for run in repeats} & set(records.protocols))
     environments = [run.environment for run in repeats]
     folder = published / REFERENCES / name

@@ -1,7 +1,7 @@
 """Which records stand behind a row, and which cannot: nothing is left out of a table without a word."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 
 from mlrc.results.records.ledger import Records
 from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord
+from mlrc.results.records.trials import DIVERGED_SCORE, NEVER_STOPPED, SearchRules, ended, trial_score
 
-DIVERGED_SCORE = 0.0
-"""Of a trial in which a fold diverged, as in the Reality Check's search.
+__all__ = ["DIVERGED_SCORE", "Evidence", "PerClass", "gather", "trial_score"]
 
-In older ledgers also of one in which a fold failed; now a search stands still there until it is done again.
-"""
 PerClass = Mapping[str, NDArray[np.float64]]
 """The content of one `per_class/<run key>.npz`: `classes`, `counts` and `<setting>/<metric>`, sums of fractions."""
 R = TypeVar("R", FoldRecord, RunRecord)
@@ -26,9 +24,10 @@ class Evidence:
 
     Attributes:
         dataset: name; with `@` and the start of the fingerprint where the ledger holds several versions of its images.
-        runs: the repeats that count, by number.
-        search: the fold records of the search, by trial and fold; `final`: of the repeats, likewise.
+        runs: the repeats that count, by search and number.
+        search: the fold records of the searches, by search, trial and fold; `final`: of the repeats, likewise.
         notes: what a reader of the row must know, in sentences.
+        rules: how trials end.
     """
 
     dataset: str
@@ -40,6 +39,7 @@ class Evidence:
     search: tuple[FoldRecord, ...]
     final: tuple[FoldRecord, ...]
     notes: tuple[str, ...]
+    rules: SearchRules = NEVER_STOPPED
 
     @property
     def folds(self) -> tuple[FoldRecord, ...]:
@@ -47,8 +47,23 @@ class Evidence:
         return self.search + self.final
 
     @property
+    def by_search(self) -> "tuple[Evidence, ...]":
+        """Give the evidence of each search, in order; a single one's is all there is."""
+        found = sorted({*(fold.search for fold in self.folds), *(run.search for run in self.runs)})
+        return tuple(
+            replace(
+                self,
+                runs=tuple(run for run in self.runs if run.search == search),
+                search=tuple(record for record in self.search if record.search == search),
+                final=tuple(record for record in self.final if record.search == search),
+            )
+            for search in found
+        )
+
+    @property
     def trials(self) -> dict[int, bool]:
-        """Give trial number to whether all its folds were trained to the end."""
+        """Give trial number to whether all its folds were trained to the end, of one search (see `by_search`)."""
+        self._require_one_search()
         done: dict[int, bool] = {}
         for record in self.search:
             done[record.number] = done.get(record.number, True) and record.outcome == "done"
@@ -56,21 +71,19 @@ class Evidence:
 
     @property
     def trial_scores(self) -> dict[int, float]:
-        """Give trial number to its `trial_score`."""
-        folds: dict[int, list[FoldRecord]] = {}
-        for record in self.search:
-            folds.setdefault(record.number, []).append(record)
-        return {number: trial_score(of_trial) for number, of_trial in folds.items()}
+        """Give trial number to its score (`trials.ended`), percent, of one search (see `by_search`)."""
+        self._require_one_search()
+        return {number: trial.score for number, trial in ended(self.search, self.rules).items()}
 
+    @property
+    def stopped(self) -> frozenset[int]:
+        """The numbers of the trials that ended after their first folds, of one search (see `by_search`)."""
+        self._require_one_search()
+        return frozenset(number for number, trial in ended(self.search, self.rules).items() if trial.stopped)
 
-def trial_score(folds: Iterable[FoldRecord]) -> float:
-    """Give the mean of the folds' best validation scores, percent; 0 as soon as one of them diverged or failed.
-
-    The folds come in their order, as the last digit depends on it.
-    """
-    scores = [record.best_score if record.outcome == "done" else None for record in folds]
-    known = [score for score in scores if score is not None]
-    return float(np.mean(known)) if len(known) == len(scores) else DIVERGED_SCORE
+    def _require_one_search(self) -> None:
+        if len({record.search for record in self.search}) > 1:
+            raise ValueError(f"The trials of {self.loss} must be taken search by search (by_search); it has several.")
 
 
 def gather(records: Records) -> list[Evidence]:
@@ -83,8 +96,10 @@ def gather(records: Records) -> list[Evidence]:
     found = []
     for group in groups:
         dataset, protocol, digest, fingerprint, loss = group
-        counting, left_out = _of_one_search(runs.get(group, []))
-        trainings = sorted(folds.get(group, []), key=lambda record: (record.stage, record.number, record.fold))
+        counting, left_out = _of_last_searches(runs.get(group, []))
+        trainings = sorted(
+            folds.get(group, []), key=lambda record: (record.search, record.stage, record.number, record.fold)
+        )
         final = tuple(record for record in trainings if record.stage != "search")
         found.append(
             Evidence(
@@ -96,6 +111,7 @@ def gather(records: Records) -> list[Evidence]:
                 runs=counting,
                 search=tuple(record for record in trainings if record.stage == "search"),
                 final=final,
+                rules=_rules(records.protocols.get(digest)),
                 notes=(
                     *_unchecked(records.unchecked.get((digest, dataset, fingerprint, loss))),
                     *(
@@ -120,12 +136,11 @@ def _by_group(records: Iterable[R]) -> dict[Group, list[R]]:
     return groups
 
 
-def _of_one_search(runs: list[RunRecord]) -> tuple[tuple[RunRecord, ...], int]:
-    """Keep the repeats with the parameters of the one recorded last: others come from another search."""
-    if not runs:
-        return (), 0
-    mine = [run for run in runs if run.params == runs[-1].params]
-    return tuple(sorted(mine, key=lambda run: run.number)), len(runs) - len(mine)
+def _of_last_searches(runs: list[RunRecord]) -> tuple[tuple[RunRecord, ...], int]:
+    """Keep the repeats with the parameters of the one recorded last of each search: others come from an older one."""
+    last = {run.search: run.params for run in runs}
+    mine = [run for run in runs if run.params == last[run.search]]
+    return tuple(sorted(mine, key=lambda run: (run.search, run.number))), len(runs) - len(mine)
 
 
 def _unchecked(record: UncheckedRecord | None) -> tuple[str, ...]:
@@ -141,21 +156,46 @@ def _notes(
 ) -> list[str]:
     notes = []
     final = [record for record in trainings if record.stage != "search"]
-    told = [f"{record.stage} {record.number}, fold {record.fold}" for record in trainings if record.outcome == "failed"]
+    several = len({record.search for record in trainings}) > 1
+    told = [
+        f"{_of(record.search, several=several)}{record.stage} {record.number}, fold {record.fold}"
+        for record in trainings
+        if record.outcome == "failed"
+    ]
     failed = f"; failed, and to be done again: {', '.join(told)}" if told else ""
     if not runs:
         return [f"no repeat is finished, so it has no row{failed}"]
     if left_out:
         notes.append(f"{left_out} repeats with parameters of another search are left out")
-    scored = {run.number for run in runs}
-    broken: dict[int, list[str]] = {}
+    scored = {(run.search, run.number) for run in runs}
+    params = {run.search: run.params for run in runs}
+    broken: dict[tuple[int, int], list[str]] = {}
     for record in final:
-        if record.outcome != "done" and record.number not in scored and record.params == runs[-1].params:
-            broken.setdefault(record.number, []).append(f"fold {record.fold} {record.outcome}")
-    notes += [f"repeat {number} has no score ({', '.join(why)})" for number, why in sorted(broken.items())]
-    planned = protocol.planned_repeats(runs[0].loss) if protocol else 0
+        repeat = record.search, record.number
+        if (
+            record.outcome != "done"
+            and repeat not in scored
+            and params.get(record.search, record.params) == record.params
+        ):
+            broken.setdefault(repeat, []).append(f"fold {record.fold} {record.outcome}")
+    notes += [
+        f"{_of(search, several=several)}repeat {number} has no score ({', '.join(why)})"
+        for (search, number), why in sorted(broken.items())
+    ]
+    searches = protocol.planned_searches(runs[0].loss) if protocol else 1
+    if len(params) < searches:
+        notes.append(f"{len(params)} of {searches} searches have finished repeats")
+    planned = searches * protocol.planned_repeats(runs[0].loss) if protocol else 0
     if len(runs) + len(broken) < planned:
         notes.append(f"{len(runs)} of {planned} repeats are finished")
     if missing := sum(key not in folds for run in runs for key in run.fold_keys):
         notes.append(f"{missing} fold records behind its repeats are missing in the ledger")
     return notes
+
+
+def _rules(protocol: ProtocolRecord | None) -> SearchRules:
+    return NEVER_STOPPED if protocol is None else SearchRules.of(protocol.fields)
+
+
+def _of(search: int, *, several: bool) -> str:
+    return f"search {search}, " if several else ""

@@ -38,6 +38,8 @@ _SECONDS_TO_LOCK = 1.0
 class Records:
     """The content of a ledger, each kind by its key; of two records with one key the later counts.
 
+    Of two protocols of one digest, which differ in the number of searches alone, the one with more counts.
+
     Attributes:
         contents: (dataset, fingerprint) to the content that it stands for, where the fingerprint alone does not tell.
         torn: whether the last line was half written, and so is not among them.
@@ -55,7 +57,9 @@ class Records:
         """Take in one record."""
         match record:
             case ProtocolRecord():
-                self.protocols[record.digest] = record
+                known = self.protocols.get(record.digest)
+                if known is None or known.searches <= record.searches:
+                    self.protocols[record.digest] = record
             case FoldRecord():
                 self.folds[record.key] = record
             case RunRecord():

@@ -74,8 +74,17 @@ class ProtocolRecord:
         """Whether nothing is selected on validation classes, as in the papers of most losses."""
         return self.epoch_choice != "best_on_validation"
 
+    @property
+    def searches(self) -> int:
+        """How many searches each loss has; one before there was a choice."""
+        return int(self.fields.get("searches", 1))
+
+    def planned_searches(self, loss: str) -> int:
+        """Give how many searches a loss has; the untrained trunk has nothing to search, and counts as one."""
+        return 1 if loss == UNTRAINED else self.searches
+
     def planned_repeats(self, loss: str) -> int:
-        """Give how many repeats a loss has; what a trunk gives without training is the same in all, if it is one."""
+        """Give how many repeats a loss has of each search; what a trunk gives without training is the same in all, if it is one."""
         same = self.fields.get("weights") or self.fields.get("trains") == "head"
         return 1 if loss == UNTRAINED and same else int(self.fields["repeats"])
 
@@ -98,6 +107,7 @@ class FoldRecord:
             a test score stands here.
         best_epoch: epoch of the best validation after the start; `best_score` its score. `None` if there is none.
         seconds: wall time of the job on its device, of which it had the `share`.
+        search: which of the loss's searches it belongs to; a line of the first one, 0, lacks it.
     """
 
     key: str
@@ -120,6 +130,7 @@ class FoldRecord:
     environment: Environment
     message: str = ""
     share: float = 1.0
+    search: int = 0
     schema: int = SCHEMA
 
     @property
@@ -141,6 +152,8 @@ class RunRecord:
         cameras: number of cameras of the test images, where images of a query's class and camera are not searched.
         embedding_size: of one fold model; the concatenation has `folds` times as many.
         separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
+        search: the one whose best parameters it has; the repeats of each are numbered from 0. A line of the first one,
+            0, lacks it.
     """
 
     key: str
@@ -162,6 +175,7 @@ class RunRecord:
     environment: Environment
     queries: int | None = None
     cameras: int | None = None
+    search: int = 0
     schema: int = SCHEMA
 
     def scores(self, setting: str) -> Mapping[str, float]:
@@ -290,6 +304,8 @@ def to_line(record: Record) -> str:
     content = {"kind": kind, **asdict(record)}
     if not content.get("environment", {}).get("settings", True):
         del content["environment"]["settings"]
+    if content.get("search") == 0:
+        del content["search"]
     return json.dumps(content, allow_nan=False, ensure_ascii=False, sort_keys=True)
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlrc.results.boards.leaderboard import Board
+from mlrc.results.boards.searches import several
 from mlrc.results.records.metric_names import RANKED_BY, WITHOUT_CLASSES
 from mlrc.results.records.record import UNTRAINED, Params, ProtocolRecord
+from mlrc.results.rendering.search_caption import how_searched, luck_of_the_search
 from mlrc.results.statistics.levels import ALPHA
 
 _CUTS = {"own": "own, as the manifest or the folders of the images say"}
@@ -26,6 +28,8 @@ def caption(board: Board, *, ranks: bool = True) -> list[str]:
         *_numbers(board, ranks=ranks),
         *_split(board),
         *_search(board),
+        *how_searched(board),
+        *luck_of_the_search(board),
         *_making(board),
     ]
 
@@ -65,9 +69,10 @@ def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
     if repeats == [1]:
         yield "One repeat, so no number has an interval over seeds."
     else:
+        covered = " of several searches, over these" if several(board.runs) else ": it covers seed noise only"
         yield (
             "Mean ± half width of the 95 % Student-t interval over "
-            f"n = {' or '.join(map(str, repeats))} repeats: it covers seed noise only"
+            f"n = {' or '.join(map(str, repeats))} repeats{covered}"
             f"{', and one repeat has none' if 1 in repeats else ''}."
             f"{' In parentheses the standard deviation over them.' if board.traditional else ''}"
         )
@@ -113,7 +118,7 @@ def _split(board: Board) -> Iterable[str]:
 
 
 def _search(board: Board) -> Iterable[str]:
-    searched = {one.loss: one.trials for one in board.evidence if one.search}
+    searched = {one.loss: [of.trials for of in one.by_search if of.search] for one in board.evidence if one.search}
     given = {one.loss: one.runs[0].params for one in board.evidence if one.runs and one.loss not in searched}
     given.pop(UNTRAINED, None)
     if given or not searched:
@@ -122,13 +127,14 @@ def _search(board: Board) -> Iterable[str]:
         yield f"Parameters{of} were given, not searched{told and f': {told}'}."
     if not searched:
         return
-    trials = " or ".join(str(number) for number in sorted({len(done) for done in searched.values()}))
-    diverged = [
-        f"{sum(not done for done in of.values())} of {loss}" for loss, of in searched.items() if not all(of.values())
-    ]
+    trials = " or ".join(str(number) for number in sorted({len(done) for of in searched.values() for done in of}))
+    short = {loss: sum(not done for one in of for done in one.values()) for loss, of in searched.items()}
+    diverged = [f"{number} of {loss}" for loss, number in short.items() if number]
     told = f"trials in which a fold diverged or failed: {', '.join(diverged)}" if diverged else "no trial diverged"
     per = f"for each of {', '.join(searched)}" if given else "per loss"
-    yield f"Search: {trials} trial{'s' * (trials != '1')} {per}, selected on validation classes; {told}."
+    searches = max(len(of) for of in searched.values())
+    each = "" if searches == 1 else f" in each of {searches} searches"
+    yield f"Search: {trials} trial{'s' * (trials != '1')} {per}{each}, selected on validation classes; {told}."
 
 
 def told_parameters(params: Params) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from io import BytesIO
 from textwrap import wrap
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib.style
 import numpy as np
@@ -11,10 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mlrc.results.boards.budget import budget_curves
 from mlrc.results.boards.leaderboard import Board, Row
 from mlrc.results.records.metric_names import RANKED_BY
 from mlrc.results.records.record import UNTRAINED
-from mlrc.results.statistics.curves import Curve, Pace, best_so_far, convergence, epochs_to_best, validation
+from mlrc.results.rendering.budget import drawn_curves, told_of
+from mlrc.results.statistics.curves import Curve, Pace, convergence, epochs_to_best, validation
 
 Importances = Mapping[str, Mapping[str, float]]
 """Loss to parameter to its share of importance, 0 … 1."""
@@ -53,7 +55,8 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
     metric = str(fields.get("selection_metric", RANKED_BY))
     what = "test" if fields.get("epoch_choice") == "best_on_test" else "validation"
     curves = {one.loss: validation(one) for one in board.evidence}
-    searches = {one.loss: best_so_far(one) for one in board.evidence if one.search}
+    budget = budget_curves(board)
+    searches = drawn_curves(budget)
     per_epoch = fields.get("iterations_per_epoch")
     converged = {one.loss: convergence(one, int(per_epoch or 1)) for one in board.evidence if curves[one.loss]}
     paces = {one.loss: epochs_to_best(one) for one in board.evidence}
@@ -71,11 +74,11 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
             lambda: _scores(board),
         ),
         (
-            "search",
-            "The course of the search",
-            f"Best mean validation {metric} after each trial: how much of the budget a loss needed{grey(searches)}.",
+            "budget",
+            "What a budget buys",
+            f"{told_of(budget)}{grey(searches)}.",
             bool(searches),
-            lambda: _lines(searches, "trial", f"best validation {metric} so far (%)", step=True),
+            lambda: _lines(searches, "trials", f"best validation {metric} (%)", step=not budget.independent),
         ),
         (
             "parameters",
@@ -182,7 +185,9 @@ def _panels(curves: Mapping[str, Curve], xlabel: str, ylabel: str, drawn: dict[s
 def _line(axes: Axes, curve: Curve, colour: str, drawn: dict[str, Any], *, label: str) -> None:
     axes.plot(curve.x, curve.y, color=colour, label=label, **drawn)
     if curve.half is not None:
-        axes.fill_between(curve.x, curve.y - curve.half, curve.y + curve.half, color=colour, alpha=0.15, linewidth=0)
+        low, high = curve.y - curve.half, curve.y + curve.half
+        kind: Literal["post"] | None = "post" if drawn.get("drawstyle") else None
+        axes.fill_between(curve.x, low, high, step=kind, color=colour, alpha=0.15, linewidth=0)
 
 
 def _epochs(paces: Mapping[str, Pace]) -> Figure:

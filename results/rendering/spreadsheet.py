@@ -26,8 +26,9 @@ COLUMNS = (
     "trials",
     "commit",
     "sd",
+    "searches",
 )
-_LATER = {"sd"}
+_LATER = {"sd", "searches"}
 """Columns that older tables lack."""
 
 PAIR_COLUMNS = (
@@ -175,6 +176,7 @@ def _row(cells: dict[str, str]) -> Row:
         trials=int(cells["trials"]),
         commit=cells["commit"],
         sd=float(cells["sd"]) if cells.get("sd") else None,
+        searches=int(cells.get("searches") or 1),
     )
 
 

@@ -22,12 +22,6 @@ class Curve(NamedTuple):
     half: Values | None = None
 
 
-def best_so_far(evidence: Evidence) -> Curve:
-    """Give the best mean validation score after each trial, numbered from 1; a trial that diverged scores 0."""
-    scores = evidence.trial_scores
-    return Curve(np.arange(1, len(scores) + 1, dtype=np.float64), np.maximum.accumulate([*scores.values()]))
-
-
 def validation(evidence: Evidence) -> list[tuple[int, Curve]]:
     """Give (fold, validation score against epoch) of every training of the repeats."""
     return [(record.fold, _curve(record)) for record in _judged(evidence)]

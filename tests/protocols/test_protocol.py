@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlrc.harness.plugins import PROTOCOLS
-from mlrc.protocols.protocol import PerDataset, Protocol, completed, digest_of, of
+from mlrc.protocols.protocol import NOT_IN_DIGEST, PerDataset, Protocol, completed, digest_of, of
 from mlrc.protocols.quick import QUICK
 from mlrc.protocols.reality_check import REALITY_CHECK
 
@@ -44,8 +44,9 @@ OTHER: dict[str, Any] = {
     "lr_decay": PerDataset(0.5),
     "epoch_choice": "best_on_test",
     "nmi": PerDataset(True),
+    "sampler": "random",
+    "fold_stopping": "paired:2",
 }
-ONE_WORD = {"sampler"}  # fields that have one allowed word so far
 WITHOUT_VALIDATION = replace(REALITY_CHECK, folds=1, trials=0, validation_fraction=0, epoch_choice="last")
 BASE = {
     "epoch_choice": WITHOUT_VALIDATION,
@@ -53,7 +54,7 @@ BASE = {
 }
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(Protocol) if field.name not in ONE_WORD])
+@pytest.mark.parametrize("field", [one.name for one in fields(Protocol) if one.name not in NOT_IN_DIGEST])
 def test_the_digest_covers_every_field(field: str) -> None:
     base = BASE.get(field, REALITY_CHECK)
     value = getattr(base, field)
@@ -64,6 +65,40 @@ def test_the_digest_covers_every_field(field: str) -> None:
     changed = replace(base, **changes)
     assert changed.digest != base.digest
     assert list(changed.diff(base)) == ([] if field == "name" else sorted(changes, key=list(base.to_json()).index))
+
+
+def test_the_number_of_searches_is_recorded_and_in_neither_digest_nor_name() -> None:
+    more = QUICK.set(["searches=3"])
+    assert (more.digest, more.name, more.diff(QUICK)) == (QUICK.digest, QUICK.name, {})
+    assert more.to_json()["searches"] == 3
+    assert digest_of(more.to_json()) == QUICK.digest
+
+
+@pytest.mark.parametrize(
+    ("assignment", "told"),
+    [
+        ("searches=0", "searches must"),
+        ("parallel_trials=0", "parallel_trials must"),
+        ("sampler=tpe", "sampler must be gp or random"),
+        ("fold_stopping=paired", "must be none, or paired:M"),
+        ("fold_stopping=paired:2.0", "must be none, or paired:M"),
+        ("fold_stopping=paired:-1", "must be none, or paired:M"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(assignment: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        QUICK.set([assignment])
+
+
+@pytest.mark.parametrize("assignment", ["searches=2", "parallel_trials=2", "fold_stopping=paired:2"])
+def test_where_nothing_is_searched_there_is_nothing_to_say_of_searches(assignment: str) -> None:
+    with pytest.raises(ValueError, match="with trials=0"):
+        QUICK.set(["trials=0", assignment])
+
+
+def test_fold_stopping_looks_at_two_folds_of_more() -> None:
+    with pytest.raises(ValueError, match="fewer than three folds"):
+        QUICK.set(["folds=2", "fold_stopping=paired:2"])
 
 
 def test_a_field_that_enters_later_leaves_the_digests_of_what_did_without_it() -> None:

@@ -83,7 +83,9 @@ class Cluster:
         options: dict[str, Any] = {
             "num_cpus": whole if alone and self._kind == "cpu" else 1,
             "num_gpus": (whole if alone else self.share) if self._kind == "cuda" and not scoring else 0,
-            "name": f"{job.dataset} {job.loss} {job.stage} {job.number}" + ("" if scoring else f" fold {job.fold}"),
+            "name": f"{job.dataset} {job.loss} {job.stage} {job.number}"
+            + ("" if scoring else f" fold {job.fold}")
+            + (f" search {job.search}" if job.search else ""),
         }
         if self._unfit:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self._unfit))})"}

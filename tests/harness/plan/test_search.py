@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from mlrc.harness.plan.search import Trial, best, propose, sobol_point
+from mlrc.harness.plan.search import Trial, best, propose, random_point, sobol_point
 from mlrc.results.records.evidence import DIVERGED_SCORE
 from tests.examples import examples
 
@@ -154,3 +154,28 @@ def test_a_distribution_of_another_kind_is_refused() -> None:
 
     with pytest.raises(TypeError, match="float, int and categorical"):
         sobol_point({"a": Other()}, 0, seed=1)
+
+
+def test_random_trials_depend_on_seed_and_number_alone_and_are_evenly_spread() -> None:
+    history = _search(3)
+    proposed = propose(SPACE, history, seed=5, startup=5, sampler="random")
+    assert proposed == random_point(SPACE, 3, seed=5)
+    assert proposed == propose(SPACE, history[::-1], seed=5, startup=0, sampler="random")
+    assert proposed == propose(SPACE, history[:1], seed=5, startup=5, sampler="random", pending=[{}, {}])
+    units = [
+        random_point({"a": FloatDistribution(0, 1)}, index, seed=seed)["a"] for seed in (5, 6) for index in range(400)
+    ]
+    assert len(set(units)) == 800
+    quarters = [sum(low <= float(unit) < low + 0.25 for unit in units) for low in (0, 0.25, 0.5, 0.75)]
+    assert min(quarters) > 160  # 200 of each, standard deviation 12
+
+
+def test_a_pending_trial_moves_the_next_one_away_from_it_and_stays_out_of_the_scores() -> None:
+    space = {"margin": SPACE["margin"]}
+    history = [Trial({"margin": margin}, 50 - abs(margin - 1)) for margin in (-0.2, 0.4, 1.6, 2.0)]
+    alone = propose(space, history, seed=5, startup=2)
+    # the same trial number, so the same seed: what differs is what is pending
+    beside = propose(space, history, seed=5, startup=2, pending=[alone])
+    assert beside != alone
+    assert abs(float(beside["margin"]) - float(alone["margin"])) > 0.05
+    assert beside == propose(space, history, seed=5, startup=2, pending=[alone])

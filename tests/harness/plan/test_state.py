@@ -26,6 +26,7 @@ def _record(job: FoldJob, outcome: Outcome = "done") -> FoldRecord:
         params=dict(job.params),
         stage=job.stage,
         number=job.number,
+        search=job.search,
         fold=job.fold,
         outcome=outcome,
         history=(),

@@ -225,7 +225,8 @@ def test_the_csv_has_the_promised_columns_and_comes_back_as_it_was() -> None:
     (board,) = boards(made.records, made.per_class)
     text = leaderboard_csv(board.rows)
     assert text.splitlines()[0] == (
-        "dataset,protocol,digest,loss,setting,metric,mean,ci95,n,class_low,class_high,diverged,trials,commit,sd"
+        "dataset,protocol,digest,loss,setting,metric,mean,ci95,n,class_low,class_high,diverged,trials,commit,sd,"
+        "searches"
     )
     assert leaderboard_csv(read_leaderboard_csv(text)) == text
 

@@ -7,7 +7,7 @@ import pytest
 
 from mlrc.results.records.evidence import Evidence, gather
 from mlrc.results.records.record import FoldRecord
-from mlrc.results.statistics.curves import best_so_far, convergence, epochs_to_best, validation
+from mlrc.results.statistics.curves import convergence, epochs_to_best, validation
 from tests.results.studies import FOLDS, make
 
 
@@ -18,13 +18,6 @@ def _evidence(**changes: object) -> Evidence:
 
 def _with_history(record: FoldRecord, *history: tuple[int, float]) -> FoldRecord:
     return replace(record, history=history)
-
-
-def test_the_best_so_far_never_falls_and_a_diverged_trial_scores_nothing() -> None:
-    """Trials 0, 1, 2 score 21.5, 0 (diverged) and 31.5, the means over their folds."""
-    curve = best_so_far(_evidence())
-    np.testing.assert_array_equal(curve.x, [1, 2, 3])
-    np.testing.assert_array_equal(curve.y, [21.5, 21.5, 31.5])
 
 
 def test_the_score_of_a_trial_is_the_mean_of_its_folds_or_nothing() -> None:

@@ -1,0 +1,40 @@
+"""Records of losses that were searched several times, made up of single searches."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mlrc.results.records.record import UNTRAINED
+from tests.results.studies import Made, make
+
+
+def searched(means: Mapping[str, float], searches: int, *, luck: float = 0.0, **options: Any) -> Made:
+    """Make a study with so many searches of each loss.
+
+    Args:
+        means: as for `make`, with the `options`.
+        searches: of each loss.
+        luck: standard deviation of what a search finds, percent.
+    """
+    together = Made()
+    generator = np.random.default_rng(3)
+    for search in range(searches):
+        moved = {loss: mean + (loss != UNTRAINED) * generator.normal(0, luck) for loss, mean in means.items()}
+        of_one = {loss: mean for loss, mean in moved.items() if search == 0 or loss != UNTRAINED}
+        made = make(of_one, seed=search, **options)
+        for protocol in made.records.protocols.values():
+            together.records.add(replace(protocol, fields={**protocol.fields, "searches": searches}))
+        for fold in made.records.folds.values():
+            together.records.add(replace(fold, key=_key(fold.key, search), search=search))
+        for run in made.records.runs.values():
+            keys = tuple(_key(key, search) for key in run.fold_keys)
+            together.records.add(replace(run, key=_key(run.key, search), fold_keys=keys, search=search))
+            together.per_class[_key(run.key, search)] = made.per_class[run.key]
+    return together
+
+
+def _key(key: str, search: int) -> str:
+    return hashlib.sha256(f"{key} {search}".encode()).hexdigest()[:16] if search else key
