@@ -47,6 +47,8 @@ def plan(
 ) -> None:
     """Say which trainings a run would do and what they cost at most; runs none of them.
 
+    On a GPU it tries for some seconds each how many trainings should share it.
+
     Example: mlrc plan --dataset glyphs --losses contrastive,proxy_anchor --protocol quick
     """
     from rich.table import Table
@@ -65,6 +67,10 @@ def plan(
         table.add_row(*line)
     CONSOLE.print(table)
     CONSOLE.print(str(found))
+    if workers is None and per_device is None and comparison.devices[0].startswith("cuda"):
+        from mlrc.harness.study.sharing import advice, measured
+
+        CONSOLE.print(advice(measured(comparison)))
 
 
 @app.command()

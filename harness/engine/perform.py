@@ -10,7 +10,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
+from mlrc.harness.engine.inputs import images_of, inputs_of
 from mlrc.harness.engine.repeat import DamagedError, EmbeddingFiles, score_run
 from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, ScoreOutcome, Shortage, Workplace
 from mlrc.harness.features.rows import Features
-from mlrc.harness.images.cache import cached
-from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.images.dataset import ImageSet, Pixels
-from mlrc.harness.images.device import on_device
 from mlrc.harness.machine.atomic import is_full
 from mlrc.harness.machine.determinism import deterministic_device, in_force, seed_global_generators
 from mlrc.harness.machine.file_errors import is_of_the_machine, sentence
@@ -33,9 +30,7 @@ from mlrc.harness.plan.job import FoldJob, Job, ScoreJob, rules
 from mlrc.harness.plan.split import ClassSplit, split
 from mlrc.harness.training import model as models
 from mlrc.harness.training.checkpoint import Checkpoint
-from mlrc.harness.training.extraction import features_of, recipe
 from mlrc.harness.training.fold import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
-from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.record import Environment, FoldRecord
 
 NO_MEMORY = (
@@ -64,7 +59,7 @@ def score(job: ScoreJob, workplace: Workplace, given: Sequence[NDArray[np.float3
     files = EmbeddingFiles(Path(job.embeddings))
     try:
         device = deterministic_device(workplace.device if workplace.device.startswith("cuda") else "cpu")
-        images = _images(*workplace.roots[job.dataset])
+        images = images_of(*workplace.roots[job.dataset])
         _require_its_images(job, images)
         embeddings = [files.load(key) for key in job.fold_keys] if given is None else given
         task = Task.of(images, split(images, job.protocol).test)
@@ -148,7 +143,7 @@ def _train_and_embed(
     job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]
 ) -> tuple[Trained, NDArray[np.float32] | None]:
     device = deterministic_device(workplace.device, job.protocol.precision)
-    images, pixels = _inputs(job, workplace, device)
+    images, pixels = inputs_of(job, workplace, device)
     _require_its_images(job, images)
     classes = split(images, job.protocol)
     seed = stream(job, "model")
@@ -203,30 +198,3 @@ def _parts(
 
 def _origin(job: FoldJob, environment: Environment) -> str:
     return json.dumps([job.key, environment.commit, environment.device, sorted(environment.versions.items())])
-
-
-@lru_cache(maxsize=2)
-def _images(name: str, root: Path) -> ImageSet:
-    return open_dataset(name, root)
-
-
-def _inputs(job: FoldJob, workplace: Workplace, device: torch.device) -> tuple[ImageSet, Pixels | Features]:
-    """Give the images of a job, and what its network is given of them."""
-    name, root = workplace.roots[job.dataset]
-    images = _images(name, root)
-    if job.protocol.trains == "head":
-        return images, _features(name, root, recipe(job.protocol), device, (workplace.weights, workplace.cache))
-    return images, _opened(name, root, job.protocol.resize, workplace.cache, device)
-
-
-@lru_cache(maxsize=2)
-def _opened(name: str, root: Path, side: int, cache: Path | None, device: torch.device) -> Pixels:
-    return on_device(cached(_images(name, root), side, folder=cache), device)
-
-
-@lru_cache(maxsize=2)
-def _features(
-    name: str, root: Path, rules: Protocol, device: torch.device, files: tuple[Path | None, Path | None]
-) -> Features:
-    weights, cache = files
-    return features_of(_images(name, root), rules, weights=weights, folder=cache, devices=[device]).on(device)

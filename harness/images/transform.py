@@ -59,12 +59,12 @@ def _augmented(
     if isinstance(pixels, ResidentPixels):
         drawn = draw(pixels.sizes(indices), protocol)
         lines, columns, *numbers = send((*pixels.places(indices, drawn.boxes), *_numbers(drawn)), pixels.device)
-        return normalise(_at_once(pixels.gathered(lines, columns), *numbers, protocol.crop), protocol)
+        return normalise(_at_once(pixels.gathered(lines, columns), *numbers, side=protocol.crop), protocol)
     images = [pixels[int(index)] for index in indices]
     drawn = draw([image.shape[:2] for image in images], protocol)
     if device.type == "cpu" and not isinstance(pixels, ArrayPixels):
         return normalise(_one_by_one(images, drawn, protocol.crop), protocol)
-    return normalise(_at_once(*_sent(images, drawn.boxes, device, _numbers(drawn)), protocol.crop), protocol)
+    return normalise(_at_once(*_sent(images, drawn.boxes, device, _numbers(drawn)), side=protocol.crop), protocol)
 
 
 def evaluation_batch(pixels: Pixels, indices: Indices, protocol: Protocol, *, device: torch.device = CPU) -> Tensor:
@@ -93,7 +93,7 @@ def _numbers(drawn: Augmentation) -> tuple[NDArray[Any], ...]:
     return drawn.boxes.height.astype(np.float32), drawn.boxes.width.astype(np.float32), drawn.flips
 
 
-def _at_once(cut: Tensor, height: Tensor, width: Tensor, flips: Tensor, side: int) -> Tensor:
+def _at_once(cut: Tensor, height: Tensor, width: Tensor, flips: Tensor, *, side: int) -> Tensor:
     start = torch.zeros_like(height)
     return crop_and_resize(cut, top=start, left=start, height=height, width=width, flips=flips, side=side)
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +51,8 @@ class Passes(nn.Module):
 
 def cuda_graphs(network: nn.Module, batch: Tensor) -> Network:
     """Capture both passes as CUDA graphs; raises whatever torch raises where that cannot be."""
-    captured: Network = torch.cuda.make_graphed_callables(network, (batch,), allow_unused_input=True)
-    return captured
+    captured: Any = torch.cuda.make_graphed_callables(network, (batch,), allow_unused_input=True)
+    return cast(Network, captured)
 
 
 CAPTURES: Mapping[str, Capture] = {"cuda": cuda_graphs}

@@ -84,7 +84,7 @@ class ProtocolRecord:
         return 1 if loss == UNTRAINED else self.searches
 
     def planned_repeats(self, loss: str) -> int:
-        """Give how many repeats a loss has of each search; what a trunk gives without training is the same in all, if it is one."""
+        """Give how many repeats a loss has of each search; an untrained trunk may give the same in all."""
         same = self.fields.get("weights") or self.fields.get("trains") == "head"
         return 1 if loss == UNTRAINED and same else int(self.fields["repeats"])
 
