@@ -38,6 +38,7 @@ def compare(
     cache: bool = True,
     workers: int | None = None,
     per_device: int | None = None,
+    mps: bool = False,
     device: str = "auto",
     stop_after: str | None = None,
     ray: str | None = None,
@@ -68,6 +69,7 @@ def compare(
         cache: keep decoded images below `root`.
         workers: number of worker processes; no result depends on it.
         per_device: in place of `workers`, so many on each device.
+        mps: start NVIDIA's MPS for the run, so that trainings which share a GPU run at once.
         device: `auto`, `cpu`, `cuda` or devices separated by commas.
         stop_after: such as `3h`.
         ray: address of a running Ray cluster.
@@ -92,7 +94,7 @@ def compare(
         SystemExit: SIGTERM came, with the status by which a batch system knows to requeue.
     """
     require_margin(margin)
-    require_means(workers=workers, per_device=per_device, stop_after=stop_after, ray=ray)
+    require_means(workers=workers, per_device=per_device, stop_after=stop_after, ray=ray, mps=mps)
     require_content(root=root, runs=runs, out=out, storage=storage, device=device)
     place, folder = Path(root), Path(runs)
     chosen = rules.chosen(
@@ -121,6 +123,7 @@ def compare(
         folder,
         workers=workers,
         per_device=per_device,
+        mps=mps,
         device=device,
         stop_after=stop_after,
         ray=ray,

@@ -15,12 +15,12 @@ __all__ = ["NO_TRUNK", "PerDataset", "Protocol", "completed", "digest_of", "of"]
 
 OPTIMIZERS = OneOf(("rmsprop", "adam", "adamw"))
 YES_OR_NO = OneOf((True, False))
+NO_TRUNK = "none"
+"""The trunk of a protocol that takes vectors in the place of images."""
 STOPPING = r"none|paired:(0|[1-9][0-9]{0,2})(\.[0-9]*[1-9])?"
 """Of `fold_stopping`: one way to write a number, as another one would be another digest."""
 NOT_IN_DIGEST = frozenset({"searches"})
 """Fields that say how much is done and not how: what is done of it stays the same whatever they are."""
-NO_TRUNK = "none"
-"""The trunk of a protocol that takes vectors in the place of images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,9 @@ class Protocol:
             stay float32; `bfloat16` for autocast of the trunk and head.
         channels_last: lay out images and weights with the channels innermost; convolutions round otherwise in it, and
             are faster on most devices.
+        step: how a GPU is given the network's forward and backward pass: `eager`, kernel by kernel, or as one `graph`
+            each. The kernels and the numbers are the same; a network that cannot be captured, and a processor, run
+            eager, and the record says why.
         iterations_per_epoch: what counts as an epoch; 0 is one pass over the training images, as many full batches as
             they make.
         max_epochs: the end of a training that patience did not stop, with the epochs of `warm_up`.
@@ -174,6 +177,7 @@ class Protocol:
     similarity: Annotated[str, OneOf(("cosine", "euclidean"))] = "cosine"
     family: Annotated[str, Text(r"[a-z][a-z0-9_]*", "be lower_case_with_underscores")] = "reality_check"
     scaling: Annotated[str, OneOf(("none", "unit", "standard"))] = "none"
+    step: Annotated[str, OneOf(("eager", "graph"))] = "eager"
 
     _origin: ClassVar["Protocol | None"] = None  # of a variant, what it derives from: no field, so in no digest
 

@@ -57,6 +57,8 @@ def plan(
 ) -> None:
     """Say which trainings a run would do and what they cost at most; runs none of them.
 
+    On a GPU it tries for some seconds each how many trainings should share it.
+
     Example: mlrc plan --dataset glyphs --losses contrastive,proxy_anchor --protocol quick
     """
     from rich.table import Table
@@ -80,6 +82,10 @@ def plan(
     CONSOLE.print(str(found))
     for sentence in told:
         typer.echo(sentence)
+    if workers is None and per_device is None and comparison.devices[0].startswith("cuda"):
+        from mlrc.harness.study.sharing import advice, measured
+
+        CONSOLE.print(advice(measured(comparison)))
 
 
 @app.command()

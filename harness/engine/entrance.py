@@ -8,13 +8,25 @@ import os
 import threading
 from multiprocessing.connection import Connection
 
+from mlrc.harness.machine.allocator import allow_lending, avoid_fragments
+
 
 def enter(connection: Connection) -> None:
     """Work for the driver until it is gone; what the process runs."""
     threading.Thread(target=die_with_parent, daemon=True).start()
+    avoid_fragments()
     from mlrc.harness.engine.serving import serve  # noqa: PLC0415 torch takes seconds, in which the driver may die
 
     serve(connection)
+
+
+def lend(address: str, device: str) -> None:
+    """Lend memory of a device to the workers there until the driver is gone; what the process runs."""
+    threading.Thread(target=die_with_parent, daemon=True).start()
+    allow_lending()
+    from mlrc.harness.engine.lending import lend_on  # noqa: PLC0415 as above
+
+    lend_on(address, device)
 
 
 def die_with_parent() -> None:

@@ -5,12 +5,14 @@ every outcome that the caller has taken in, so `jobs` may be a live view that by
 Once `stop` says so no job is started, those at work leave a checkpoint, and the iteration ends.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from mlrc.harness.engine.crew import Crew, Place
 from mlrc.harness.engine.events import OnEvent
+from mlrc.harness.engine.lending import lenders
 from mlrc.harness.engine.workplace import JobOutcome, Workplace
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.job import Job
@@ -63,12 +65,40 @@ def in_processes(
     asked = stop or Stop()
     names = tuple(devices) or (workplace.device,)
     of_places = [names[number % len(names)] for number in range(workers)]
-    places = [
-        Place(number, replace(workplace, device=device, share=share(device, of_places.count(device))))
-        for number, device in enumerate(of_places)
-    ]
+    shared = [name for name in names if name.startswith("cuda") and of_places.count(name) > 1]
+    cores = cores_of(of_places)
 
-    return lambda jobs: work_off(jobs, Crew(places, on_event), asked)
+    def execute(jobs: Iterable[Job]) -> Iterator[JobOutcome]:
+        with lenders(shared) as lender:
+            places = [
+                Place(
+                    number,
+                    replace(
+                        workplace,
+                        device=device,
+                        share=share(device, of_places.count(device)),
+                        lender=lender.get(device, ""),
+                        cores=cores[number],
+                    ),
+                )
+                for number, device in enumerate(of_places)
+            ]
+            yield from work_off(jobs, Crew(places, on_event), asked)
+
+    return execute
+
+
+def cores_of(devices: Sequence[str]) -> list[tuple[int, ...]]:
+    """Give the processor cores that each of several workers on GPUs keeps to, an equal part of those there are.
+
+    What feeds a GPU then keeps its caches. A worker that computes on the processor goes where there is room, and so do
+    all where there are more workers than cores, or the system has no such wish to hear.
+    """
+    there = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    each = len(there) // len(devices)
+    if len(devices) < 2 or not each or not all(device.startswith("cuda") for device in devices):
+        return [()] * len(devices)
+    return [tuple(there[number * each : (number + 1) * each]) for number in range(len(devices))]
 
 
 def work_off(jobs: Iterable[Job], hands: Hands, stop: Stop) -> Iterator[JobOutcome]:

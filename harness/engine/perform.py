@@ -10,7 +10,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +18,11 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from mlrc.harness.engine.identity import require_unchanged
+from mlrc.harness.engine.inputs import images_of, inputs_of
 from mlrc.harness.engine.repeat import DamagedError, EmbeddingFiles, score_run
 from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, ScoreOutcome, Shortage, Workplace
 from mlrc.harness.features.rows import Features
-from mlrc.harness.images.cache import cached
-from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.images.dataset import ImageSet, Pixels
-from mlrc.harness.images.device import on_device
 from mlrc.harness.machine.atomic import is_full
 from mlrc.harness.machine.determinism import deterministic_device, in_force, seed_global_generators
 from mlrc.harness.machine.file_errors import is_of_the_machine, sentence
@@ -34,10 +31,8 @@ from mlrc.harness.plan.job import FoldJob, Job, ScoreJob, rules
 from mlrc.harness.plan.split import ClassSplit, as_asked, split
 from mlrc.harness.training import model as models
 from mlrc.harness.training.checkpoint import Checkpoint
-from mlrc.harness.training.extraction import features_of, recipe
 from mlrc.harness.training.fold import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
 from mlrc.harness.training.reduction import principal_components
-from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.record import PCA, FoldRecord
 
 NO_MEMORY = (
@@ -62,16 +57,17 @@ def do(job: Job, workplace: Workplace, on_validation: OnValidation, stop: Callab
 
 
 def score(job: ScoreJob, workplace: Workplace, given: Sequence[NDArray[np.float32]] | None = None) -> ScoreOutcome:
-    """Score one repeat from the embeddings on the disk, or from those `given`; always on the processor."""
+    """Score one repeat from the embeddings on the disk, or from those `given`; every device gives the same numbers."""
     files = EmbeddingFiles(Path(job.embeddings))
     try:
-        deterministic_device("cpu")
-        images = as_asked(_images(*workplace.roots[job.dataset]), job.protocol)
+        device = deterministic_device(workplace.device if workplace.device.startswith("cuda") else "cpu")
+        images = as_asked(images_of(*workplace.roots[job.dataset]), job.protocol)
         _require_its_images(job, images)
         embeddings = [files.load(key) for key in job.fold_keys] if given is None else given
         task = Task.of(images, split(images, job.protocol).test)
         told = images.facts.pretraining
-        return ScoreOutcome(job, score_run(job, embeddings, task, workplace.environment, pretraining=told))
+        scored = score_run(job, embeddings, task, workplace.environment, device=str(device), pretraining=told)
+        return ScoreOutcome(job, scored)
     except DamagedError:
         return ScoreOutcome(job, None, damaged=files.damaged(job.fold_keys))
     except (Exception, SystemExit) as error:  # noqa: BLE001 the job border
@@ -121,6 +117,7 @@ def _shortage(error: BaseException, workplace: Workplace) -> Shortage:
 
 def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: float) -> FoldRecord:
     """Write down what came of a job."""
+    settings = {**in_force(workplace.device), **({"step": trained.step} if trained.step else {})}
     return FoldRecord(
         key=job.key,
         seed=job.seed,
@@ -141,7 +138,7 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
         best_score=trained.best_score,
         seconds=round(seconds, 3),
         share=workplace.share,
-        environment=replace(workplace.environment, settings=in_force(workplace.device)),
+        environment=replace(workplace.environment, settings=settings),
         message=trained.message,
         plugins={kind: workplace.origins[kind, name] for kind, name in workplace.plugins(job)},
     )
@@ -152,7 +149,7 @@ def _train_and_embed(
 ) -> tuple[Trained, NDArray[np.float32] | None]:
     device = deterministic_device(workplace.device, job.protocol.precision)
     require_unchanged(job, workplace)
-    images, pixels = _inputs(job, workplace, device)
+    images, pixels = inputs_of(job, workplace, device)
     images = as_asked(images, job.protocol)
     _require_its_images(job, images)
     classes = split(images, job.protocol)
@@ -219,30 +216,3 @@ def _origin(job: FoldJob, workplace: Workplace) -> str:
     made = workplace.environment
     plugins = [str(workplace.origins[key]) for key in workplace.plugins(job)]
     return json.dumps([job.key, made.commit, made.device, sorted(made.versions.items()), *plugins])
-
-
-@lru_cache(maxsize=2)
-def _images(name: str, root: Path) -> ImageSet:
-    return open_dataset(name, root)
-
-
-def _inputs(job: FoldJob, workplace: Workplace, device: torch.device) -> tuple[ImageSet, Pixels | Features]:
-    """Give the images of a job, and what its network is given of them."""
-    name, root = workplace.roots[job.dataset]
-    images = _images(name, root)
-    if job.protocol.trains == "head":
-        return images, _features(name, root, recipe(job.protocol), device, (workplace.weights, workplace.cache))
-    return images, _opened(name, root, job.protocol.resize, workplace.cache, device)
-
-
-@lru_cache(maxsize=2)
-def _opened(name: str, root: Path, side: int, cache: Path | None, device: torch.device) -> Pixels:
-    return on_device(cached(_images(name, root), side, folder=cache), device)
-
-
-@lru_cache(maxsize=2)
-def _features(
-    name: str, root: Path, rules: Protocol, device: torch.device, files: tuple[Path | None, Path | None]
-) -> Features:
-    weights, cache = files
-    return features_of(_images(name, root), rules, weights=weights, folder=cache, devices=[device]).on(device)

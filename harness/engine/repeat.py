@@ -100,6 +100,7 @@ def score_run(
     task: Task,
     environment: Environment,
     *,
+    device: str = "cpu",
     pretraining: str = "",
 ) -> ScoredRun:
     """Score one repeat on the test classes.
@@ -109,6 +110,7 @@ def score_run(
         embeddings: of each fold model, in fold order, `(test images, dim)`.
         task: of the test images.
         environment: that the record carries.
+        device: that searches the neighbours.
         pretraining: what the data set says of which classes pretrained weights may have seen.
     """
     protocol = job.protocol
@@ -121,6 +123,7 @@ def score_run(
         ndcg_at=ndcg_at,
         recall_at=protocol.recall_at.of(job.dataset),
         similarity="euclidean" if protocol.similarity == "euclidean" else "cosine",
+        device=device,
     )
     record = RunRecord(
         key=key,

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from mlrc.harness.engine.events import Alive, Told
 from mlrc.harness.engine.perform import do
+from mlrc.harness.engine.spawning import SIGNALS
 from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.machine.determinism import prepare_process
 from mlrc.harness.machine.stopping import WORK_LEFT, Stop
@@ -21,8 +23,6 @@ from mlrc.harness.machine.streams import redirect_output
 from mlrc.harness.plan.job import Job
 from mlrc.harness.training.fold import StoppedError
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""That reach a whole group of processes, and are the driver's to handle."""
 SECONDS_BETWEEN_SIGNS = 5.0
 
 
@@ -53,6 +53,8 @@ def serve(connection: Connection) -> None:
     log: Path | None
     workplace, log = connection.recv()
     redirect_output(log)
+    with suppress(OSError, AttributeError):  # of other systems, and of cores that are gone
+        os.sched_setaffinity(0, workplace.cores or os.sched_getaffinity(0))
     faulthandler.enable(all_threads=False)
     stop = Stop()
     idle = True

@@ -5,12 +5,15 @@ start itself over and over, and a program read from standard input cannot be run
 is imported by name.
 """
 
+import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""That reach a whole group of processes, and are the driver's to handle."""
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -24,3 +27,13 @@ def without_main() -> Iterator[None]:
             yield
         finally:
             sys.modules["__main__"] = main
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Hold signals back: a Ctrl-C goes to the group, and would hit a child before it has a handler."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,18 +1,16 @@
 """One worker process as its driver sees it: jobs go in, messages come into the inbox of all workers."""
 
 import multiprocessing
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import NamedTuple
 
 from mlrc.harness.engine.entrance import enter
 from mlrc.harness.engine.events import Alive, Told
-from mlrc.harness.engine.serving import SIGNALS, Death, Ready
-from mlrc.harness.engine.spawning import without_main
+from mlrc.harness.engine.serving import Death, Ready
+from mlrc.harness.engine.spawning import signals_blocked, without_main
 from mlrc.harness.engine.workplace import JobOutcome, Workplace
 from mlrc.harness.plan.job import Job
 
@@ -61,7 +59,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")  # a forked torch would share its parent's threads and locks
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=enter, args=(theirs,), daemon=True)
-        with without_main(), _blocked():  # a Ctrl-C goes to the group, and would hit the child before it has a handler
+        with without_main(), signals_blocked():
             self._process.start()
         theirs.close()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -128,12 +126,3 @@ class Worker:
         fatal = next((number for number, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
         told = lines[-LAST_LINES:] if fatal is None else lines[fatal : fatal + LAST_LINES]  # then frames, newest first
         return " | ".join(told)
-
-
-@contextmanager
-def _blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

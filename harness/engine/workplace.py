@@ -37,6 +37,8 @@ class Workplace:
         cuts: dataset name in the jobs to the cut that its images bring, in place of the protocol's.
         share: of the device that a job has.
         save_models: whether the outcomes of the final stage carry the weights that were scored.
+        lender: where a process answers that lends memory of the device to all jobs there, if one does.
+        cores: of the processor that a worker keeps to; all where there are none.
         losses: name to the file of a loss that is registered nowhere, whose text a process elsewhere needs.
         origins: (`loss`, `dataset` or `trunk`, its name in the jobs) to where that plug-in comes from.
     """
@@ -50,6 +52,8 @@ class Workplace:
     cuts: Mapping[str, str] = field(default_factory=dict)
     share: float = 1.0
     save_models: bool = False
+    lender: str = ""
+    cores: tuple[int, ...] = ()
     losses: Mapping[str, PluginFile] = field(default_factory=dict)
     origins: Mapping[tuple[str, str], Origin] = field(default_factory=dict)
 

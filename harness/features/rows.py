@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mlrc.harness.images.device import fits
+from mlrc.harness.images.sending import Parcel, send
+
 CPU = torch.device("cpu")
 
 Indices = Sequence[int] | NDArray[np.int64]
-
-RESIDENT_SHARE = 0.25
-"""Share of a device's free memory that the rows may take."""
 
 
 class Features:
@@ -35,15 +35,24 @@ class Features:
         """Give the number of images."""
         return self._images
 
-    def on(self, device: torch.device) -> "Features":
+    def on(self, device: torch.device, *, share: float = 1.0) -> "Features":
         """Keep the rows in the memory of a CUDA device if they are few enough; no result depends on whether they are.
 
         What lies on another accelerator would be copied for every process, so there they are sent row by row.
         """
-        if device.type != "cuda" or self._rows.nbytes > RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+        if device.type != "cuda" or not fits(self._rows.nbytes, device, share):
             return self
+        return self.with_rows(self._rows.to(device))
+
+    @property
+    def rows(self) -> Tensor:
+        """The rows of all views, `((1 + views) · images, width)`, where they lie."""
+        return self._rows
+
+    def with_rows(self, rows: Tensor) -> "Features":
+        """Give the same features with their rows elsewhere."""
         resident = object.__new__(Features)
-        vars(resident).update(vars(self) | {"_rows": self._rows.to(device)})
+        vars(resident).update(vars(self) | {"_rows": rows})
         return resident
 
     def central(self, indices: Indices, *, device: torch.device = CPU) -> Tensor:
@@ -59,5 +68,11 @@ class Features:
         return self._gathered(rows, device)
 
     def _gathered(self, rows: NDArray[np.int64], device: torch.device) -> Tensor:
-        there = torch.from_numpy(rows).to(self._rows.device)
+        if device == CPU and self._rows.device == CPU:
+            return self._rows.index_select(0, torch.from_numpy(rows))
+        if self._rows.device == CPU:
+            parcel = Parcel([(np.float32, (len(rows), self.width))], device)
+            np.take(self._rows.numpy(), rows, axis=0, out=parcel.here[0])
+            return parcel.sent()[0]
+        (there,) = send((rows,), self._rows.device)
         return self._rows.index_select(0, there).to(device)

@@ -15,6 +15,7 @@ from types import ModuleType
 from packaging.requirements import Requirement
 
 from mlrc.harness.guard.installation import faults
+from mlrc.harness.machine import mps
 
 CORE = ("mlrc", "torch", "torchvision", "pytorch-metric-learning", "optuna", "numpy", "scipy", "pandas")
 PLUGINS = (
@@ -105,7 +106,7 @@ def _torch() -> Findings:
         devices.append(f"no cuda (this torch is built for CUDA {torch.version.cuda}, but no GPU answers)")
     if torch.backends.mps.is_available():
         devices.append("mps")
-    return [("devices", ", ".join(devices)), ("metrics backend torch", "yes")], []
+    return [("devices", ", ".join(devices)), ("NVIDIA's MPS", mps.told()), ("metrics backend torch", "yes")], []
 
 
 def _torchvision() -> Findings:

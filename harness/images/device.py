@@ -17,22 +17,31 @@ from mlrc.harness.images.dataset import ArrayPixels, Pixels
 T = TypeVar("T")
 
 RESIDENT_SHARE = 0.25
-"""Share of the device's free memory that a set may take; other workers and the network need the rest."""
+"""Share of the device's memory that a set may take; network and other sets need the rest."""
 
 
 class ResidentPixels:
-    """A set whose uint8 bytes also lie in the memory of a device."""
+    """A set whose uint8 bytes also lie in the memory of a device.
 
-    def __init__(self, pixels: ArrayPixels | CachedPixels, device: torch.device) -> None:
+    Attributes:
+        flat: `(pixels of all images, channels)`, there.
+
+    Args:
+        pixels: the set.
+        device: where its bytes are copied to.
+        flat: the copy that another process made there.
+    """
+
+    def __init__(self, pixels: ArrayPixels | CachedPixels, device: torch.device, flat: Tensor | None = None) -> None:
         self._pixels = pixels
         if isinstance(pixels, ArrayPixels):
             count, height, width, self._channels = pixels.array.shape
             self._sizes = np.full((count, 2), (height, width), dtype=np.int64)
-            flat = pixels.array.reshape(-1)
+            here = pixels.array.reshape(-1)
         else:
-            self._sizes, self._channels, flat = pixels.sizes, 3, pixels.flat
+            self._sizes, self._channels, here = pixels.sizes, 3, pixels.flat
         self._starts = np.concatenate([[0], np.cumsum(self._sizes.prod(axis=1))])
-        self._flat = torch.from_numpy(flat).to(device).view(-1, self._channels)
+        self.flat = torch.from_numpy(here).to(device).view(-1, self._channels) if flat is None else flat
 
     def __len__(self) -> int:
         """Give the number of images."""
@@ -47,24 +56,48 @@ class ResidentPixels:
         sizes: NDArray[np.int64] = self._sizes[np.asarray(indices)]
         return sizes
 
-    def cut(self, indices: Sequence[int] | NDArray[np.int64], boxes: Boxes) -> Tensor:
-        """Gather the boxes on the device: `(batch, highest, widest, channels)`, anything beyond a box's size."""
-        place = self._flat.device
+    @property
+    def device(self) -> torch.device:
+        """Where they lie."""
+        return self.flat.device
+
+    def places(
+        self, indices: Sequence[int] | NDArray[np.int64], boxes: Boxes
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Say where the boxes lie: the pixel before each line, `(batch, highest)`, and columns, `(batch, widest)`."""
         chosen = np.asarray(indices)
         size = self._sizes[chosen]
         rows = np.minimum(boxes.top[:, None] + np.arange(boxes.height.max()), size[:, :1] - 1)
         columns = np.minimum(boxes.left[:, None] + np.arange(boxes.width.max()), size[:, 1:] - 1)
-        lines = torch.from_numpy(self._starts[chosen][:, None] + rows * size[:, 1:]).to(place, non_blocking=True)
-        return self._flat[lines[:, :, None] + torch.from_numpy(columns).to(place, non_blocking=True)[:, None, :]]
+        return self._starts[chosen][:, None] + rows * size[:, 1:], columns
+
+    def gathered(self, lines: Tensor, columns: Tensor) -> Tensor:
+        """Gather boxes by their places, which lie on the device, too.
+
+        Returns:
+            `(batch, highest, widest, channels)`, anything beyond a box's size.
+        """
+        return self.flat[lines[:, :, None] + columns[:, None, :]]
 
 
-def on_device(pixels: Pixels, device: torch.device) -> Pixels:
-    """Keep a set in the memory of a CUDA device if it is small enough; no result depends on whether it is."""
+def fits(size: int, device: torch.device, share: float) -> bool:
+    """Say whether so many bytes may stay on a device of which a worker has that share, whatever is free just now."""
+    _, total = torch.cuda.mem_get_info(device)
+    return size <= RESIDENT_SHARE * total * share
+
+
+def on_device(pixels: Pixels, device: torch.device, *, share: float = 1.0) -> Pixels:
+    """Keep a set in the memory of a CUDA device if it is small enough; no result depends on whether it is.
+
+    Args:
+        pixels: the set.
+        device: of the training.
+        share: of the device that this process has.
+    """
     if device.type != "cuda" or not isinstance(pixels, (ArrayPixels, CachedPixels)):
         return pixels
     size = pixels.array.nbytes if isinstance(pixels, ArrayPixels) else pixels.flat.nbytes
-    free, _ = torch.cuda.mem_get_info(device)
-    return ResidentPixels(pixels, device) if size <= RESIDENT_SHARE * free else pixels
+    return ResidentPixels(pixels, device) if fits(size, device, share) else pixels
 
 
 def ahead(work: Iterable[Callable[[], T]], *, threads: int) -> Iterator[T]:

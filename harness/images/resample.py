@@ -4,9 +4,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+Numbers = ArrayLike | Tensor
+"""One of each image; a tensor that lies with the images is not copied."""
+
 
 def crop_and_resize(
-    images: Tensor, *, top: ArrayLike, left: ArrayLike, height: ArrayLike, width: ArrayLike, flips: ArrayLike, side: int
+    images: Tensor, *, top: Numbers, left: Numbers, height: Numbers, width: Numbers, flips: Numbers, side: int
 ) -> Tensor:
     """Cut a box out of every image, resize it with antialiasing, and mirror some.
 
@@ -37,7 +40,7 @@ def crop_and_resize(
     return (vertical[:, None] @ narrowed).add_(0.5).floor_()
 
 
-def _column(numbers: ArrayLike, device: torch.device) -> Tensor:
+def _column(numbers: Numbers, device: torch.device) -> Tensor:
     return torch.as_tensor(numbers, dtype=torch.float32, device=device)[:, None, None]
 
 

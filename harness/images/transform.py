@@ -6,7 +6,8 @@ where ties of both passes of a resizing meet.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from mlrc.harness.images.augmentation import Augmentation, Boxes, Sizes, augment
 from mlrc.harness.images.dataset import ArrayPixels, Pixels
 from mlrc.harness.images.device import ResidentPixels
 from mlrc.harness.images.resample import crop_and_resize
+from mlrc.harness.images.sending import Parcel, send
 from mlrc.protocols.protocol import Protocol
 
 LUMA = (0.299, 0.587, 0.114)
@@ -56,21 +58,23 @@ def _augmented(
 ) -> Tensor:
     if isinstance(pixels, ResidentPixels):
         drawn = draw(pixels.sizes(indices), protocol)
-        return normalise(_at_once(pixels.cut(indices, drawn.boxes), drawn, protocol.crop), protocol)
+        lines, columns, *numbers = send((*pixels.places(indices, drawn.boxes), *_numbers(drawn)), pixels.device)
+        return normalise(_at_once(pixels.gathered(lines, columns), *numbers, side=protocol.crop), protocol)
     images = [pixels[int(index)] for index in indices]
     drawn = draw([image.shape[:2] for image in images], protocol)
     if device.type == "cpu" and not isinstance(pixels, ArrayPixels):
         return normalise(_one_by_one(images, drawn, protocol.crop), protocol)
-    return normalise(_at_once(_sent(images, drawn.boxes, device), drawn, protocol.crop), protocol)
+    return normalise(_at_once(*_sent(images, drawn.boxes, device, _numbers(drawn)), side=protocol.crop), protocol)
 
 
 def evaluation_batch(pixels: Pixels, indices: Indices, protocol: Protocol, *, device: torch.device = CPU) -> Tensor:
     """Give centrally cropped, normalised images `(batch, channels, crop, crop)`, float32, on `device`."""
     if isinstance(pixels, ResidentPixels):
-        crops = pixels.cut(indices, central_boxes(pixels.sizes(indices), protocol.crop))
+        places = pixels.places(indices, central_boxes(pixels.sizes(indices), protocol.crop))
+        crops = pixels.gathered(*send(places, pixels.device))
     else:
         images = [pixels[int(index)] for index in indices]
-        crops = _sent(images, central_boxes([image.shape[:2] for image in images], protocol.crop), device)
+        (crops,) = _sent(images, central_boxes([image.shape[:2] for image in images], protocol.crop), device)
     return normalise(crops.permute(0, 3, 1, 2).contiguous(), protocol)
 
 
@@ -84,20 +88,31 @@ def _one_by_one(images: Sequence[NDArray[np.uint8]], drawn: Augmentation, side: 
     return crops
 
 
-def _at_once(cut: Tensor, drawn: Augmentation, side: int) -> Tensor:
-    start = np.zeros(len(cut), dtype=np.float32)
-    height, width = (numbers.astype(np.float32) for numbers in (drawn.boxes.height, drawn.boxes.width))
-    return crop_and_resize(cut, top=start, left=start, height=height, width=width, flips=drawn.flips, side=side)
+def _numbers(drawn: Augmentation) -> tuple[NDArray[Any], ...]:
+    """Give heights, widths and flips as the arithmetic on the device takes them, each `(batch,)`."""
+    return drawn.boxes.height.astype(np.float32), drawn.boxes.width.astype(np.float32), drawn.flips
 
 
-def _sent(images: Sequence[NDArray[np.uint8]], boxes: Boxes, device: torch.device) -> Tensor:
-    """Send the boxes of images to the device: `(batch, highest, widest, channels)`, anything beyond a box's size."""
+def _at_once(cut: Tensor, height: Tensor, width: Tensor, flips: Tensor, *, side: int) -> Tensor:
+    start = torch.zeros_like(height)
+    return crop_and_resize(cut, top=start, left=start, height=height, width=width, flips=flips, side=side)
+
+
+def _sent(
+    images: Sequence[NDArray[np.uint8]], boxes: Boxes, device: torch.device, numbers: Sequence[NDArray[Any]] = ()
+) -> tuple[Tensor, ...]:
+    """Send the boxes of images to the device, `(batch, highest, widest, channels)`, and numbers with them.
+
+    Beyond a box's size lies anything, which is not read.
+    """
     shape = (len(images), int(boxes.height.max()), int(boxes.width.max()), images[0].shape[2])
-    batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
-    rows = batch.numpy()
+    parcel = Parcel([(np.uint8, shape), *((array.dtype, array.shape) for array in numbers)], device)
+    rows, *places = parcel.here
     for row, image in enumerate(images):
         rows[row, : boxes.height[row], : boxes.width[row]] = boxes.cut(image, row)
-    return batch.to(device, non_blocking=True)
+    for place, array in zip(places, numbers, strict=True):
+        place[...] = array
+    return parcel.sent()
 
 
 def normalise(batch: Tensor, protocol: Protocol) -> Tensor:
@@ -108,9 +123,19 @@ def normalise(batch: Tensor, protocol: Protocol) -> Tensor:
         values = batch.float().repeat(1, 3, 1, 1)
     else:
         values = (batch.flip(1) if protocol.channels == "BGR" else batch).float()
-    mean, std = (values.new_tensor(numbers)[:, None, None] for numbers in (protocol.mean, protocol.std))
+    mean, std = (constant(numbers, (-1, 1, 1), values.device) for numbers in (protocol.mean, protocol.std))
     return values.mul_(protocol.maximum / 255).sub_(mean).div_(std)
 
 
 def _luma(batch: Tensor) -> Tensor:
-    return torch.einsum("nchw,c->nhw", batch.float(), torch.tensor(LUMA, device=batch.device))[:, None]
+    return torch.einsum("nchw,c->nhw", batch.float(), constant(LUMA, (-1,), batch.device))[:, None]
+
+
+@lru_cache(maxsize=64)
+def constant(numbers: tuple[float, ...], shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Give float32 numbers in a shape that lie on the device from the first time on; never to be written to.
+
+    The host waits for this first copy, so that any stream may read them.
+    """
+    with torch.inference_mode(mode=False):  # of what began in inference, training could make no use
+        return torch.tensor(numbers, dtype=torch.float32, device=device).view(shape)

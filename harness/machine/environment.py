@@ -26,12 +26,31 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        if (asked := torch.device(name)).type == "cuda":
+            return _there(asked)
         device = torch.empty(1, device=name).device
     except (RuntimeError, AssertionError, ValueError, OverflowError, ImportError) as error:
         raise ValueError(f"The device {name!r} cannot be used here ({error}); use --device cpu or auto.") from error
     if device.type == "meta":  # whose tensors have no numbers
         raise ValueError(f"The device {name!r} must hold numbers, but does not; use --device cpu or auto.")
     return device
+
+
+def _there(asked: torch.device) -> torch.device:
+    """Give a CUDA device with its number; nothing is made on it, for a context takes hundreds of MiB of its memory.
+
+    Raises:
+        ValueError: there is none of that number.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    unnumbered = asked == torch.device("cuda")
+    if unnumbered and torch.cuda.is_initialized():
+        return torch.device("cuda", torch.cuda.current_device())
+    number = 0 if unnumbered else asked.index
+    if not 0 <= number < count:
+        built = f"this torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "this torch has no CUDA"
+        raise ValueError(f"{built}, and {count} of its devices answer")
+    return torch.device("cuda", number)
 
 
 def resolve_devices(names: str) -> tuple[torch.device, ...]:

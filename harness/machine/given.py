@@ -14,7 +14,12 @@ def require_content(**words: object) -> None:
 
 
 def require_means(
-    *, workers: int | None = None, per_device: int | None = None, stop_after: str | None = None, ray: str | None = None
+    *,
+    workers: int | None = None,
+    per_device: int | None = None,
+    stop_after: str | None = None,
+    ray: str | None = None,
+    mps: bool = False,
 ) -> None:
     """Raise `ValueError` where the means of a run cannot be meant; see `mlrc.harness.study.carry_out.ready`."""
     require_content(stop_after=stop_after, ray=ray)
@@ -22,6 +27,10 @@ def require_means(
         raise ValueError(
             f"--workers counts all processes and --per-device those of each device, so only one can hold, but got "
             f"{workers} and {per_device}; leave one of them out."
+        )
+    if mps and ray:
+        raise ValueError(
+            "--mps starts NVIDIA's MPS on this machine, and --ray trains on others; start it on each node."
         )
     for name, number in (("workers", workers), ("per_device", per_device)):
         if number is not None and not 1 <= number <= MOST_WORKERS:

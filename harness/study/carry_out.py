@@ -13,6 +13,7 @@ import torch
 from mlrc.harness.machine.atomic import is_full
 from mlrc.harness.machine.determinism import require_precision
 from mlrc.harness.machine.given import require_content, require_means
+from mlrc.harness.machine.mps import service
 from mlrc.harness.machine.stopping import Stop, seconds
 from mlrc.harness.plan.state import Until
 from mlrc.harness.study.comparison import Comparison
@@ -72,6 +73,7 @@ def ready(
     *,
     workers: int | None = None,
     per_device: int | None = None,
+    mps: bool = False,
     device: str = "auto",
     stop_after: str | None = None,
     ray: str | None = None,
@@ -87,6 +89,7 @@ def ready(
         runs: folder of the ledger; what it records is not done again.
         workers: number of worker processes, or of trainings at once on a cluster.
         per_device: in place of `workers`, so many on each device.
+        mps: start NVIDIA's MPS for as long, see `mlrc.harness.machine.mps`.
         device: of a cluster; those of this machine are the comparison's.
         stop_after: a length of time such as `3h`, see `mlrc.harness.machine.stopping.seconds`.
         ray: address of a running Ray cluster to train on.
@@ -101,11 +104,18 @@ def ready(
         OSError: `runs` cannot be written, or another run is at work there.
         ImportError: an extra package is not installed.
     """
-    require_means(workers=workers, per_device=per_device, stop_after=stop_after, ray=ray)
+    require_means(workers=workers, per_device=per_device, stop_after=stop_after, ray=ray, mps=mps)
     require_content(storage=storage)
     stop = stop or Stop()
     stop.limit(seconds(stop_after) if stop_after else None)
     with ExitStack() as stack:
+        if mps:
+            if not any(place.startswith("cuda") for place in comparison.devices):
+                raise ValueError(
+                    f"--mps lets trainings share an NVIDIA GPU, but the device is {', '.join(comparison.devices)}; "
+                    "leave it out."
+                )
+            stack.enter_context(service())
         mirror = Mirror(stack.enter_context(open_storage(storage)), storage) if storage else None
         listeners: list[Listener] = [mirror] if mirror else []
         if tensorboard:

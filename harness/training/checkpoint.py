@@ -38,6 +38,7 @@ class Course:
         best_epoch: of the best validation after epoch 0, with `best_score` and the model's `best_weights`.
         ended: whether the last epoch is over.
         earlier_seconds: spent by processes before this one.
+        step: how the network is launched here, see `mlrc.harness.training.graphs.Launch`.
     """
 
     epoch_loss: Tensor
@@ -50,6 +51,7 @@ class Course:
     best_weights: dict[str, Tensor] | None = None
     ended: bool = False
     earlier_seconds: float = 0.0
+    step: str = ""
 
 
 class Stateful(Protocol):

@@ -1,7 +1,7 @@
 """The training of one fold, read top to bottom, and the embedding of images with what came out of it."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mlrc.harness.features.rows import Features
 from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import ahead
+from mlrc.harness.images.sending import Aside, send
 from mlrc.harness.images.transform import evaluation_batch, training_batch
 from mlrc.harness.metrics.asked import Similarity
 from mlrc.harness.metrics.scores import ask
@@ -23,6 +24,7 @@ from mlrc.harness.plan.schedule import falls
 from mlrc.harness.training import model as models
 from mlrc.harness.training.batches import drawn, iterations_per_epoch
 from mlrc.harness.training.checkpoint import Checkpoint, Course, Stateful
+from mlrc.harness.training.graphs import Capture, launched
 from mlrc.harness.training.optimization import Optimization
 from mlrc.losses.spec import LossSpec, MinedLoss
 from mlrc.protocols.protocol import Protocol, of
@@ -76,6 +78,7 @@ class Trained(NamedTuple):
         best_epoch: of the best validation after epoch 0, with its `best_score`; `None` without one.
         message: why it diverged or failed.
         earlier_seconds: that processes before this one spent on it.
+        step: how its network was launched, see `mlrc.harness.training.graphs.Launch`.
     """
 
     outcome: Outcome
@@ -85,6 +88,7 @@ class Trained(NamedTuple):
     best_score: float | None
     message: str = ""
     earlier_seconds: float = 0.0
+    step: str = ""
 
 
 def train_fold(
@@ -98,6 +102,7 @@ def train_fold(
     on_validation: OnValidation,
     checkpoint: Checkpoint,
     stop: Callable[[], bool],
+    capture: Capture | None = None,
 ) -> Trained:
     """Train one fold by the protocol's rules and keep the weights of the epoch that it chooses.
 
@@ -111,6 +116,7 @@ def train_fold(
         on_validation: told of every validation.
         checkpoint: where the training goes on from, and where it leaves what it needs for that.
         stop: asked before every iteration whether to leave a checkpoint and stop.
+        capture: of the network, in place of the device's own, where the protocol asks for a graph.
 
     Raises:
         StoppedError: it did.
@@ -129,6 +135,7 @@ def train_fold(
     course = checkpoint.restore(parts, device)
     if course is None:
         course = _begun(model, validation, on_validation, job=job, device=device)
+    network, course.step = launched(model, protocol, job.dataset, device, capture)
     iterations = iterations_per_epoch(len(train.indices), protocol, job.dataset)
     epochs = job.recorded.epochs if job.recorded else of(protocol.max_epochs, job.dataset)
     feed = _batches(job, spec, train, train_labels, start=course.iteration, device=device)
@@ -140,7 +147,7 @@ def train_fold(
         if not course.iteration % iterations:
             optimization.begin_epoch(course.iteration // iterations, _steps(job, course))
         batch, batch_labels = next(feed)
-        embeddings = models.forward(model, batch, protocol, device)
+        embeddings = network(batch)
         try:
             value = loss(embeddings, batch_labels, miner(embeddings, batch_labels) if miner else None)
             optimization.step(value)
@@ -181,11 +188,14 @@ def embed(
     size = EVALUATION_BATCH_ON_CORES if device.type == "cpu" else EVALUATION_BATCH
     if isinstance(images.pixels, Features):
         size = ROWS_AT_ONCE
-    parts = []
-    for start in range(0, len(images.indices), size):
-        batch = _evaluated(images.pixels, images.indices[start : start + size], protocol, device)
-        parts.append(models.forward(model.features if features else model, batch, protocol, device).cpu().numpy())
-    return np.concatenate(parts)
+
+    def prepared(start: int) -> tuple[Tensor, ...]:
+        return (_evaluated(images.pixels, images.indices[start : start + size], protocol, device),)
+
+    network = model.features if features else model
+    work = (partial(prepared, start) for start in range(0, len(images.indices), size))
+    parts = [models.forward(network, batch, protocol, device) for (batch,) in _fed(work, device)]
+    return torch.cat(parts).cpu().numpy()
 
 
 def stream(job: FoldJob, purpose: str) -> int:
@@ -219,12 +229,12 @@ def _begun(
 
 def _batches(
     job: FoldJob, spec: LossSpec, train: Subset, labels: NDArray[np.int64], *, start: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, ...]]:
     """Give images and `labels` of each iteration from `start` on, prepared ahead where the device leaves the time."""
     rows_of_batches = drawn(labels, job.protocol, job.dataset, spec.batch, seed=stream(job, "batches"), start=start)
     augmentation = stream(job, "augmentation")
 
-    def prepared(iteration: int, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def prepared(iteration: int, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
         images = train.indices[rows]
         if isinstance(train.pixels, Features):
             batch = train.pixels.drawn(images, seed=augmentation, iteration=iteration, device=device)
@@ -232,10 +242,17 @@ def _batches(
             batch = training_batch(
                 train.pixels, images, job.protocol, seed=augmentation, iteration=iteration, device=device
             )
-        return batch, torch.from_numpy(labels[rows]).to(device)
+        return batch, *send((labels[rows],), device)
 
-    work = (partial(prepared, *numbered) for numbered in enumerate(rows_of_batches, start=start))
-    return ahead(work, threads=FEEDERS if device.type == "cuda" else 0)
+    return _fed((partial(prepared, *numbered) for numbered in enumerate(rows_of_batches, start=start)), device)
+
+
+def _fed(work: Iterable[Callable[[], tuple[Tensor, ...]]], device: torch.device) -> Iterator[tuple[Tensor, ...]]:
+    """Give what each work prepares: ahead of the training and beside it on CUDA, when it is asked for elsewhere."""
+    if device.type != "cuda":
+        return ahead(work, threads=0)
+    aside = Aside(device)
+    return map(aside.taken, ahead((partial(aside.begun, one) for one in work), threads=FEEDERS))
 
 
 def _evaluated(pixels: Pixels | Features, rows: NDArray[np.int64], protocol: Protocol, device: torch.device) -> Tensor:
@@ -282,11 +299,12 @@ def _done(course: Course, model: models.Embedder) -> Trained:
         course.best_epoch,
         None if course.best_epoch is None else course.best_score,
         earlier_seconds=course.earlier_seconds,
+        step=course.step,
     )
 
 
 def _diverged(course: Course, message: str) -> Trained:
-    return Trained("diverged", None, tuple(course.history), None, None, message, course.earlier_seconds)
+    return Trained("diverged", None, tuple(course.history), None, None, message, course.earlier_seconds, course.step)
 
 
 def _finite(*tensors: Tensor) -> bool:

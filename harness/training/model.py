@@ -248,7 +248,11 @@ def forward(network: Callable[[Tensor], Tensor], batch: Tensor, protocol: Protoc
         protocol: that it follows.
         device: where both are.
     """
-    if protocol.channels_last and batch.ndim == 4:
-        batch = batch.contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=protocol.precision == "bfloat16"):
-        return network(batch).float()
+        return network(laid_out(batch, protocol)).float()
+
+
+def laid_out(batch: Tensor, protocol: Protocol) -> Tensor:
+    """Give a batch in the protocol's layout in memory."""
+    channels_last = protocol.channels_last and batch.ndim == 4
+    return batch.contiguous(memory_format=torch.channels_last) if channels_last else batch

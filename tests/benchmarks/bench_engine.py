@@ -157,7 +157,7 @@ def driver(root: Path) -> bool:
     def at_once(offered: Iterable[Job]) -> Iterator[JobOutcome]:
         started: set[str] = set()
         while job := next_job(offered, started):
-            yield _outcome(job)
+            yield outcome_of(job)
 
     wall, worked = time.perf_counter(), time.thread_time()
     _drive(_states(jobs // 20), at_once, lambda done: None)
@@ -179,7 +179,7 @@ def study(root: Path) -> bool:
         while True:
             job = jobs.get()
             time.sleep(generator.uniform(0.5, 1.5) * JOB_SECONDS)
-            outcomes.put(_outcome(job))
+            outcomes.put(outcome_of(job))
 
     for number in range(WORKERS):
         threading.Thread(target=worker, args=(number,), daemon=True).start()
@@ -231,19 +231,19 @@ def _states(number: int) -> list[StudyState]:
 
 
 _TASK = Task(np.repeat(np.arange(TEST // 4), 4), None)
-_PLACE = Workplace(
+PLACE = Workplace(
     roots={}, device="cpu", environment=Environment(commit="c0ffee", versions={"torch": "0"}, device="cpu", host="here")
 )
 
 
-def _outcome(job: Job) -> JobOutcome:
+def outcome_of(job: Job) -> JobOutcome:
     if isinstance(job, ScoreJob):
         files = EmbeddingFiles(Path(job.embeddings))
-        return ScoreOutcome(job, score_run(job, [files.load(key) for key in job.fold_keys], _TASK, _PLACE.environment))
+        return ScoreOutcome(job, score_run(job, [files.load(key) for key in job.fold_keys], _TASK, PLACE.environment))
     score = int(job.key[:4], 16) / 65536 * 50
     trained = Trained("done", None, tuple((epoch, score) for epoch in range(0, 52, 4)), 4, score)
     embeddings = None if job.stage == "search" else np.eye(TEST, 4, dtype=np.float32)
-    record = record_of(job, trained, _PLACE, 1.0)
+    record = record_of(job, trained, PLACE, 1.0)
     return pickle.loads(pickle.dumps(FoldOutcome(job, record, embeddings)))  # type: ignore[no-any-return] # noqa: S301 as a worker sends it
 
 
@@ -262,7 +262,7 @@ def _drive(states: list[StudyState], execute: Execute, told: Callable[[int], Non
             states,
             execute,
             ledger,
-            environment=_PLACE.environment,
+            environment=PLACE.environment,
             until="final",
             on_record=recorded,
         )

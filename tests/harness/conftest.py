@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlrc.harness.engine import perform as work
+from mlrc.harness.engine import inputs
 from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.plan.job import FoldJob, Value
@@ -109,14 +109,12 @@ def workplace(tiny_images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> Iterato
     def open_tiny(name: str, root: Path) -> ImageSet:
         return tiny_images
 
-    monkeypatch.setattr(work, "open_dataset", open_tiny)
-    work._opened.cache_clear()
-    work._features.cache_clear()
-    work._images.cache_clear()
+    monkeypatch.setattr(inputs, "open_dataset", open_tiny)
+    inputs._inputs.cache_clear()
+    inputs.images_of.cache_clear()
     yield Workplace(roots={"tiny": ("tiny", Path("nowhere"))}, device="cpu", environment=ENVIRONMENT)
-    work._opened.cache_clear()
-    work._features.cache_clear()
-    work._images.cache_clear()
+    inputs._inputs.cache_clear()
+    inputs.images_of.cache_clear()
 
 
 @pytest.fixture

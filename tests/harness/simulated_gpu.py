@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -65,6 +66,10 @@ class TensorThere(Tensor):
     def data(self, value: "TensorThere") -> None:
         torch.Tensor.data.__set__(self, value)  # type: ignore[attr-defined]
         self.contents = value.contents
+
+    def record_stream(self, stream: "SimulatedStream") -> None:  # type: ignore[override]
+        """Note that another stream than the one that made it reads the tensor."""
+        stream.reads.append(self)
 
     def __repr__(self) -> str:  # type: ignore[override]
         return f"TensorThere({self.contents})"
@@ -173,6 +178,60 @@ class SimulatedGPU:
             here = [args[2]] if "put" in name and not isinstance(args[2], TensorThere) else []
         if any(one.dim() for one in here) or (name in _BY_INDEX and not isinstance(args[0], TensorThere)):
             raise RuntimeError(f"Expected all tensors to be on the same device, but {name} found cuda:0 and cpu.")
+
+
+class SimulatedStream:
+    """A queue of the device's work, and the thread's `current` one: all is done at once, and the order is noted.
+
+    Attributes:
+        waited: events that the stream waited for.
+        reads: tensors of other streams that it was told to read.
+    """
+
+    current = threading.local()
+
+    def __init__(self, device: torch.device) -> None:
+        assert device == DEVICE
+        self.waited: list[SimulatedEvent] = []
+        self.reads: list[Tensor] = []
+
+    def wait_event(self, event: "SimulatedEvent") -> None:
+        """Let what follows wait for an event that was recorded."""
+        assert event.of is not None
+        self.waited.append(event)
+
+
+class SimulatedEvent:
+    """A moment in a stream."""
+
+    of: SimulatedStream | None = None
+
+    def record(self, stream: SimulatedStream) -> None:
+        """Be the moment when the stream has done what it was given."""
+        self.of = stream
+
+
+def simulate_streams(monkeypatch: pytest.MonkeyPatch) -> SimulatedStream:
+    """Let torch's streams of CUDA be simulated ones; give the one on which a thread is at first."""
+    training = SimulatedStream(DEVICE)
+
+    @contextmanager
+    def on(stream: SimulatedStream) -> Iterator[None]:
+        SimulatedStream.current.now = stream
+        try:
+            yield
+        finally:
+            SimulatedStream.current.now = training
+
+    def current(device: torch.device) -> SimulatedStream:
+        assert device == DEVICE
+        return getattr(SimulatedStream.current, "now", training)
+
+    SimulatedStream.current = threading.local()
+    for name, there in (("Stream", SimulatedStream), ("Event", SimulatedEvent), ("stream", on)):
+        monkeypatch.setattr(torch.cuda, name, there)
+    monkeypatch.setattr(torch.cuda, "current_stream", current)
+    return training
 
 
 class _Made(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -14,6 +14,7 @@ from mlrc.harness.cli.words.options import (
     Changes,
     Dataset,
     Device,
+    Mps,
     NoCache,
     PerDevice,
     Ray,
@@ -72,13 +73,16 @@ class Effort:
 
     workers: Workers = None
     per_device: PerDevice = None
+    mps: Mps = False
     device: Device = "auto"
     stop_after: StopAfter = None
     ray: Ray = None
     tensorboard: TensorBoard = False
 
     def __post_init__(self) -> None:
-        require_means(workers=self.workers, per_device=self.per_device, stop_after=self.stop_after, ray=self.ray)
+        require_means(
+            workers=self.workers, per_device=self.per_device, stop_after=self.stop_after, ray=self.ray, mps=self.mps
+        )
 
     @property
     def device_here(self) -> str:

@@ -118,6 +118,10 @@ Workers = Annotated[
     int | None,
     typer.Option(help=f"Number of worker processes, 1 to {MOST_WORKERS}, over the devices; no result depends on it."),
 ]
+Mps = Annotated[
+    bool,
+    typer.Option("--mps", help="Let trainings that share a GPU run at once: NVIDIA's MPS is started for the run."),
+]
 PerDevice = Annotated[
     int | None,
     typer.Option(metavar="K", help="In place of --workers: K worker processes on each device."),

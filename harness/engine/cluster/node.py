@@ -103,7 +103,7 @@ def do_here(
 
     try:
         if isinstance(job, ScoreJob):
-            return score(job, workplace, embeddings)
+            return score(job, replace(workplace, device="cpu"), embeddings)  # Ray gave it a core, and no GPU
         return do(job, workplace.found_here(), told, stop)
     except StoppedError:
         return None

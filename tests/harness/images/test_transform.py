@@ -153,7 +153,7 @@ def test_a_small_box_in_the_last_corner_of_a_resident_set_can_be_cut_beside_a_la
     array = np.arange(2 * 6 * 7 * 3, dtype=np.uint8).reshape(2, 6, 7, 3)
     resident = ResidentPixels(ArrayPixels(array), torch.device("cpu"))
     boxes = Boxes(*(np.array(numbers) for numbers in ([0, 4], [0, 5], [6, 2], [7, 2])))
-    cut = resident.cut([0, 1], boxes).numpy()
+    cut = resident.gathered(*map(torch.from_numpy, resident.places([0, 1], boxes))).numpy()
     np.testing.assert_array_equal(cut[0], array[0])
     np.testing.assert_array_equal(cut[1, :2, :2], array[1, 4:, 5:])
 

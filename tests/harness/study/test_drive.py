@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlrc.harness.engine import perform as work
+from mlrc.harness.engine import inputs
 from mlrc.harness.engine.execute import Execute
 from mlrc.harness.engine.repeat import EmbeddingFiles
 from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, Workplace
@@ -45,7 +45,7 @@ def test_a_set_with_queries_is_scored_from_them_to_the_other_test_images(
 ) -> None:
     monkeypatch.setattr(EmbeddingFiles, "remove", lambda self, keys: None)
     images = replace(tiny_images, queries=np.arange(len(tiny_images.labels)) % 3 == 0)
-    monkeypatch.setattr(work, "open_dataset", lambda name, root: images)
+    monkeypatch.setattr(inputs, "open_dataset", lambda name, root: images)
     records = driven(tmp_path, [study], images, in_this_process(workplace, lambda *_: None))
     labels, queries, _ = Task.of(images, split(images, study.protocol).test)
     assert queries is not None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlrc.harness.engine import inputs
 from mlrc.harness.engine import perform as work
 from mlrc.harness.engine.execute import Execute
 from mlrc.harness.engine.workplace import Workplace
@@ -110,7 +111,7 @@ def test_each_runs_end_to_end_on_forty_characters_of_omniglot(
         class_names=tuple(map(str, range(40))),
         pixels=ArrayPixels(whole.pixels.array[rows]),
     )
-    monkeypatch.setattr(work, "open_dataset", lambda name, root: images)
+    monkeypatch.setattr(inputs, "open_dataset", lambda name, root: images)
     protocol = small(name, "batch_size=32", "embedding_size=64", side=28)
     params = given(LOSSES.find(PAPER_LOSS[name]), protocol, "omniglot", {})
     study = Study(
@@ -202,7 +203,7 @@ def test_queries_ask_the_gallery_when_the_epoch_is_chosen_on_the_test_set(
 ) -> None:
     queries = np.arange(len(tiny_images.labels)) % 3 == 0
     images = replace(tiny_images, queries=queries)
-    monkeypatch.setattr(work, "open_dataset", lambda name, root: images)
+    monkeypatch.setattr(inputs, "open_dataset", lambda name, root: images)
     protocol = small("traditional_mpa", "batch_size=12", "epoch_choice=best_on_test")
     records = on_tiny(tmp_path, protocol, images, workplace)
     for run in records.runs.values():
