@@ -117,6 +117,8 @@ def compare(
         unchecked=unchecked,
         accepted=[kind for kind, is_accepted in accepted.items() if is_accepted],
     )
+    if comparison.images.without:
+        warnings.warn(comparison.images.without, stacklevel=2)
     require_same_space(comparison, folder)
     with ready(
         comparison,

@@ -123,7 +123,7 @@ def canary(
 
     with user_errors():
         effort = Effort(workers=workers)
-        comparison = prepare_canary(root, device=device)
+        comparison = prepare_canary(root, device=device, runs=runs)
     carry_out(comparison, runs, effort, "final")
 
 

@@ -34,7 +34,7 @@ def require_same_plugins(
     told: Told,
     records: Collection[FoldRecord],
     runs: Path,
-    accepted: Collection[str] = (),
+    accepted: Collection[str] | None = (),
 ) -> None:
     """Refuse to go on where a plug-in is another than the one that the trainings of these studies were made with.
 
@@ -45,7 +45,7 @@ def require_same_plugins(
         told: by `origins`.
         records: of the runs folder.
         runs: the folder, for the sentence.
-        accepted: kinds that may differ.
+        accepted: kinds that may differ; `None` where a user cannot accept any.
 
     Raises:
         ValueError: one differs.
@@ -53,12 +53,12 @@ def require_same_plugins(
     other = [one for record in records if record.outcome != "failed" for one in _other(record, studies, told)]
     counts = Counter(other)
     for (kind, name, was, now), count in counts.items():
-        if kind in accepted:
+        if accepted is not None and kind in accepted:
             continue
+        go_on = "" if accepted is None else f", or go on with --accept-changed-{kind}, and the tables say so"
         raise ValueError(
             f"The {kind} {name!r} must be the one that {count} trainings in {runs} were made with ({was}), but it was "
-            f"changed since ({now}); take back the change, give another --runs, or go on with "
-            f"--accept-changed-{kind}, and the tables say so."
+            f"changed since ({now}); take back the change or give another --runs{go_on}."
         )
 
 
