@@ -33,11 +33,11 @@ def test_signed_and_unsigned_integers_are_compared_as_integers(rows: NDArray[np.
 def test_integers_that_no_type_holds_together_stay_apart(rows: NDArray[np.float64]) -> None:
     labels = np.arange(10).repeat(6)
     expected = retrieval(rows[::2], labels[::2], gallery_embeddings=rows[1::2], gallery_labels=labels[1::2])
-    signed = np.where(labels < 3, labels - 5, labels)[::2]  # some negative
-    unsigned = np.where(labels < 3, 2**64 - 5 + labels.astype(np.uint64), labels.astype(np.uint64))[1::2]
+    signed = np.where(labels == 0, -5, labels + 2**62)[::2]
+    unsigned = np.where(labels == 1, np.uint64(2**64 - 5), labels.astype(np.uint64) + np.uint64(2**62))[1::2]
     found = retrieval(rows[::2], signed, gallery_embeddings=rows[1::2], gallery_labels=unsigned)
-    assert found.left_out == 9  # -5 is not 2^64 - 5
-    known = labels[::2][expected.queries] >= 3
+    assert found.left_out == 6  # -5 is not 2^64 - 5, nor 2^62
+    known = labels[::2][expected.queries] >= 2
     assert found.per_query["MAP@R"].tolist() == expected.per_query["MAP@R"][known].tolist()
     beyond = retrieval(rows, labels.astype(np.uint64) + np.uint64(2**63))
     assert beyond.labels.tolist() == labels.tolist()
