@@ -64,7 +64,10 @@ def test_the_published_findings_are_those_of_the_comparisons() -> None:
         ends = sorted(sign * float(row[end]) for end in ("low", "high"))
         assert difference == f"{sign * float(row['difference']):+.2f}"
         assert interval == f"{ends[0]:+.2f} to {ends[1]:+.2f}"
-        assert float(wins) == pytest.approx(float(row["first_wins"]) if sign > 0 else 1 - float(row["first_wins"]))
+        odds = [float(row[name]) for name in ("first_wins", "first_wins_low", "first_wins_high")]
+        if sign < 0:
+            odds = [1 - odds[0], 1 - odds[2], 1 - odds[1]]
+        assert wins == f"{odds[0]:.2f} ({odds[1]:.2f}–{odds[2]:.2f})"
 
 
 def test_every_protocol_is_documented() -> None:

@@ -80,12 +80,13 @@ def _canaries(names: list[str], stack: ExitStack, *, root: Path, workers: int, d
 @app.command()
 def goldens(
     accept: Annotated[str, typer.Option(metavar="REASON", help="Store the values found as right, and why.")] = "",
+    device: Device = "cpu",
     junit: Junit = None,
     json: Json = None,
     markdown: Summary = None,
     published: Published = PUBLISHED,
 ) -> None:
-    """Compute every loss, metric, split and first training steps and compare with the stored values; as mlrc drift.
+    """Compute every loss, metric, split and first training steps and compare with the values of this kind of device.
 
     Example: mlrc goldens --junit goldens.xml
     """
@@ -95,16 +96,20 @@ def goldens(
             require_own(published)
         from mlrc.harness.guard import goldens as golden
         from mlrc.harness.machine import environment
+        from mlrc.harness.machine.determinism import deterministic_device
         from mlrc.results.publishing.references import ACCEPTED, add_reason
 
-        values = golden.goldens()
+        where = environment.resolve_device("cpu") if device == "cpu" else deterministic_device(device)
+        values = golden.goldens() if where.type == "cpu" else golden.goldens(where)
+        stored = golden.stored_in(folder, where)
         if accept:
-            here = environment.current(environment.resolve_device("cpu"))  # before the values make the checkout dirty
+            here = environment.current(where)  # before the values make the checkout dirty
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "values.json").write_text(golden.to_text(values), encoding="utf-8")
+            stored.write_text(golden.to_text(values), encoding="utf-8")
             versions = ", ".join(f"{name} {version}" for name, version in sorted(here.versions.items()))
-            add_reason(folder / ACCEPTED, reason=accept, commit=here.commit, versions=versions)
-        found = golden.judge(folder / "values.json", values)
+            told = accept if where.type == "cpu" else f"{where.type}: {accept}"
+            add_reason(folder / ACCEPTED, reason=told, commit=here.commit, versions=versions)
+        found = golden.judge(stored, values)
         _tell(found, junit, json, markdown)
     raise typer.Exit(found.status)
 

@@ -32,7 +32,7 @@ DATASET = "cub200"
 CLASSES, PER_CLASS, SIDE = 12, 4, 16
 
 
-def of_training(protocol: Protocol, loss: str) -> dict[str, float]:
+def of_training(protocol: Protocol, loss: str, device: torch.device) -> dict[str, float]:
     """Train one of the canary's losses on tiny images through the warm-up, an epoch, and one after a fall of the rates.
 
     Returns:
@@ -59,10 +59,10 @@ def of_training(protocol: Protocol, loss: str) -> dict[str, float]:
         train_fold(
             job,
             LOSSES.find(loss),
-            models.build(small, seed=job.seed, dataset=DATASET),
+            models.build(small, seed=job.seed, dataset=DATASET).to(device),
             _given(small),
             None,
-            device=torch.device("cpu"),
+            device=device,
             on_validation=lambda *told: mean_losses.append(told[2]),
             checkpoint=witness,
             stop=lambda: False,
@@ -104,7 +104,7 @@ class _Witness(Checkpoint):
             assert isinstance(part, nn.Module)  # noqa: S101 as train_fold gives them
             for name, parameter in part.named_parameters():
                 whose = what if what == "loss" else name.partition(".")[0]
-                found.setdefault(whose, []).append(parameter.detach().flatten().double())
+                found.setdefault(whose, []).append(parameter.detach().flatten().cpu().double())
         return {what: torch.cat(weights) for what, weights in found.items()}
 
 

@@ -98,7 +98,7 @@ def _numbers(board: Board, *, ranks: bool) -> Iterable[str]:
         if told := _detectable(board):
             yield f"Told apart in four tables of five would be two typical losses that differ by {told}."
         if others := sorted(WITHOUT_CLASSES & set(board.metrics)):
-            yield f"In {', '.join(others)}, which no bootstrap over classes can judge, bold is the highest mean alone."
+            yield f"In {', '.join(others)}, of which there are no sums per class, bold is the highest mean alone."
     elif len({*board.losses} - {*BASELINES}) > 1:
         yield "Bold: the highest mean; nothing is known of how surely it is the best."
     if UNTRAINED in board.losses:

@@ -150,7 +150,7 @@ def test_the_caption_tells_searched_losses_from_given_ones() -> None:
 
 
 def test_the_caption_says_how_bold_is_chosen_where_classes_cannot_be_drawn() -> None:
-    assert "In NMI, which no bootstrap over classes can judge, bold is the highest mean alone." in caption(
+    assert "In NMI, of which there are no sums per class, bold is the highest mean alone." in caption(
         _board(_traditional())
     )
 
