@@ -28,6 +28,7 @@ REQUIRED = {
     "--labels": "L.npy",
     "--storage": "sqlite:///searches.db",
     "--reason": "a test",
+    "--retrain": "1",
 }
 """A good value of each option that a command needs, so that the bad one is what the command meets first."""
 ARGUMENTS = {"what": "losses", "names": "contrastive", "dataset": "glyphs", "name": "canary", "runs": "runs"}
