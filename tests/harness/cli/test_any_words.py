@@ -29,6 +29,7 @@ REQUIRED = {
     "--storage": "sqlite:///searches.db",
     "--reason": "a test",
     "--out": "E.npz",
+    "--retrain": "1",
 }
 """A good value of each option that a command needs, so that the bad one is what the command meets first."""
 ARGUMENTS = {

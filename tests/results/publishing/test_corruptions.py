@@ -1,185 +1,56 @@
 """Published evidence that someone changed: every kind of change to its files is caught, each by its own sentence."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from mlrc.protocols.protocol import digest_of
 from mlrc.results.publishing.published import add, check
-from mlrc.results.records.ledger import LEDGER, Records
-from mlrc.results.records.per_class import PerClassFiles, sealed
+from mlrc.results.records.ledger import Records
+from tests.results.publishing.forgery import (
+    FINAL,
+    REPEAT,
+    TRIAL,
+    Evidence,
+    again_below,
+    all_of,
+    copy_the_best_repeat,
+    cut_file,
+    impatient,
+    in_environment,
+    move,
+    other_rules,
+    put,
+    rename,
+    scale,
+    swap_losses,
+    tear,
+)
 from tests.results.studies import sound
 
-Line = dict[str, Any]
-Sums = dict[str, NDArray[Any]]
 MEANS = {"untrained": 20.0, "triplet": 60.0, "contrastive": 40.0}
 FIELDS = {"max_epochs": {"default": 8, "named": []}, "patience": {"default": 7, "named": []}}
-FINAL = {"kind": "fold", "loss": "triplet", "stage": "final", "number": 0, "fold": 1}
-TRIAL = {"kind": "fold", "loss": "triplet", "stage": "search", "number": 1, "fold": 2}
-REPEAT = {"kind": "run", "loss": "triplet", "number": 0}
-
-
-class Evidence:
-    """A folder of evidence in the hands of someone who changes it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @property
-    def lines(self) -> list[Line]:
-        return [json.loads(line) for line in (self.folder / LEDGER).read_text(encoding="utf-8").splitlines()]
-
-    def write(self, lines: list[Line]) -> None:
-        (self.folder / LEDGER).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-
-    def change(self, which: Mapping[str, Any], change: Callable[[Line], object]) -> None:
-        lines = self.lines
-        chosen = [line for line in lines if all(line.get(name) == value for name, value in which.items())]
-        assert chosen, "what is changed must be there"
-        for line in chosen:
-            change(line)
-        self.write(lines)
-
-    def drop(self, which: Mapping[str, Any]) -> None:
-        lines = self.lines
-        kept = [line for line in lines if any(line.get(name) != value for name, value in which.items())]
-        assert len(kept) < len(lines), "what is dropped must be there"
-        self.write(kept)
-
-    def line(self, which: Mapping[str, Any]) -> Line:
-        return next(line for line in self.lines if all(line.get(name) == value for name, value in which.items()))
-
-    def path(self, which: Mapping[str, Any] = REPEAT) -> Path:
-        return self.folder / "per_class" / f"{self.line(which)['key']}.npz"
-
-    def sums(self, change: Callable[[Sums], object], *, forged: bool = True, scores: bool = False) -> None:
-        """Change the sums of one repeat, by default with the checksum in its record, and with the scores if asked."""
-        path = self.path()
-        content: Sums = dict(PerClassFiles(self.folder)[path.stem])
-        change(content)
-        buffer = BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **sealed(path.stem, content))
-        path.write_bytes(buffer.getvalue())
-        if forged:
-            self.change(REPEAT, lambda line: line.update(per_class_sha256=_sha256(path)))
-        if scores:
-            self.change(REPEAT, lambda line: _rescore(line, content))
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _rescore(line: Line, sums: Sums) -> None:
-    for setting in ("separated", "concatenated"):
-        for name in line[setting]:
-            line[setting][name] = float(100 * sums[f"{setting}/{name}"].sum() / sums["counts"].sum())
-
-
-def _put(**values: Any) -> Callable[[Line], object]:
-    return lambda line: line.update(values)
-
-
-def _in_environment(**values: Any) -> Callable[[Line], object]:
-    return lambda line: line["environment"].update(values)
-
-
-def _swap_losses(evidence: Evidence) -> None:
-    other = {"triplet": "contrastive", "contrastive": "triplet"}
-    evidence.write([{**line, "loss": other.get(line["loss"], line["loss"])} if "loss" in line else line
-                    for line in evidence.lines])  # fmt: skip
-
-
-def _copy_the_best_repeat(evidence: Evidence) -> None:
-    runs = [line for line in evidence.lines if line["kind"] == "run" and line["loss"] == "triplet"]
-    best = max(runs, key=lambda line: line["concatenated"]["MAP@R"])
-    worst = min(runs, key=lambda line: line["concatenated"]["MAP@R"])
-    content = PerClassFiles(evidence.folder)[best["key"]]
-    buffer = BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **sealed(worst["key"], content))
-    path = evidence.folder / "per_class" / f"{worst['key']}.npz"
-    path.write_bytes(buffer.getvalue())
-    same = {name: best[name] for name in ("separated", "concatenated")}
-    evidence.change({"key": worst["key"]}, _put(**same, per_class_sha256=_sha256(path)))
-
-
-def _other_rules(evidence: Evidence) -> None:
-    (record,) = (line for line in evidence.lines if line["kind"] == "protocol")
-    fields = {**record["fields"], "seed": 1}
-    digest = digest_of(fields)
-    evidence.change({"kind": "protocol"}, _put(fields=fields))
-    evidence.change({"digest": record["digest"]}, _put(digest=digest))
-
-
-def _move(sums: Sums, name: str, amount: float) -> None:
-    sums[name][[0, 1]] += np.array([amount, -amount])
-
-
-def _scale(sums: Sums, factor: float) -> None:
-    for name in sums:
-        if "/" in name:
-            sums[name] = sums[name] * factor
-
-
-def _all_of(name: str, change: Callable[[Any], Any]) -> Callable[[Evidence], None]:
-    def everywhere(evidence: Evidence) -> None:
-        evidence.change({"kind": "run"}, lambda line: line.update({name: change(line[name])}))
-
-    return everywhere
-
-
-def _again_below(evidence: Evidence) -> None:
-    line = evidence.line(REPEAT)
-    line["separated"]["RP"] += 1e-7
-    evidence.write([*evidence.lines, line])
-
-
-def _impatient(evidence: Evidence) -> None:
-    evidence.change(TRIAL, _put(history=[[0, 9.0], [7, 5.0], [8, 27.0]]))
-    evidence.change({"kind": "protocol"}, lambda line: line["fields"].update(patience=5))
-
-
-def _tear(evidence: Evidence) -> None:
-    with (evidence.folder / LEDGER).open("a", encoding="utf-8") as file:
-        file.write('{"kind": "run"')
-
-
-def _rename(evidence: Evidence) -> None:
-    path = evidence.path()
-    path.rename(path.with_name("0123456789abcdef.npz"))
-    evidence.change(REPEAT, _put(key="0123456789abcdef"))
-
-
-def _cut_file(evidence: Evidence) -> None:
-    evidence.path().write_bytes(evidence.path().read_bytes()[:-40])
-
-
 Corrupt = Callable[[Evidence], object]
 CORRUPTIONS: dict[str, tuple[Corrupt, str]] = {
-    "two losses swapped": (_swap_losses, "trial 0, fold 0: what it says of itself gives the key"),
-    "a repeat that is a copy": (_copy_the_best_repeat, "has the very sums of repeat"),
+    "two losses swapped": (swap_losses, "trial 0, fold 0: what it says of itself gives the key"),
+    "a repeat that is a copy": (copy_the_best_repeat, "has the very sums of repeat"),
     "values moved between classes": (
-        lambda e: e.sums(lambda s: _move(s, "separated/RP", 0.01), forged=False),
+        lambda e: e.sums(lambda s: move(s, "separated/RP", 0.01), forged=False),
         "must have the SHA-256 that its record tells",
     ),
     "score and sums forged together": (
-        lambda e: e.sums(lambda s: _scale(s, 1.01), forged=False, scores=True),
+        lambda e: e.sums(lambda s: scale(s, 1.01), forged=False, scores=True),
         "if nobody meant to change it, restore it from the history of the repository",
     ),
     "a sum above its count": (
-        lambda e: e.sums(lambda s: _move(s, "concatenated/R@8", 20.0)),
+        lambda e: e.sums(lambda s: move(s, "concatenated/R@8", 20.0)),
         "concatenated R@8 of class 0 must lie within 0 and 10 queries, but is 2",
     ),
     "a negative sum": (
-        lambda e: e.sums(lambda s: _move(s, "separated/nDCG@8", -20.0)),
+        lambda e: e.sums(lambda s: move(s, "separated/nDCG@8", -20.0)),
         "separated nDCG@8 of class 0 must lie within 0 and 10 queries, but is -",
     ),
     "counts tripled": (
@@ -192,11 +63,11 @@ CORRUPTIONS: dict[str, tuple[Corrupt, str]] = {
         "repeat 0 of triplet has other test classes or counts of queries",
     ),
     "a query moved between classes": (
-        lambda e: e.sums(lambda s: _move(s, "counts", 1)),
+        lambda e: e.sums(lambda s: move(s, "counts", 1)),
         "repeat 0 of triplet has other test classes or counts of queries",
     ),
     "a class without queries": (
-        lambda e: e.sums(lambda s: _move(s, "counts", -10)),
+        lambda e: e.sums(lambda s: move(s, "counts", -10)),
         "each class of per-class sums must",
     ),
     "a class too many": (
@@ -209,15 +80,15 @@ CORRUPTIONS: dict[str, tuple[Corrupt, str]] = {
         "must have one value for each of (20,) classes, but separated/RP has (3,)",
     ),
     "MAP@R above RP in a class": (
-        lambda e: e.sums(lambda s: _move(s, "separated/MAP@R", 1.8)),
+        lambda e: e.sums(lambda s: move(s, "separated/MAP@R", 1.8)),
         "separated MAP@R ≤ RP must hold in every class, but in class 0",
     ),
     "R@1 that is not P@1 in a class": (
-        lambda e: e.sums(lambda s: _move(s, "separated/R@1", -0.01)),
+        lambda e: e.sums(lambda s: move(s, "separated/R@1", -0.01)),
         "separated R@1 = P@1 must hold in every class, but in class 0",
     ),
     "R@8 below R@1 in a class": (
-        lambda e: e.sums(lambda s: _move(s, "separated/R@8", -2.5)),
+        lambda e: e.sums(lambda s: move(s, "separated/R@8", -2.5)),
         "separated R@1 ≤ R@8 must hold in every class, but in class 0",
     ),
     "sums of a metric gone": (lambda e: e.sums(lambda s: s.pop("separated/RP")), "separated RP has no per-class sums"),
@@ -233,7 +104,7 @@ CORRUPTIONS: dict[str, tuple[Corrupt, str]] = {
         lambda e: e.change(REPEAT, lambda line: line["concatenated"].update({"R@8": 100.1})),
         "R@8 must lie in [0, 100]",
     ),
-    "a file cut short": (_cut_file, "must be a whole npz file, but cannot be read"),
+    "a file cut short": (cut_file, "must be a whole npz file, but cannot be read"),
     "a file gone": (lambda e: e.path().unlink(), "its per-class sums are missing"),
     "a file of nothing": (
         lambda e: shutil.copy(e.path(), e.path().with_name("stray.npz")),
@@ -243,107 +114,107 @@ CORRUPTIONS: dict[str, tuple[Corrupt, str]] = {
         lambda e: e.change(REPEAT, lambda line: line.pop("per_class_sha256")),
         "must tell the SHA-256 of its per-class sums",
     ),
-    "a checksum": (lambda e: e.change(REPEAT, _put(per_class_sha256="0" * 64)), "000000000000…, but has"),
-    "rules changed with their digest": (_other_rules, "repeat 0, fold 0: what it says of itself gives the key"),
+    "a checksum": (lambda e: e.change(REPEAT, put(per_class_sha256="0" * 64)), "000000000000…, but has"),
+    "rules changed with their digest": (other_rules, "repeat 0, fold 0: what it says of itself gives the key"),
     "a field of the rules": (
         lambda e: e.change({"kind": "protocol"}, lambda line: line["fields"].update(seed=1)),
         "its fields have the digest",
     ),
-    "the name of the rules": (lambda e: e.change({"kind": "protocol"}, _put(name="slow")), "its fields call it quick"),
+    "the name of the rules": (lambda e: e.change({"kind": "protocol"}, put(name="slow")), "its fields call it quick"),
     "rules by another name in a training": (
-        lambda e: e.change(FINAL, _put(protocol="slow")),
+        lambda e: e.change(FINAL, put(protocol="slow")),
         "its protocol must have the name quick, but is called slow",
     ),
     "changes of the rules": (
-        lambda e: e.change({"kind": "protocol"}, _put(changes={"seed": [0, 7]})),
+        lambda e: e.change({"kind": "protocol"}, put(changes={"seed": [0, 7]})),
         "it says that seed is changed to 7, but its fields do not",
     ),
     "changes that the name does not tell": (
-        lambda e: e.change({"kind": "protocol"}, _put(changes={"seed": [1, 0]})),
+        lambda e: e.change({"kind": "protocol"}, put(changes={"seed": [1, 0]})),
         "its name and its changes do not agree on seed",
     ),
     "no rules": (lambda e: e.drop({"kind": "protocol"}), "the record of its protocol is missing"),
     "parameters of a training of the search": (
-        lambda e: e.change(TRIAL, _put(params={"margin": 0.7})),
+        lambda e: e.change(TRIAL, put(params={"margin": 0.7})),
         "the folds of trial 1 must have the same parameters",
     ),
     "parameters of a whole trial": (
-        lambda e: e.change({**TRIAL, "fold": 0} | {"fold": 0, "number": 0}, _put(params={"margin": 0.7})),
+        lambda e: e.change({**TRIAL, "fold": 0} | {"fold": 0, "number": 0}, put(params={"margin": 0.7})),
         "trial 0, fold 0: what it says of itself gives the key",
     ),
     "a trial's score above its history": (
-        lambda e: e.change(TRIAL, _put(best_score=99.0)),
+        lambda e: e.change(TRIAL, put(best_score=99.0)),
         "trial 1, fold 2: its best validation score must be 27.0, but is 99.0",
     ),
     "a repeat's score above its history": (
-        lambda e: e.change(FINAL, _put(best_score=99.0)),
+        lambda e: e.change(FINAL, put(best_score=99.0)),
         "repeat 0, fold 1: its best validation score must be 21.0, but is 99.0",
     ),
-    "a best epoch": (lambda e: e.change(TRIAL, _put(best_epoch=4)), "its best epoch must be 8, but is 4"),
+    "a best epoch": (lambda e: e.change(TRIAL, put(best_epoch=4)), "its best epoch must be 8, but is 4"),
     "a history beyond the budget": (
-        lambda e: e.change(TRIAL, _put(history=[[0, 5.0], [8, 25.0], [12, 27.0]], best_epoch=12)),
+        lambda e: e.change(TRIAL, put(history=[[0, 5.0], [8, 25.0], [12, 27.0]], best_epoch=12)),
         "no epoch may exceed the budget of 8, but it was validated after epoch 12",
     ),
     "a history that goes back": (
-        lambda e: e.change(TRIAL, _put(history=[[0, 5.0], [8, 27.0], [4, 25.0]])),
+        lambda e: e.change(TRIAL, put(history=[[0, 5.0], [8, 27.0], [4, 25.0]])),
         "must begin before training and go up, but are after the epochs [0, 8, 4]",
     ),
     "a history without its beginning": (
-        lambda e: e.change(TRIAL, _put(history=[[4, 5.0], [8, 27.0]])),
+        lambda e: e.change(TRIAL, put(history=[[4, 5.0], [8, 27.0]])),
         "must begin before training and go up, but are after the epochs [4, 8]",
     ),
     "a history without its end": (
-        lambda e: e.change(TRIAL, _put(history=[[0, 5.0], [4, 27.0]], best_epoch=4)),
+        lambda e: e.change(TRIAL, put(history=[[0, 5.0], [4, 27.0]], best_epoch=4)),
         "it must go on to epoch 8 or to the end of its patience, but ends after epoch 4",
     ),
     "a history beyond its patience": (
-        _impatient,
+        impatient,
         "its patience of 5 ended it after epoch 7, but it was validated after epoch 8",
     ),
     "a validation above 100": (
-        lambda e: e.change(TRIAL, _put(history=[[0, 5.0], [4, 127.0], [8, 27.0]])),
+        lambda e: e.change(TRIAL, put(history=[[0, 5.0], [4, 127.0], [8, 27.0]])),
         "validation scores must lie in [0, 100], but one is 127.0",
     ),
     "a diverged training with a score": (
-        lambda e: e.change(TRIAL, _put(outcome="diverged")),
+        lambda e: e.change(TRIAL, put(outcome="diverged")),
         "it diverged, so it can have no best validation score",
     ),
     "a cut of a training": (
-        lambda e: e.change(FINAL, _put(cut="half")),
+        lambda e: e.change(FINAL, put(cut="half")),
         "repeat 0, fold 1: its cut is half, but that of the repeats is official",
     ),
     "a cut of a training of the search": (
-        lambda e: e.change(TRIAL, _put(cut="half")),
+        lambda e: e.change(TRIAL, put(cut="half")),
         "trial 1, fold 2: its cut is half, but that of the repeats is official",
     ),
     "equal seeds": (
-        lambda e: e.change({"kind": "fold", "loss": "triplet"}, _put(seed=7)),
+        lambda e: e.change({"kind": "fold", "loss": "triplet"}, put(seed=7)),
         "trial 0, fold 0: what it says of itself gives the seed",
     ),
-    "a stage": (lambda e: e.change(FINAL, _put(stage="untrained")), "its stage is untrained, which is none of triplet"),
-    "the key of a repeat": (_rename, "its folds give the key"),
+    "a stage": (lambda e: e.change(FINAL, put(stage="untrained")), "its stage is untrained, which is none of triplet"),
+    "the key of a repeat": (rename, "its folds give the key"),
     "the order of folds": (
         lambda e: e.change(REPEAT, lambda line: line["fold_keys"].reverse()),
         "the record of fold 0 is of another job",
     ),
     "queries left out": (
-        lambda e: e.change(REPEAT, _put(left_out=3)),
+        lambda e: e.change(REPEAT, put(left_out=3)),
         "counts must add up to 200 queries less 3 that are left out, but give 200",
     ),
     "queries left out everywhere": (
-        _all_of("left_out", lambda _: 3),
+        all_of("left_out", lambda _: 3),
         "counts must add up to 200 queries less 3 that are left out, but give 200",
     ),
     "another split in one repeat": (
-        lambda e: e.change(REPEAT, _put(cameras=2)),
+        lambda e: e.change(REPEAT, put(cameras=2)),
         "repeat 0 of triplet is of another split than the others",
     ),
-    "another number of test images": (_all_of("test_images", lambda n: n + 1), "counts must add up to 201 queries"),
+    "another number of test images": (all_of("test_images", lambda n: n + 1), "counts must add up to 201 queries"),
     "another number of test classes": (
-        _all_of("test_classes", lambda n: n + 1),
+        all_of("test_classes", lambda n: n + 1),
         "a new one is entered from the images themselves, never from a run",
     ),
-    "another size of the embedding": (lambda e: e.change(REPEAT, _put(embedding_size=64)), "must have 128 dimensions"),
+    "another size of the embedding": (lambda e: e.change(REPEAT, put(embedding_size=64)), "must have 128 dimensions"),
     "a repeat gone": (lambda e: e.drop(REPEAT), "3 repeats are planned, but 2 are scored"),
     "a fold of a trial gone": (lambda e: e.drop(TRIAL), "trial 1 has the folds [0, 1, 3], not all 4"),
     "a fold of a repeat gone": (lambda e: e.drop(FINAL), "1 of its fold records are missing"),
@@ -351,20 +222,20 @@ CORRUPTIONS: dict[str, tuple[Corrupt, str]] = {
         lambda e: e.drop({"kind": "fold", "stage": "search", "loss": "triplet"}),
         "asks for a search of 2 trials, but there is none",
     ),
-    "a failure": (lambda e: e.change(TRIAL, _put(outcome="failed")), "1 trainings failed"),
-    "a record below that hides another": (_again_below, "its ledger has 2 lines of run"),
-    "a half written line": (_tear, "the last line of its ledger is half written"),
+    "a failure": (lambda e: e.change(TRIAL, put(outcome="failed")), "1 trainings failed"),
+    "a record below that hides another": (again_below, "its ledger has 2 lines of run"),
+    "a half written line": (tear, "the last line of its ledger is half written"),
     "the name of a machine": (
-        lambda e: e.change(REPEAT, _in_environment(host="left.example")),
+        lambda e: e.change(REPEAT, in_environment(host="left.example")),
         "names the machine left.example",
     ),
-    "no commit": (lambda e: e.change(TRIAL, _in_environment(commit="")), "its commit must be one, or a version"),
+    "no commit": (lambda e: e.change(TRIAL, in_environment(commit="")), "its commit must be one, or a version"),
     "a commit with changes": (
-        lambda e: e.change(TRIAL, _in_environment(commit="0123456789ab-dirty")),
+        lambda e: e.change(TRIAL, in_environment(commit="0123456789ab-dirty")),
         "made from a working tree with changes",
     ),
-    "no versions": (lambda e: e.change(REPEAT, _in_environment(versions={})), "it must tell the versions"),
-    "a negative time": (lambda e: e.change(TRIAL, _put(seconds=-1.0)), "it cannot have taken -1.0 s"),
+    "no versions": (lambda e: e.change(REPEAT, in_environment(versions={})), "it must tell the versions"),
+    "a negative time": (lambda e: e.change(TRIAL, put(seconds=-1.0)), "it cannot have taken -1.0 s"),
     "evidence twice": (
         lambda e: shutil.copytree(e.folder, e.folder.with_name("again")),
         "is evidence in two folders; take one of them out",
