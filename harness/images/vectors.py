@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrc.harness.images.dataset import Dataset, ImageSet
+from mlrc.harness.images.dataset import DATASETS, Dataset, ImageSet
 from mlrc.harness.images.files import ImageList
 from mlrc.harness.images.folder import listed, require_positives
 from mlrc.harness.images.manifest import Row
 from mlrc.harness.vectors.reading import beside, read
 from mlrc.harness.vectors.vectors import Vectors
+from mlrc.protocols.datasets.facts import DatasetFacts
 from mlrc.protocols.datasets.features import FACTS
 
 RECIPE, SEAL = "recipe", "seal"
@@ -88,7 +89,7 @@ def open_vectors(path: Path) -> ImageSet:
         made = Made(json.loads(origin[RECIPE]))
     name = path.resolve().stem
     return ImageSet(
-        facts=replace(FACTS, name=origin["images"] if made else f"features:{name}", title=name),
+        facts=_facts(origin["images"]) if made else replace(FACTS, name=f"features:{name}", title=name),
         fingerprint=origin["fingerprint"] if made else _fingerprint(images, vectors),
         content=_fingerprint(images, vectors),
         labels=images.labels,
@@ -99,6 +100,12 @@ def open_vectors(path: Path) -> ImageSet:
         trainval_classes=images.trainval_classes,
         found=vectors.found,
     )
+
+
+def _facts(name: str) -> DatasetFacts:
+    """Give the facts of the images that vectors are of; raises what `DATASETS.find` raises."""
+    facts = DATASETS.find(name.partition(":")[0]).facts
+    return facts if ":" not in name else replace(facts, name=name, title=name.partition(":")[2])
 
 
 def seal(vectors: Vectors) -> str:

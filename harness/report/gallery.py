@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from mlrc.harness.features.rows import Features
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.content import OnProgress
-from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.images.dataset import ImageSet, Pixels
 from mlrc.harness.metrics.asked import asked
 from mlrc.harness.metrics.ranking.nearest import NONE, nearest
 from mlrc.harness.metrics.scores import ask, concatenate
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.split import test_images
+from mlrc.harness.training.extraction import features_of
 from mlrc.harness.training.fold import Subset, embed
 from mlrc.harness.training.saved_model import load
+from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.evidence import Evidence
 from mlrc.results.records.record import RunRecord
 from mlrc.results.rendering.gallery import Gallery, Kind, Picture, Query
@@ -77,10 +81,17 @@ def galleries(run: RunRecord, studio: Studio, *, dataset: str, on_progress: OnPr
     for place, key in enumerate(run.fold_keys):
         on_progress(f"{run.loss}: embedding test images for the gallery", place, len(run.fold_keys))
         model = load(studio.file(key), studio.device)
-        pixels = cached(studio.images, model.protocol.resize, folder=studio.cache)
+        pixels = _given(studio, model.protocol, next(model.network.parameters()).device)
         subset = Subset(pixels, studio.images.labels, test)
         folds.append(embed(model.network, subset, model.protocol, next(model.network.parameters()).device))
     return of_run(run, folds, studio.images, dataset=dataset)
+
+
+def _given(studio: Studio, protocol: Protocol, device: torch.device) -> Pixels | Features:
+    """Give what a model is given of the images: where it is a head, the features of the run, without its trunk."""
+    if protocol.trains == "head":
+        return features_of(studio.images, protocol, weights=None, folder=studio.cache, devices=[device])
+    return cached(studio.images, protocol.resize, folder=studio.cache)
 
 
 def of_run(

@@ -8,6 +8,7 @@ from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.plan.parameters import ranges
 from mlrc.harness.report.gallery import Studio, galleries, repeat_with_models
 from mlrc.harness.report.importance import importances
+from mlrc.protocols.datasets import features
 from mlrc.results.publishing.against import Stored, boards_against
 from mlrc.results.records.evidence import gather
 from mlrc.results.records.ledger import LEDGER, Records, read
@@ -71,7 +72,7 @@ def galleries_of(
     found: list[Gallery] = []
     for evidence in gather(records):
         run = repeat_with_models(evidence, models)
-        if run is None or run.loss in BASELINES:
+        if run is None or run.loss in BASELINES or run.dataset.startswith(f"{features.FACTS.name}:"):
             continue
         if run.dataset not in opened:
             opened[run.dataset] = _opened(run.dataset, root)

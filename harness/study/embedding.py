@@ -73,6 +73,11 @@ def of_model(file: Path, device: str) -> Network:
                 "path."
             )
     model = load(file)
+    if model.of_vectors:
+        raise ValueError(
+            f"A model must hold its trunk to embed images, but {file} is a head on features of "
+            f"{model.protocol.trunk}; in Python, mlrc.load(file, weights=FILE) puts it on its trunk."
+        )
     place = _device(device, model.protocol)
     card = model.card
     origin = {
