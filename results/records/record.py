@@ -76,11 +76,11 @@ class ProtocolRecord:
 
     @property
     def searches(self) -> int:
-        """How many searches each loss has; one before there was a choice."""
+        """How many searches each loss has."""
         return int(self.fields.get("searches", 1))
 
     def planned_searches(self, loss: str) -> int:
-        """Give how many searches a loss has; the untrained trunk has nothing to search, and counts as one."""
+        """Give how many searches a loss has; the untrained trunk counts as one."""
         return 1 if loss == UNTRAINED else self.searches
 
     def planned_repeats(self, loss: str) -> int:
@@ -151,8 +151,7 @@ class RunRecord:
         cameras: number of cameras of the test images, where images of a query's class and camera are not searched.
         embedding_size: of one fold model; the concatenation has `folds` times as many.
         separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
-        search: the one whose best parameters it has; the repeats of each are numbered from 0. A line of the first one,
-            0, lacks it.
+        search: the one whose best parameters it has; `number` counts the repeats of each from 0.
     """
 
     key: str
