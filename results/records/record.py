@@ -144,14 +144,13 @@ class RunRecord:
 
     Attributes:
         key: hash of the keys of its folds; names the file of per-class sums.
-        number: the repeat.
+        number: the repeat, counted from 0 in each `search`, the one whose best parameters it has.
         fold_keys: of its `FoldRecord`s, in fold order.
         test_classes: number of test classes, with `test_images` and `left_out`, the queries without a positive.
         queries: number of test images that ask while the others are their gallery; `None` where each asks all others.
         cameras: number of cameras of the test images, where images of a query's class and camera are not searched.
         embedding_size: of one fold model; the concatenation has `folds` times as many.
         separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
-        search: the one whose best parameters it has; `number` counts the repeats of each from 0.
     """
 
     key: str
@@ -302,7 +301,7 @@ def to_line(record: Record) -> str:
     content = {"kind": kind, **asdict(record)}
     if not content.get("environment", {}).get("settings", True):
         del content["environment"]["settings"]
-    if content.get("search") == 0:
+    if content.get("search") == 0:  # as in lines of before there were several
         del content["search"]
     return json.dumps(content, allow_nan=False, ensure_ascii=False, sort_keys=True)
 

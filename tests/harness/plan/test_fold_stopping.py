@@ -94,13 +94,13 @@ def test_trials_of_a_batch_are_held_against_the_batches_before_alone(study: Stud
 
 def test_a_trial_at_work_is_held_against_finished_batches_alone(study: Study) -> None:
     study = _with(study, parallel_trials=2)
-    records = [_scored(job) for number in (0, 1, 3) for job in study.jobs("search", number, {})]
-    at_work = [replace(_scored(job), number=2, best_score=28.9) for job in study.jobs("search", 3, {})[:2]]
-    found = ended([*records, *at_work], SearchRules.of(study.protocol.to_json()))
-    assert not found[2].stopped  # 0.6 points below trial 1, 1.1 below trial 3 beside it
-    late = [replace(record, number={2: 3, 3: 2}[record.number]) for record in (*records[8:], *at_work)]
-    found = ended([*records[:8], *late], SearchRules.of(study.protocol.to_json()))
-    assert not found[3].stopped
+    before = [_scored(job) for number in (0, 1) for job in study.jobs("search", number, {})]
+    beside = [replace(_record(job), best_score=50.0) for job in study.jobs("search", 2, {})]
+    at_work = [replace(_record(job), best_score=28.9) for job in study.jobs("search", 3, {})[:2]]
+    found = ended([*before, *beside, *at_work], SearchRules.of(study.protocol.to_json()))
+    assert not found[3].stopped  # 0.6 points below trial 1, 21 below the one beside it
+    one_by_one = SearchRules.of(study.protocol.vary({"parallel_trials": 1}).to_json())
+    assert ended([*before, *beside, *at_work], one_by_one)[3].stopped
 
 
 @examples(30)
