@@ -7,7 +7,7 @@ from mlrc.results.boards.leaderboard import Board, boards, costs
 from mlrc.results.boards.papers import Reference
 from mlrc.results.records.ledger import read, require
 from mlrc.results.records.per_class import PerClassFiles
-from mlrc.results.rendering.budget import budget_csv, overtaking_csv
+from mlrc.results.rendering.budget import budget_tables
 from mlrc.results.rendering.gallery import Gallery
 from mlrc.results.rendering.page import anchor, page
 from mlrc.results.rendering.plots import Importances, plots
@@ -111,8 +111,7 @@ def tables(
         "leaderboard.csv": leaderboard_csv([row for board in found for row in board.rows]),
         "comparisons.csv": comparisons_csv(found, margin),
         "convergence.csv": convergence_csv(found),
-        "budget.csv": budget_csv(found),
-        "overtaking.csv": overtaking_csv(found),
+        **budget_tables(found),
         "cost.csv": cost_csv([row for board in found for row in costs(board)]),
         "table.md": "\n".join(markdown(board, rows) for board, rows in printed),
         "table.tex": "\n".join(latex(board, rows) for board, rows in printed),
