@@ -85,7 +85,7 @@ class ProtocolRecord:
 
     @property
     def searches(self) -> int:
-        """How many searches each loss has; one before there was a choice."""
+        """How many searches each loss has."""
         return int(self.fields.get("searches", 1))
 
     def planned_searches(self, loss: str) -> int:
@@ -156,7 +156,7 @@ class RunRecord:
 
     Attributes:
         key: hash of the keys of its folds; names the file of per-class sums.
-        number: the repeat.
+        number: the repeat, counted from 0 in each `search`, the one whose best parameters it has.
         fold_keys: of its `FoldRecord`s, in fold order.
         test_classes: number of test classes, with `test_images` and `left_out`, the queries without a positive.
         queries: number of test images that ask while the others are their gallery; `None` where each asks all others.

@@ -10,7 +10,7 @@ from mlrc.results.boards.parameters import Ranges
 from mlrc.results.records.ledger import read, require
 from mlrc.results.records.per_class import PerClassFiles
 from mlrc.results.rendering.across import across_plot, across_tables
-from mlrc.results.rendering.budget import budget_csv, overtaking_csv
+from mlrc.results.rendering.budget import budget_tables
 from mlrc.results.rendering.gallery import Gallery
 from mlrc.results.rendering.page import anchor, page
 from mlrc.results.rendering.plots import Importances, plots
@@ -129,8 +129,7 @@ def tables(
         "leaderboard.csv": leaderboard_csv([row for board in found for row in board.rows]),
         "comparisons.csv": comparisons_csv(found, margin),
         "convergence.csv": convergence_csv(found),
-        "budget.csv": budget_csv(found),
-        "overtaking.csv": overtaking_csv(found),
+        **budget_tables(found),
         "parameters.csv": parameters_csv(found, ranges or {}),
         "trials.csv": trials_csv(found),
         "cost.csv": cost_csv([row for board in found for row in costs(board)]),
