@@ -7,7 +7,7 @@ import base64
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from PIL import Image
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.content import OnProgress
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.metrics.retrieval import retrieval
+from mlrc.harness.metrics.retrieval import Similarity, retrieval
 from mlrc.harness.metrics.scores import concatenate
 from mlrc.harness.plan.split import test_images
 from mlrc.harness.training.fold import Subset, embed
@@ -78,7 +78,8 @@ def galleries(run: RunRecord, studio: Studio, *, dataset: str, on_progress: OnPr
         pixels = cached(studio.images, model.protocol.resize, folder=studio.cache)
         subset = Subset(pixels, studio.images.labels, test)
         folds.append(embed(model.network, subset, model.protocol, next(model.network.parameters()).device))
-    return of_run(run, folds, studio.images, dataset=dataset)
+    euclidean = bool(folds) and model.protocol.similarity == "euclidean"
+    return of_run(run, folds, studio.images, dataset=dataset, euclidean=euclidean)
 
 
 def of_run(
@@ -87,6 +88,7 @@ def of_run(
     images: ImageSet,
     *,
     dataset: str,
+    euclidean: bool = False,
 ) -> list[Gallery]:
     """Give the gallery of the first fold model and that of the concatenation, with the same queries.
 
@@ -97,19 +99,25 @@ def of_run(
         folds: test embeddings of its fold models, `(test images, dim)`.
         images: the dataset; test images that only ask (`images.queries`) are in no gallery.
         dataset: its name in the tables.
+        euclidean: whether images are compared by distance, of embeddings as they are.
     """
     test = test_images(images, run.cut)
     labels = images.labels[test]
     divided = images.queries if run.queries is not None else None  # as the protocol asked
     asks = np.ones(len(test), dtype=bool) if divided is None else divided[test]
     answers = np.ones(len(test), dtype=bool) if divided is None else ~divided[test]
-    concatenation = concatenate(folds)
+    join = np.hstack if euclidean else concatenate
+    concatenation = join(folds)
     if len(folds) > 1:
-        models = {"fold 0": concatenate(folds[:1]), "concatenation": concatenation}
+        models = {"fold 0": join(folds[:1]), "concatenation": concatenation}
     else:
         models = {"the one model": concatenation}
     cameras = None if images.cameras is None else images.cameras[test]
-    precision = {name: _average_precision(model, labels, asks, answers, cameras) for name, model in models.items()}
+    similarity: Similarity = "euclidean" if euclidean else "cosine"
+    precision = {
+        name: _average_precision(model, labels, asks, answers, cameras, similarity=similarity)
+        for name, model in models.items()
+    }
     (*_, of_all) = precision.values()
     chosen = choose(of_all, seed=int(run.key, 16))
     return [
@@ -125,7 +133,13 @@ def of_run(
                     average_precision=100 * float(precision[name][place]),
                     neighbours=tuple(
                         _picture(images, int(test[found]), right=bool(labels[found] == labels[place]))
-                        for found in nearest(model, place, _searched(place, labels, answers, cameras), NEIGHBOURS)
+                        for found in nearest(
+                            model,
+                            place,
+                            _searched(place, labels, answers, cameras),
+                            NEIGHBOURS,
+                            similarity,
+                        )
                     ),
                 )
                 for kind, place in chosen
@@ -155,13 +169,22 @@ def choose(precision: NDArray[np.float64], *, seed: int) -> list[Chosen]:
     return found
 
 
-def nearest(model: NDArray[np.float32], place: int, answers: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
+def nearest(
+    model: NDArray[np.float32],
+    place: int,
+    answers: NDArray[np.bool_],
+    k: int,
+    similarity: Similarity = "cosine",
+) -> NDArray[np.int64]:
     """Give the k nearest images of a query among those that answer, without itself; the lower index of equals."""
-    similarity = (model @ model[place]).astype(np.float64)
-    similarity[~answers] = -np.inf
-    similarity[place] = -np.inf
-    order = np.argsort(-similarity, kind="stable")[:k].astype(np.int64)
-    return np.asarray(order[np.isfinite(similarity[order])])
+    if similarity == "euclidean":
+        alike = -np.square(model.astype(np.float64) - model[place]).sum(axis=1)
+    else:
+        alike = (model @ model[place]).astype(np.float64)
+    alike[~answers] = -np.inf
+    alike[place] = -np.inf
+    order = np.argsort(-alike, kind="stable")[:k].astype(np.int64)
+    return np.asarray(order[np.isfinite(alike[order])])
 
 
 def _searched(
@@ -180,10 +203,12 @@ def _average_precision(
     asks: NDArray[np.bool_],
     answers: NDArray[np.bool_],
     cameras: NDArray[np.int64] | None,
+    *,
+    similarity: Similarity,
 ) -> NDArray[np.float64]:
     """Give MAP@R of each image `(test images,)`, NaN where there is none."""
     own = bool(answers.all())
-    gallery = {} if own else {"gallery_embeddings": model[answers], "gallery_labels": labels[answers]}
+    gallery: dict[str, Any] = {} if own else {"gallery_embeddings": model[answers], "gallery_labels": labels[answers]}
     if cameras is not None:
         gallery |= (
             {"cameras": cameras[asks]} if own else {"cameras": cameras[asks], "gallery_cameras": cameras[answers]}
@@ -192,7 +217,7 @@ def _average_precision(
     positives = [np.count_nonzero(labels[mine] == label) for mine, label in zip(searched, labels, strict=True)]
     has_positive = (np.array(positives) > (own and cameras is None)) & asks  # with cameras an image leaves out itself
     values = np.full(len(labels), np.nan)
-    values[has_positive] = retrieval(model[asks], labels[asks], **gallery).per_query["MAP@R"]  # type: ignore[arg-type]
+    values[has_positive] = retrieval(model[asks], labels[asks], similarity=similarity, **gallery).per_query["MAP@R"]
     return values
 
 

@@ -95,6 +95,13 @@ def test_nearest_neighbours_are_sorted_without_the_query_and_ties_go_to_the_lowe
     assert nearest(model, 2, np.array([False, True, True, True, False]), 3).tolist() == [3, 1]
 
 
+def test_by_distance_a_long_embedding_of_the_same_direction_is_far() -> None:
+    model = np.array([[1, 0], [9, 0], [1, 0.5]], np.float32)
+    everyone = np.ones(3, dtype=bool)
+    assert nearest(model, 0, everyone, 1).tolist() == [1]
+    assert nearest(model, 0, everyone, 1, "euclidean").tolist() == [2]
+
+
 def test_the_choice_among_equals_is_seeded() -> None:
     precision = np.full(50, 0.5)
     assert choose(precision, seed=1) == choose(precision, seed=1)
