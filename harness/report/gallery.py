@@ -18,7 +18,7 @@ from mlrc.harness.features.rows import Features
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.content import OnProgress
 from mlrc.harness.images.dataset import ImageSet, Pixels
-from mlrc.harness.metrics.asked import asked
+from mlrc.harness.metrics.asked import Similarity, asked
 from mlrc.harness.metrics.ranking.nearest import NONE, nearest
 from mlrc.harness.metrics.scores import ask, concatenate
 from mlrc.harness.metrics.task import Task
@@ -84,7 +84,8 @@ def galleries(run: RunRecord, studio: Studio, *, dataset: str, on_progress: OnPr
         pixels = _given(studio, model.protocol, next(model.network.parameters()).device)
         subset = Subset(pixels, studio.images.labels, test)
         folds.append(embed(model.network, subset, model.protocol, next(model.network.parameters()).device))
-    return of_run(run, folds, studio.images, dataset=dataset)
+    euclidean = bool(folds) and model.protocol.similarity == "euclidean"
+    return of_run(run, folds, studio.images, dataset=dataset, euclidean=euclidean)
 
 
 def _given(studio: Studio, protocol: Protocol, device: torch.device) -> Pixels | Features:
@@ -100,6 +101,7 @@ def of_run(
     images: ImageSet,
     *,
     dataset: str,
+    euclidean: bool = False,
 ) -> list[Gallery]:
     """Give the gallery of the first fold model and that of the concatenation, with the same queries.
 
@@ -110,23 +112,31 @@ def of_run(
         folds: test embeddings of its fold models, `(test images, dim)`.
         images: the dataset; test images that only ask (`images.queries`) are in no gallery.
         dataset: its name in the tables.
+        euclidean: whether images are compared by distance, of embeddings as they are.
     """
     test = test_images(images, run.cut)
     labels = images.labels[test]
     divided = images.queries if run.queries is not None else None  # as the protocol asked
     asks = np.ones(len(test), dtype=bool) if divided is None else divided[test]
     answers = np.ones(len(test), dtype=bool) if divided is None else ~divided[test]
-    concatenation = concatenate(folds)
+    join = np.hstack if euclidean else concatenate
+    concatenation = join(folds)
     if len(folds) > 1:
-        models = {"fold 0": concatenate(folds[:1]), "concatenation": concatenation}
+        models = {"fold 0": join(folds[:1]), "concatenation": concatenation}
     else:
         models = {"the one model": concatenation}
     cameras = None if images.cameras is None else images.cameras[test]
-    precision = {name: _average_precision(model, labels, asks, cameras) for name, model in models.items()}
+    similarity: Similarity = "euclidean" if euclidean else "cosine"
+    precision = {
+        name: _average_precision(model, labels, asks, cameras, similarity=similarity) for name, model in models.items()
+    }
     (*_, of_all) = precision.values()
     chosen = choose(of_all, seed=int(run.key, 16))
     places = np.array([place for _, place in chosen], dtype=np.int64)
-    shown = {name: neighbours(model, places, labels, answers, cameras) for name, model in models.items()}
+    shown = {
+        name: neighbours(model, places, labels, answers, cameras=cameras, similarity=similarity)
+        for name, model in models.items()
+    }
     return [
         Gallery(
             dataset=dataset,
@@ -174,7 +184,9 @@ def neighbours(
     places: NDArray[np.int64],
     labels: NDArray[np.int64],
     answers: NDArray[np.bool_],
+    *,
     cameras: NDArray[np.int64] | None = None,
+    similarity: Similarity = "cosine",
 ) -> list[list[int]]:
     """Give the first `NEIGHBOURS` of the images at some places, as the metrics rank them.
 
@@ -184,6 +196,7 @@ def neighbours(
         labels: `(test images,)`.
         answers: `(test images,)`, whether an image is searched; none finds itself.
         cameras: `(test images,)`; images of a query's label and camera are left out.
+        similarity: by which images are near.
     """
     searched = np.flatnonzero(answers)
     question = asked(
@@ -195,6 +208,7 @@ def neighbours(
         gallery_cameras=None if cameras is None else cameras[searched],
         identities=places,
         gallery_identities=searched,
+        similarity=similarity,
         depth=NEIGHBOURS,
     )
     found = nearest(question.ranking, NEIGHBOURS).indices
@@ -206,9 +220,11 @@ def _average_precision(
     labels: NDArray[np.int64],
     asks: NDArray[np.bool_],
     cameras: NDArray[np.int64] | None,
+    *,
+    similarity: Similarity,
 ) -> NDArray[np.float64]:
     """Give MAP@R of each image `(test images,)`, NaN where there is none."""
-    found = ask(model, Task(labels, None if asks.all() else asks, cameras))
+    found = ask(model, Task(labels, None if asks.all() else asks, cameras), similarity=similarity)
     values = np.full(len(labels), np.nan)
     values[np.flatnonzero(asks)[found.queries]] = found.per_query["MAP@R"]
     return values

@@ -56,10 +56,10 @@ def profiles(
     """Measure a loss under a protocol, on one processor thread, its trunk with random weights.
 
     Args:
-        spec: of the loss, at the centre of its space but for what is `chosen`.
+        spec: of the loss, at the parameters that its paper recommends, else at the centre of its space.
         protocol: its trunk, batch, optimizers.
         classes: their numbers.
-        chosen: parameters.
+        chosen: parameters that go before those.
         clock: gives seconds.
 
     Raises:
@@ -77,7 +77,7 @@ def profiles(
 
 
 def _profile(spec: LossSpec, protocol: Protocol, classes: int, chosen: dict[str, Value], clock: Clock) -> Profile:
-    params = {**centre(space(spec, protocol, DATASET)), **chosen}
+    params = {**centre(space(spec, protocol, DATASET)), **spec.recommended, **chosen}
     built = buildable(spec, protocol, DATASET, params)
     torch.manual_seed(0)
     model = models.build(protocol.vary({"weights": ""}), seed=0, dataset=DATASET).train()

@@ -95,7 +95,7 @@ def test_neighbours_are_sorted_without_the_query_and_ties_go_to_the_lower_index(
     some = np.array([False, True, True, True, False])
     assert neighbours(model, np.array([2, 0]), labels, some) == [[3, 1], [2, 3, 1]]
     cameras = np.array([0, 0, 1, 1, 2])
-    assert neighbours(model, np.array([2]), labels, everyone, cameras) == [[0, 4, 1]]
+    assert neighbours(model, np.array([2]), labels, everyone, cameras=cameras) == [[0, 4, 1]]
 
 
 def test_neighbours_that_float32_cannot_tell_apart_come_as_the_metrics_rank_them() -> None:
@@ -113,6 +113,14 @@ def test_neighbours_that_float32_cannot_tell_apart_come_as_the_metrics_rank_them
     float32 = model @ model.T
     np.fill_diagonal(float32, -1)
     assert (np.argsort(-float32, axis=1, kind="stable")[:, :NEIGHBOURS] != expected).any()
+
+
+def test_by_distance_a_long_embedding_of_the_same_direction_is_far() -> None:
+    model = np.array([[1, 0], [9, 0], [1, 0.5]], np.float32)
+    everyone = np.ones(3, dtype=bool)
+    labels, first = np.zeros(3, dtype=np.int64), np.array([0])
+    assert neighbours(model, first, labels, everyone) == [[1, 2]]
+    assert neighbours(model, first, labels, everyone, similarity="euclidean") == [[2, 1]]
 
 
 def test_the_choice_among_equals_is_seeded() -> None:
