@@ -55,6 +55,8 @@ def measurements(setting: Setting) -> Iterator[Measurement]:
             ways["on the device, new memory not filled"] = (True, False)
         for told, (resident, filled) in ways.items():
             yield f"{name}, batch {batch}, images {told}", partial(taken, setting, protocol, resident, filled)
+        graph = protocol.vary({"step": "graph"})
+        yield f"{name}, batch {batch}, images on the device, graph", partial(taken, setting, graph, True, False)
 
 
 def taken(setting: Setting, protocol: Protocol, resident: bool, filled: bool) -> Row:

@@ -54,11 +54,11 @@ def test_one_that_runs_already_is_used_and_left_alone(control: Path) -> None:
 
 def test_one_that_cannot_be_started_is_told_in_a_sentence(control: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (control / "refuses").touch()
-    with pytest.raises(
-        ValueError, match="must start, but did not .An instance of this daemon is already running.; run"
+    with (
+        pytest.raises(ValueError, match="must start, but did not .An instance of this daemon is already running.; run"),
+        mps.service(),
     ):
-        with mps.service():
-            pass
+        pass
     assert mps.PLACES[0] not in os.environ
     monkeypatch.setenv("PATH", str(control / "nowhere"))
     assert mps.told() == f"no ({mps.CONTROL} is not there)"
