@@ -1,6 +1,7 @@
 """From the host's memory to a device's: what belongs to one batch goes in one copy, which nobody waits for."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -74,20 +75,23 @@ class Prepared(NamedTuple):
 class Aside:
     """A stream beside the one that trains: what is copied and computed in it holds up no kernel of the training.
 
+    Attributes:
+        stream: it.
+
     Args:
         device: of CUDA.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def begun(self, work: Callable[[], tuple[Tensor, ...]]) -> Prepared:
         """Have the device begin the work on this stream; for any thread."""
-        with torch.cuda.stream(self._stream):
+        with torch.cuda.stream(self.stream):
             tensors = work()
             done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            done.record(self._stream)
+            done.record(self.stream)
         return Prepared(tensors, done)
 
     def taken(self, prepared: Prepared) -> tuple[Tensor, ...]:
@@ -97,3 +101,9 @@ class Aside:
         for tensor in prepared.tensors:
             tensor.record_stream(current)  # its memory is not for the side stream again before the training is done
         return prepared.tensors
+
+
+@cache
+def aside(device: torch.device) -> Aside:
+    """Give the one such stream of a device: torch's allocator keeps memory for each stream."""
+    return Aside(device)

@@ -44,7 +44,7 @@ def _there(asked: torch.device) -> torch.device:
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     unnumbered = asked == torch.device("cuda")
-    if unnumbered and torch.cuda.is_initialized():
+    if unnumbered and torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # torch leaves it so
         return torch.device("cuda", torch.cuda.current_device())
     number = 0 if unnumbered else asked.index
     if not 0 <= number < count:

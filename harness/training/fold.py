@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mlrc.harness.features.rows import Features
 from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import ahead
-from mlrc.harness.images.sending import Aside, send
+from mlrc.harness.images.sending import aside, send
 from mlrc.harness.images.transform import evaluation_batch, training_batch
 from mlrc.harness.metrics.asked import Similarity
 from mlrc.harness.metrics.scores import ask
@@ -251,8 +251,8 @@ def _fed(work: Iterable[Callable[[], tuple[Tensor, ...]]], device: torch.device)
     """Give what each work prepares: ahead of the training and beside it on CUDA, when it is asked for elsewhere."""
     if device.type != "cuda":
         return ahead(work, threads=0)
-    aside = Aside(device)
-    return map(aside.taken, ahead((partial(aside.begun, one) for one in work), threads=FEEDERS))
+    beside = aside(device)
+    return map(beside.taken, ahead((partial(beside.begun, one) for one in work), threads=FEEDERS))
 
 
 def _evaluated(pixels: Pixels | Features, rows: NDArray[np.int64], protocol: Protocol, device: torch.device) -> Tensor:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
@@ -50,23 +49,16 @@ def measurements(setting: Setting) -> Iterator[Measurement]:
         ]
     for name, protocol_of, batch in cases:
         protocol = protocol_of(setting).vary({"batch_size": batch, "iterations_per_epoch": 1_000_000})
-        ways = {"on the device": (True, True), "sent": (False, True)}
-        if batch < 180:
-            ways["on the device, new memory not filled"] = (True, False)
-        for told, (resident, filled) in ways.items():
-            yield f"{name}, batch {batch}, images {told}", partial(taken, setting, protocol, resident, filled)
+        for told, resident in (("on the device", True), ("sent", False)):
+            yield f"{name}, batch {batch}, images {told}", partial(taken, setting, protocol, resident)
+        graph = protocol.vary({"step": "graph"})
+        yield f"{name}, batch {batch}, images on the device, graph", partial(taken, setting, graph, True)
 
 
-def taken(setting: Setting, protocol: Protocol, resident: bool, filled: bool) -> Row:
-    """Count steps with the images in their place; `filled` as torch does it for whoever wants the same bits again."""
+def taken(setting: Setting, protocol: Protocol, resident: bool) -> Row:
+    """Count steps with the images in their place."""
     memory = photographs(setting, protocol)
-    pixels: Pixels = ResidentPixels(memory, setting.device) if resident else memory
-    before = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
-    try:
-        return counted(setting, protocol, pixels)
-    finally:
-        torch.utils.deterministic.fill_uninitialized_memory = before  # type: ignore[attr-defined]
+    return counted(setting, protocol, ResidentPixels(memory, setting.device) if resident else memory)
 
 
 def counted(setting: Setting, protocol: Protocol, pixels: Pixels) -> Row:

@@ -1,8 +1,8 @@
 """Time of a training step by precision, launch and memory format, with the harness's own network, loss and optimizer.
 
 The batch lies on the device already. `graph` captures the forward and backward pass of the whole network as CUDA graphs
-by `torch.cuda.make_graphed_callables`; loss, miner and optimizer stay as they are. The harness has no such option, so
-that it is done here.
+by `torch.cuda.make_graphed_callables`; loss, miner and optimizer stay as they are. `step=graph` is the harness's own
+way to that, which is counted in `harness_steps`.
 """
 
 import itertools

@@ -60,6 +60,8 @@ BAD = [
     (f"{RUN} --workers two", "Invalid value for '--workers'"),
     (f"{RUN} --per-device -1", "per_device must lie in [1, 1024], but got -1"),
     (f"{RUN} --per-device {HUGE}", "per_device must lie in"),
+    (f"{RUN} --device cpu --mps", "--mps lets trainings share an NVIDIA GPU, but the device is cpu"),
+    (f"{RUN} --ray auto --mps", "--mps starts NVIDIA's MPS on this machine, and --ray trains on others"),
     (f"{RUN} --stop-after 0s", "is 1000d at most, but got '0s'"),
     (f"{RUN} --stop-after {HUGE}d", "is 1000d at most"),
     (f"{RUN} --stop-after soon", "is written like 90s, 30m"),

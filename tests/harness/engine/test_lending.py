@@ -146,7 +146,7 @@ def test_workers_that_share_a_gpu_have_a_lender_and_cores_of_their_own(
         places[:] = given
         return Crew(given, lambda event: None)
 
-    real = execute.lenders
+    real = lenders
 
     def noted(devices: list[str]) -> object:
         asked.append(list(devices))

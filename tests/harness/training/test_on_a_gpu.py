@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mlrc.harness.images import device as images_device
 from mlrc.harness.images.dataset import ArrayPixels, ImageSet, Pixels
 from mlrc.harness.images.device import ResidentPixels, on_device
+from mlrc.harness.images.sending import aside
 from mlrc.harness.images.transform import constant
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plugins import LOSSES
@@ -25,7 +26,7 @@ from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.fold import Subset, Trained, train_fold
 from mlrc.losses.spec import LossSpec
 from tests.harness.conftest import any_params
-from tests.harness.simulated_gpu import DEVICE, SimulatedGPU, simulate_streams
+from tests.harness.simulated_gpu import DEVICE, SimulatedGPU, SimulatedStream, simulate_streams
 
 STEPS = 2
 OURS = Counter({"copies to the device": 2})
@@ -35,15 +36,22 @@ MOST_OF_A_LOSS = Counter({"copies to the device": 8, "copies to the host": 16, "
 
 
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedGPU]:
+def stream(monkeypatch: pytest.MonkeyPatch) -> SimulatedStream:
+    """The stream of the trainings."""
+    return simulate_streams(monkeypatch)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, stream: SimulatedStream) -> Iterator[SimulatedGPU]:
     gpu = SimulatedGPU()
     monkeypatch.setattr(images_device, "ThreadPoolExecutor", gpu.threads)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**30, 2**30))
-    simulate_streams(monkeypatch)
     constant.cache_clear()
+    aside.cache_clear()
     with gpu.at_work():
         yield gpu
     constant.cache_clear()  # of tensors that were there
+    aside.cache_clear()
 
 
 class Silent(nn.Module):
@@ -138,6 +146,18 @@ def test_batches_that_threads_prepare_are_those_that_are_prepared_in_turn(
     assert ahead.history == in_turn.history
     resident, _ = _train(gpu, job, tiny_images, SILENT, resident=True)
     assert resident.history == in_turn.history
+
+
+def test_batches_are_prepared_on_a_stream_for_which_the_training_waits_on_the_device_alone(
+    gpu: SimulatedGPU, stream: SimulatedStream, job: FoldJob, tiny_images: ImageSet
+) -> None:
+    trained, _ = _train(gpu, job, tiny_images, SILENT, resident=False)
+    batches, embedded = 2 * STEPS, len(trained.history)  # the 12 validation images are one batch each time
+    assert len(stream.waited) == batches + embedded
+    assert len({id(event) for event in stream.waited}) == len(stream.waited)
+    assert {id(event.of) for event in stream.waited} == {id(aside(DEVICE).stream)}
+    assert id(aside(DEVICE).stream) != id(stream)
+    assert len(stream.reads) == 2 * batches + embedded  # images and labels, and images alone
 
 
 class LabelsElsewhere(Silent):
