@@ -143,7 +143,7 @@ def test_where_queries_search_a_gallery_only_it_answers(
     asks = np.zeros(len(images.labels), dtype=bool)
     asks[TEST[::PER_CLASS]] = True
     pictures = {_picture(images, int(index)) for index in TEST[::PER_CLASS]}
-    (single, _) = of_run(run, folds, replace(images, queries=asks), dataset="tiny")
+    (single, _) = of_run(replace(run, queries=int(asks.sum())), folds, replace(images, queries=asks), dataset="tiny")
     for query in single.queries:
         assert query.picture.image in pictures
         assert pictures.isdisjoint(one.image for one in query.neighbours)
