@@ -21,6 +21,7 @@ from mlrc.harness.cli import app
 from mlrc.harness.guard import goldens
 from mlrc.harness.guard.canary import PARAMS
 from mlrc.harness.metrics import retrieval as metrics
+from mlrc.harness.plugins import PROTOCOLS
 from mlrc.harness.training import optimization
 from mlrc.losses import circle
 from mlrc.protocols import quick, splits
@@ -81,6 +82,7 @@ def test_every_fault_is_named_and_nothing_else(tmp_path: Path, monkeypatch: pyte
         _break_an_optimizer: {f"training with {loss} under traditional_proxy_nca_pp" for loss in PARAMS},
         _break_a_protocol: {f"training with {loss} under quick" for loss in PARAMS},
     }
+    PROTOCOLS.survey()  # those that derive from another do so before it is broken
     for fault in named:
         fault(monkeypatch)
     result = CliRunner().invoke(app, ["goldens", "--json", str(tmp_path / "goldens.json")])

@@ -53,7 +53,7 @@ def test_help_of_every_command_imports_what_typer_imports_and_ourselves() -> Non
     [
         ("mlrc dri", ["drift"]),
         ("mlrc run --loss", ["--losses"]),
-        ("mlrc run --losses proxy_nca", ["proxy_nca", "proxy_nca_classic", "proxy_nca_pp"]),
+        ("mlrc run --losses proxy_nca", ["proxy_nca", "proxy_nca_classic", "proxy_nca_few", "proxy_nca_pp"]),
         ("mlrc run --dataset omni", ["omniglot"]),
         ("mlrc run --trunk small", ["small_conv"]),
         ("mlrc check proxy_anch", ["proxy_anchor"]),
