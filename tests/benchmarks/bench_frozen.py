@@ -37,7 +37,7 @@ from mlrc.harness.training import model as models
 from mlrc.harness.training.batches import drawn
 from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.fold import Subset, stream, train_fold
-from mlrc.protocols.protocol import PerDataset
+from mlrc.protocols.protocol import PerDataset, of
 from mlrc.protocols.reality_check_frozen import REALITY_CHECK_FROZEN
 
 CPU = torch.device("cpu")
@@ -93,7 +93,7 @@ def training(pairs: int) -> bool:
             head = torch.nn.Linear(WIDTH, rules.embedding_size)
             objective = spec.make(num_classes=38, embedding_size=rules.embedding_size, params=params)  # noqa: B023
             assert isinstance(objective, torch.nn.Module)
-            optimizers = [_rmsprop(head, rules.lr)]
+            optimizers = [_rmsprop(head, of(rules.lr, "bench"))]
             if "loss_lr" in params:  # noqa: B023
                 optimizers.append(_rmsprop(objective, float(params["loss_lr"])))  # noqa: B023
             table, targets = torch.from_numpy(rows), torch.from_numpy(labels)
