@@ -52,12 +52,14 @@ OTHER: dict[str, Any] = {
     "trains": "head",
     "head": "mlp:7",
     "views": 3,
+    "scaling": "unit",
 }
 WITHOUT_VALIDATION = replace(REALITY_CHECK, folds=1, trials=0, validation_fraction=0, epoch_choice="last")
 BASE = {
     "epoch_choice": WITHOUT_VALIDATION,
     "two_stages": replace(WITHOUT_VALIDATION, two_stages=True, validation_fraction=0.5),
     "views": REALITY_CHECK_FROZEN,
+    "scaling": REALITY_CHECK_FROZEN,
 }
 
 
@@ -240,6 +242,7 @@ def test_setting_a_dataset_to_its_own_value_changes_nothing(dataset: str, value:
     [
         ("trails=3", "no field 'trails' to set. Did you mean 'trials'?"),
         ("views=2", "views must be 0 with trains=all, which augments the images of every batch, but got 2"),
+        ("scaling=unit", "scaling must be none with trains=all, whose features change, but got unit"),
         ("trunk=none", "trunk must name a network with trains=all, which trains it, but got none"),
         ("trains=trunk", "trains must be all or head, but got trunk"),
         ("head=mlp:0", "head must be linear, or mlp:N such as mlp:512, but got mlp:0"),

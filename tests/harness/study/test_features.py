@@ -1,14 +1,18 @@
 """Vectors as a data set: what trained on their images trains on them, bit for bit; what does not fit is a sentence."""
 
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from mlrc.harness.cli import app
 from mlrc.harness.images.vectors import SEAL, open_vectors
-from mlrc.harness.study import rules
+from mlrc.harness.study import conduct, rules
 from mlrc.harness.study.comparison import Comparison, checked_comparison
 from mlrc.harness.study.embedding import embed_images, of_trunk
 from mlrc.harness.training.extraction import features_of
@@ -16,6 +20,7 @@ from mlrc.harness.trunks.small_conv import TRUNK
 from mlrc.harness.vectors.reading import read
 from mlrc.harness.vectors.vectors import Vectors
 from mlrc.harness.vectors.writing import write
+from tests.harness.in_this_process import in_this_process
 
 CPU = torch.device("cpu")
 CHANGES = ("resize=20", "crop=16", "batch_size=16")
@@ -152,3 +157,26 @@ def test_vectors_without_labels_are_refused(tmp_path: Path) -> None:
         open_vectors(tmp_path / "bare.npy")
     (tmp_path / "bare.csv").write_text("label\na\na\nb\nb\n")
     assert open_vectors(tmp_path / "bare.npy").labels.tolist() == [0, 0, 1, 1]
+
+
+def test_the_example_of_the_readme_gives_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(
+        r"```python\n(import numpy as np, sklearn.*?)```\n\n    (mlrc run .*?)\n\n", readme, flags=re.S
+    )
+    lines, command = example
+    monkeypatch.chdir(tmp_path)
+    exec(lines, {})  # noqa: S102 our own README
+    words = shlex.split(command.replace("\\\n", " "))
+    small = ("trials=1", "startup_trials=1", "repeats=1", "max_epochs=2", "iterations_per_epoch=5")
+    monkeypatch.setattr(conduct, "in_processes", lambda workplace, _, told, **rest: in_this_process(workplace, told))
+    found = CliRunner().invoke(app, [*words[1:], *(word for one in small for word in ("--set", one))])
+    assert found.exit_code == 0, found.output
+    table = (tmp_path / "runs" / "table.md").read_text(encoding="utf-8")
+    assert [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")][2:] == [
+        "| untrained",
+        "| pca",
+        "| contrastive",
+        "| proxy_anchor",
+    ]
+    assert "The row “untrained” is the vectors as they are, and is not ranked." in table

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mlrc.harness.training.batches import batches, drawn, iterations_per_epoch, random_batches, require_a_batch
+from mlrc.harness.training.batches import (
+    batches,
+    batches_of_blocks,
+    drawn,
+    iterations_per_epoch,
+    random_batches,
+    require_a_batch,
+)
 from mlrc.losses.spec import Batch
 from mlrc.protocols.protocol import PerDataset, Protocol
 from mlrc.protocols.quick import QUICK
@@ -169,3 +176,39 @@ def test_batches_that_cannot_be_drawn_are_one_sentence() -> None:
     with pytest.raises(ValueError, match="images_per_class_pairs must divide batch_size=8 on 'sop', but got 3; use"):
         require_a_batch(999, odd, "sop")
     require_a_batch(999, odd, "cub200")
+
+
+@given(st.integers(1, 12), st.integers(1, 9), st.integers(1, 4), st.integers(1, 24), st.integers(0, 2**63 - 1))
+def test_a_pass_of_a_block_takes_m_images_of_every_class_once(
+    classes: int, images: int, m: int, batch_size: int, seed: int
+) -> None:
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(classes) * 3 + 1, images))
+    one_pass = classes * m
+    count = -(-3 * one_pass // batch_size)
+    stream = batches_of_blocks(labels, batch_size=batch_size, images_per_class=m, seed=seed)
+    drawn = np.concatenate(list(islice(stream, count)))
+    for start in range(0, 3 * one_pass, one_pass):
+        part = drawn[start : start + one_pass].reshape(classes, m)
+        assert np.all(labels[part] == labels[part][:, :1])
+        assert sorted(labels[part][:, 0].tolist()) == np.unique(labels).tolist()
+        if images >= m:
+            assert all(len(set(row)) == m for row in part.tolist())
+
+
+@given(st.integers(1, 400))
+def test_a_stream_of_blocks_can_be_entered_anywhere_also_beyond_the_first_block(start: int) -> None:
+    labels = np.repeat(np.arange(40), 7)
+    whole = islice(batches_of_blocks(labels, batch_size=30, images_per_class=4, seed=5), start, start + 3)
+    entered = islice(batches_of_blocks(labels, batch_size=30, images_per_class=4, seed=5, start=start), 3)
+    assert all(np.array_equal(one, other) for one, other in zip(whole, entered, strict=True))
+
+
+def test_in_a_block_every_image_of_a_class_is_drawn_as_often_at_every_place() -> None:
+    labels = np.repeat(np.arange(2), 5)
+    stream = batches_of_blocks(labels, batch_size=6, images_per_class=3, seed=1)
+    drawn = np.stack(list(islice(stream, 20_000))).reshape(-1, 3)
+    for place in range(3):
+        counts = np.bincount(drawn[:, place], minlength=10)
+        assert np.abs(counts - 4000).max() < 300  # five standard deviations
+    orders = {tuple(row) for row in (drawn % 5).tolist()}
+    assert len(orders) == 60

@@ -4,13 +4,14 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mlrc.results.boards.leaderboard import Board, boards
 from mlrc.results.boards.papers import Reference
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import PCA, UNTRAINED
 from mlrc.results.rendering.caption import caption
 from mlrc.results.rendering.page_tables import comparisons, scores
 from mlrc.results.rendering.report import tables
@@ -181,3 +182,28 @@ def test_the_latex_compiles_and_no_table_is_wider_than_the_page(tmp_path: Path) 
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout, done.stdout
     assert (tmp_path / "paper.pdf").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("separated", "concatenated", "said"),
+    [
+        (0.0, 0.0, ()),
+        (100.0, 0.0, ("In separated MAP@R no head beats the row “pca”.",)),
+        (100.0, 100.0, ("In concatenated and separated MAP@R no head beats the row “pca”.",)),
+    ],
+)
+def test_the_caption_says_where_no_head_beats_what_it_was_made_from(
+    separated: float, concatenated: float, said: tuple[str, ...]
+) -> None:
+    board = _boards()[0]
+    means = {"separated": separated, "concatenated": concatenated}
+    of_pca = [replace(row, loss=PCA, mean=means[row.setting]) for row in board.rows if row.loss == UNTRAINED]
+    rows = [replace(row, mean=0.0) if row.loss == UNTRAINED else row for row in board.rows]
+    (first,) = (one for one in board.evidence if one.loss == UNTRAINED)
+    reduced = replace(first, loss=PCA, runs=tuple(replace(run, loss=PCA, embedding_size=16) for run in first.runs))
+    found = caption(replace(board, rows=(*rows, *of_pca), evidence=(*board.evidence, reduced)))
+    assert tuple(sentence for sentence in found if "no head beats" in sentence) == said
+    assert (
+        "The row “pca” is the same in 16 dimensions, the principal components of each fold's training classes, and is "
+        "not ranked."
+    ) in found
