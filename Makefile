@@ -35,8 +35,9 @@ guard:
 	OMP_NUM_THREADS=1 $(BIN)/mlrc canary --runs runs/canary --workers $(WORKERS)
 	$(BIN)/mlrc drift canary runs/canary || test $$? -eq 3
 
+# One thread in each of the processes, which are as many as there are cores; threads that wait for each other would burn them.
 pytest:
-	$(BIN)/pytest -n $(WORKERS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/pytest -n $(WORKERS)
 
 setup: $(VENV)/.installed
 	@$(BIN)/python hatch_build.py # the links that give each file its name, where they were cleaned away

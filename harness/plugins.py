@@ -11,9 +11,11 @@ from typing import Generic, NamedTuple, TypeVar
 
 from mlrc.harness import plugin_files
 from mlrc.harness.plugin_files import PluginFile
+from mlrc.harness.plugin_source import source_of, source_of_file
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.suggestion import did_you_mean
+from mlrc.results.records.origin import Origin
 
 T = TypeVar("T")
 
@@ -48,6 +50,11 @@ class Kind(Generic[T]):
     def knows(self, name: str) -> bool:
         """Say whether there is a plug-in of that name, registered or entered by a file."""
         return name in self.files or name in self.names()
+
+    def is_ours(self, name: str) -> bool:
+        """Say whether the plug-in of that name comes with mlrc itself."""
+        claims = [entry for entry in entry_points(group=self.group) if entry.name == name]
+        return bool(claims) and all(entry.value.startswith("mlrc.") for entry in claims)
 
     def find(self, name: str) -> T:
         """Import the plug-in of that name, or the one in the file `PATH.py` or `PATH.py:NAME`, which enters by it.
@@ -145,6 +152,19 @@ class Kind(Generic[T]):
                 f"imported; give the path in place of the value, or import it again."
             )
         return name
+
+    def origin(self, name: str) -> Origin:
+        """Say where the plug-in of that name comes from, registered or entered by a file; raises what `find` raises."""
+        self.find(name)
+        if name in self.files:
+            file = self.files[name]
+            return Origin(distribution="", version="", source=source_of_file(file.text, Path(file.path).parent))
+        entry = next(entry for entry in entry_points(group=self.group) if entry.name == name)
+        return Origin(
+            distribution=entry.dist.name if entry.dist else "",
+            version=entry.dist.version if entry.dist else "",
+            source=source_of(entry.module, self.type.__module__),
+        )
 
     def survey(self) -> Survey[T]:
         """Import every plug-in; one that fails spoils no other."""

@@ -50,6 +50,12 @@ SPEC = LossSpec(
         "cars196": {LOSS_LR: 7.398518179078544e-06, "margin": 20.52230893710211, "scale": 49.501652066223656},
         "sop": {LOSS_LR: 0.0020186601854510562, "margin": 18.63185573324141, "scale": 220.36285192573413},
     },
+    under={
+        "reality_check_batch_256": {
+            "cub200": {LOSS_LR: 0.039577693613117096, "margin": 23.148015731563405, "scale": 78.86617186973587}
+        },
+    },
+    recommended={"margin": 28.6, "scale": 64.0},
     note="Space and published optima of the Reality Check; scale's upper bound is the widest, that of SOP (200 on CUB "
     "and Cars, 100 before it was widened).",
 )

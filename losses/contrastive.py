@@ -12,7 +12,7 @@ from pytorch_metric_learning.losses import ContrastiveLoss
 from torch import nn
 
 from mlrc.losses.parts.full_precision import FullPrecision
-from mlrc.losses.spec import LossSpec
+from mlrc.losses.spec import EVERY, LossSpec
 
 
 class Contrastive(FullPrecision, ContrastiveLoss):
@@ -36,5 +36,10 @@ SPEC = LossSpec(
         "cars196": {"pos_margin": 0.26523381895861114, "neg_margin": 0.5409405918690342},
         "sop": {"pos_margin": 0.2850258234628094, "neg_margin": 0.5130146609636679},
     },
+    under={
+        "reality_check_batch_256": {"cub200": {"pos_margin": 0.22274159160289408, "neg_margin": 0.7694681322593107}},
+        "traditional_mean_field": {EVERY: {"pos_margin": 0.02, "neg_margin": 0.3}},
+    },
+    recommended={"pos_margin": 0.0, "neg_margin": 1.0},
     note="Space and published optima of the Reality Check.",
 )

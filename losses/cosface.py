@@ -34,5 +34,11 @@ SPEC = LossSpec(
         "cars196": {LOSS_LR: 0.007412989546153142, "margin": 0.4324395938515616, "scale": 161.59659966544234},
         "sop": {LOSS_LR: 0.002160669660440832, "margin": 0.33641251795254073, "scale": 99.9999999999995},
     },
+    under={
+        "reality_check_batch_256": {
+            "cub200": {LOSS_LR: 0.003998195661426562, "margin": 0.41446362660802355, "scale": 88.23371721804443}
+        },
+    },
+    recommended={"margin": 0.35, "scale": 64.0},
     note="Space and published optima of the Reality Check; scale's upper bound is the widened one (100 before).",
 )

@@ -32,5 +32,9 @@ SPEC = LossSpec(
     build=_build,
     batch="pairs",
     published={"cub200": {"num_bins": 17}, "cars196": {"num_bins": 27}, "sop": {"num_bins": 16}},
+    under={
+        "reality_check_batch_256": {"cub200": {"num_bins": 86}},
+    },
+    recommended={"num_bins": 10},
     note="Space and published optima of the Reality Check, which tried every number of bins from 2 to 32 in turn.",
 )

@@ -38,5 +38,11 @@ SPEC = LossSpec(
         "cars196": {LOSS_LR: 0.00011114005894862011, "margin": 0.07817191774601229, "beta": 1.3164399965498457},
         "sop": {LOSS_LR: 0.0018279587458308565, "margin": 0.09157768911860359, "beta": 1.1072349396332635},
     },
+    under={
+        "reality_check_batch_256": {
+            "cub200": {LOSS_LR: 1.000000000000002e-06, "margin": 0.06749183093182898, "beta": 0.9762317783891354}
+        },
+    },
+    recommended={"margin": 0.2, "beta": 1.2},
     note="Space and published optima of the Reality Check, which decays no weight of beta.",
 )

@@ -30,5 +30,11 @@ SPEC = LossSpec(
         "cars196": {LOSS_LR: 4.7679427753164685e-05, "margin": 0.07760736041282862, "beta": 0.9598870342493178},
         "sop": {LOSS_LR: 7.10753582252704e-05, "margin": 0.05186435523810318, "beta": 0.8424587060982769},
     },
+    under={
+        "reality_check_batch_256": {
+            "cub200": {LOSS_LR: 0.01328266476518381, "margin": -0.020490008861290293, "beta": 0.10978365428751874}
+        },
+    },
+    recommended={"margin": 0.2, "beta": 1.2},
     note=MARGIN.note,
 )

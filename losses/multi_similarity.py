@@ -40,6 +40,12 @@ SPEC = LossSpec(
         "cars196": {"alpha": 14.358760978642266, "beta": 75.83486384086837, "base": 0.6615555839124118},
         "sop": {"alpha": 8.492496310524517, "beta": 57.38862611417401, "base": 0.41673621630849955},
     },
+    under={
+        "reality_check_batch_256": {
+            "cub200": {"alpha": 0.010000000000000585, "beta": 46.852371463580546, "base": 0.8253064017397882}
+        },
+    },
+    recommended={"alpha": 2.0, "beta": 50.0, "base": 0.5},
     note="Space and published optima of the Reality Check; alpha's lower bound is the widest, that of CUB "
     "(0.01 on Cars and SOP).",
 )

@@ -57,6 +57,17 @@ SPEC = LossSpec(
             "epsilon": 0.3482762417107795,
         },
     },
+    under={
+        "reality_check_batch_256": {
+            "cub200": {
+                "alpha": 11.637470609479376,
+                "beta": 55.201527421037326,
+                "base": 0.8581046388952108,
+                "epsilon": 0.42314703265280135,
+            }
+        },
+    },
+    recommended={"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},
     note="Space and published optima of the Reality Check; beta's upper bound is the widest, that of SOP "
     "(100 on CUB and Cars).",
 )

@@ -34,5 +34,9 @@ SPEC = LossSpec(
         "cars196": {LOSS_LR: 0.011046164985524668, "temperature": 0.08863250090946041},
         "sop": {LOSS_LR: 0.0005468337161961759, "temperature": 0.06306243924788482},
     },
+    under={
+        "reality_check_batch_256": {"cub200": {LOSS_LR: 0.0720269808251637, "temperature": 0.07077487175272634}},
+    },
+    recommended={"temperature": 0.05},
     note="Space and published optima of the Reality Check.",
 )

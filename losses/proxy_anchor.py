@@ -12,7 +12,7 @@ from pytorch_metric_learning.losses import ProxyAnchorLoss
 from torch import nn
 
 from mlrc.losses.parts.full_precision import FullPrecision
-from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.spec import EVERY, LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class ProxyAnchor(FullPrecision, ProxyAnchorLoss):
@@ -22,6 +22,8 @@ class ProxyAnchor(FullPrecision, ProxyAnchorLoss):
 def _build(num_classes: int, embedding_size: int, *, margin: float, alpha: float) -> nn.Module:
     return ProxyAnchor(num_classes, embedding_size, margin=margin, alpha=alpha)
 
+
+_PAPER = {"margin": 0.1, "alpha": 32.0}
 
 SPEC = LossSpec(
     name="proxy_anchor",
@@ -34,11 +36,24 @@ SPEC = LossSpec(
     },
     build=_build,
     batch="classes",
-    published={
-        "cub200": {LOSS_LR: 1e-2, "margin": 0.1, "alpha": 32.0},
-        "cars196": {LOSS_LR: 1e-2, "margin": 0.1, "alpha": 32.0},
-        "sop": {LOSS_LR: 6e-2, "margin": 0.1, "alpha": 32.0},
+    under={
+        "traditional_mean_field": {
+            "cub200": {LOSS_LR: 1e-2, **_PAPER},
+            "cars196": {LOSS_LR: 1e-2, **_PAPER},
+            "sop": {LOSS_LR: 6e-2, **_PAPER},
+            "inshop": {LOSS_LR: 6e-2, **_PAPER},
+            EVERY: {LOSS_LR: 1e-2, **_PAPER},
+        },
+        "traditional_mpa": {EVERY: {LOSS_LR: 1e-2, **_PAPER}, "sop": {LOSS_LR: 5e-2, **_PAPER}},
+        "traditional_proxy_nca_pp": {
+            EVERY: {LOSS_LR: 0.4, **_PAPER},
+            "sop": {LOSS_LR: 2.4, **_PAPER},
+            "inshop": {LOSS_LR: 2.4, **_PAPER},
+        },
+        "reality_check": {EVERY: {LOSS_LR: 1e-2, **_PAPER}},
     },
-    note="Ranges are ours, around the paper's margin 0.1 and alpha 32. The published values are the paper's under "
-    "AdamW, not the outcome of a search.",
+    recommended=_PAPER,
+    note="Ranges are ours, around the paper's margin 0.1 and alpha 32. Its proxies learn 100 times as fast as "
+    "the trunk, as the paper says for AdamW; under ProxyNCA++'s Adam with eps 1 that is a choice of ours, as is the "
+    "rate of sweeps under the Reality Check's rules.",
 )

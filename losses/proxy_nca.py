@@ -18,7 +18,7 @@ from pytorch_metric_learning.utils import loss_and_miner_utils as lmu
 from torch import Tensor, inf, nn
 
 from mlrc.losses.parts.full_precision import FullPrecision
-from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.spec import EVERY, LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class LogSpaceNCA(FullPrecision):
@@ -66,5 +66,10 @@ SPEC = LossSpec(
         "cars196": {LOSS_LR: 0.004434315704710762, "softmax_scale": 7.970526800311791},
         "sop": {LOSS_LR: 0.0005288960472656574, "softmax_scale": 10.733628921647782},
     },
+    under={
+        "reality_check_batch_256": {"cub200": {LOSS_LR: 0.21622580489106408, "softmax_scale": 10.031200472656638}},
+        "traditional_mean_field": {EVERY: {"softmax_scale": 32.0}},
+    },
+    recommended={"softmax_scale": 1.0},
     note="Space and published optima of the Reality Check.",
 )

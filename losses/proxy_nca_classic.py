@@ -12,6 +12,7 @@ from typing import Any
 
 from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.distances import LpDistance
+from pytorch_metric_learning.utils import common_functions as c_f
 from torch import Tensor, inf, nn
 
 from mlrc.losses.parts.proxy_loss import ProxyLoss, per_image
@@ -44,8 +45,9 @@ class ProxyNCAClassicLoss(ProxyLoss):
         return LpDistance(power=2)
 
 
-def _build(num_classes: int, embedding_size: int, *, scale: float) -> nn.Module:
-    return ProxyNCAClassicLoss(num_classes, embedding_size, scale)
+def _build(num_classes: int, embedding_size: int, *, scale: float, proxy_std: float = 1.0) -> nn.Module:
+    start = c_f.TorchInitWrapper(nn.init.normal_, std=proxy_std)
+    return ProxyNCAClassicLoss(num_classes, embedding_size, scale, weight_init_func=start)
 
 
 SPEC = LossSpec(
@@ -55,5 +57,9 @@ SPEC = LossSpec(
     space={LOSS_LR: LOSS_LR_RANGE, "scale": FloatDistribution(0.01, 100)},
     build=_build,
     batch="classes",
-    note="The range of the scale, 1 in the paper, is that of the Reality Check's ProxyNCA.",
+    recommended={"scale": 1.0},
+    settable={"proxy_std": FloatDistribution(1e-3, 10, log=True)},
+    note="The range of the scale, 1 in the paper, is that of the Reality Check's ProxyNCA. Its proxies "
+    "start with standard deviation proxy_std, 1 unless set; the value does not depend on it, but how fast they turn "
+    "does. ProxyNCA++'s start with 1/8.",
 )

@@ -16,7 +16,7 @@ from pytorch_metric_learning.utils import common_functions as c_f
 from torch import Tensor, nn
 
 from mlrc.losses.parts.proxy_loss import ProxyLoss, per_image
-from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE, LossSpec
+from mlrc.losses.spec import EVERY, LOSS_LR, LOSS_LR_RANGE, LossSpec
 
 
 class ProxyNCAPlusPlusLoss(ProxyLoss):
@@ -46,6 +46,8 @@ def _build(num_classes: int, embedding_size: int, *, temperature: float) -> nn.M
     return ProxyNCAPlusPlusLoss(num_classes, embedding_size, temperature)
 
 
+_PAPER = {"temperature": 1 / 9}
+
 SPEC = LossSpec(
     name="proxy_nca_pp",
     title="ProxyNCA++",
@@ -53,7 +55,16 @@ SPEC = LossSpec(
     space={LOSS_LR: LOSS_LR_RANGE, "temperature": FloatDistribution(0.01, 100, log=True)},
     build=_build,
     batch="pairs",
-    recommended={"temperature": 1 / 9},
+    under={
+        "traditional_proxy_nca_pp": {
+            "cub200": {LOSS_LR: 4e2, **_PAPER},
+            "cars196": {LOSS_LR: 4e2, **_PAPER},
+            "sop": {LOSS_LR: 2.4e2, **_PAPER},
+            "inshop": {LOSS_LR: 2.4e3, **_PAPER},
+            EVERY: {LOSS_LR: 4e2, **_PAPER},
+        },
+    },
+    recommended=_PAPER,
     note="Class-balanced batches are part of the paper's method. The range of the temperature is ours, around its 1/9. "
     "Its learning rates of the proxies, 240 to 2,400 under Adam with eps 1, belong to its own protocol.",
 )

@@ -72,5 +72,14 @@ SPEC = LossSpec(
             "regularizer_weight": 5.559067620937891e-18,
         },
     },
+    under={
+        "reality_check_batch_256": {
+            "cub200": {
+                "pos_margin": 0.11825107035256685,
+                "neg_margin": 0.6822151282351671,
+                "regularizer_weight": 0.47442474065768236,
+            }
+        },
+    },
     note="Space and published optima of the Reality Check.",
 )

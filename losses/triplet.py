@@ -36,5 +36,9 @@ SPEC = LossSpec(
         "cars196": {"margin": 0.11902737154413517},
         "sop": {"margin": 0.04519248868248313},
     },
+    under={
+        "reality_check_batch_256": {"cub200": {"margin": 0.13683567244710115}},
+    },
+    recommended={"margin": 0.2},
     note="Space and published optima of the Reality Check.",
 )

@@ -48,6 +48,9 @@ def compare(
     save_models: bool = False,
     margin: float = MARGIN,
     unchecked: bool = False,
+    accept_changed_loss: bool = False,
+    accept_changed_dataset: bool = False,
+    accept_changed_trunk: bool = False,
 ) -> Result:
     """Do the whole protocol, as `mlrc run` does: search, final repeats, report. Goes on with whatever `runs` holds.
 
@@ -76,6 +79,9 @@ def compare(
         save_models: keep the models of the final repeats below `runs`.
         margin: percent points within which two losses count as equivalent.
         unchecked: run losses that break what resume, seeds and devices rest on, too; their rows say so.
+        accept_changed_loss: go on in `runs` although a loss was changed since; the tables say so.
+        accept_changed_dataset: likewise, although the dataset's plug-in was.
+        accept_changed_trunk: likewise, although the trunk's plug-in was.
 
     Raises:
         LookupError: no such loss, dataset, protocol or trunk.
@@ -100,6 +106,7 @@ def compare(
         weights=None if weights is None else str(weights),
         changes=assignments(changes or {}),
     )
+    accepted = {"loss": accept_changed_loss, "dataset": accept_changed_dataset, "trunk": accept_changed_trunk}
     comparison = checked_comparison(
         dataset=dataset,
         losses=[losses] if isinstance(losses, str | LossSpec) else losses,
@@ -109,8 +116,12 @@ def compare(
         weights=chosen.weights,
         cache=place / "cache" if cache else None,
         params=assignments(params or {}),
+        runs=folder,
         unchecked=unchecked,
+        accepted=[kind for kind, is_accepted in accepted.items() if is_accepted],
     )
+    if comparison.images.without:
+        warnings.warn(comparison.images.without, stacklevel=2)
     require_same_space(comparison, folder)
     with ready(
         comparison,

@@ -33,6 +33,8 @@ class Protocol:
 
     Attributes:
         name: `lower_case`; a variant's name is `parent+field=value`.
+        family: of the rules under which papers published parameters of losses, which hold here: a rate or a margin
+            belongs to the optimizer and the batch that it was found with. See `LossSpec.under`.
         version: raised whenever the same fields would give another score.
         trunk: name of the trunk, see `mlrc list trunks`.
         weights: sha256 of the trunk's weights file; empty for a trunk trained from scratch.
@@ -46,6 +48,9 @@ class Protocol:
             trunk `none` takes vectors in the place of images.
         views: with `trains=head`, how many augmented views of each image have features beside the central one's; a
             training draws one of all of them for each image of a batch. 0: the central one alone.
+        scaling: with `trains=head`, what the head is given of a row of features: the row as it is (`none`), at `unit`
+            length, or each of its numbers less their mean and divided by their deviation over the central views of the
+            fold's training images (`standard`).
         channels: `grey`, `RGB` or `BGR`, with `maximum` (white), `mean` and `std` in the same units.
         resize: shorter side in pixels, the first step of both transforms.
         crop: side of the square that enters the trunk, in pixels.
@@ -58,7 +63,8 @@ class Protocol:
         optimizer: of trunk and head, with `lr`, `momentum` (of Adam and AdamW the first beta), `weight_decay`.
         loss_optimizer: of the loss's own parameters, with `loss_momentum`, `loss_weight_decay`.
         optimizer_eps: of both optimizers.
-        loss_lr: learning rate of the loss's own parameters; 0 where it is a parameter of the loss, and searched.
+        loss_lr: learning rate of the parameters of losses for which no paper has a rate of its own in this family; 0
+            where it is a parameter of the loss, and searched.
         clip_gradients: greatest absolute value of a gradient of trunk and head; 0 for no clipping.
         warm_up: epochs, the first of all, in which the trunk does not learn; the optimizers begin anew after them.
         lr_step: every so many epochs all learning rates are multiplied by `lr_decay`; 0 for never.
@@ -97,6 +103,10 @@ class Protocol:
         repeats: of the final stage, each on fresh seeds.
         ndcg_at: cut-offs k of nDCG@k; `recall_at`: of R@k.
         nmi: score k-means clusters by their normalised mutual information with the classes, too.
+        similarity: how images are compared in validation and test: `cosine`, or `euclidean`, the distance of embeddings
+            as the model gives them.
+        divided: test images that a dataset divides into queries and gallery are so asked (In-Shop); if not, each of
+            them asks all others, as in table 11 of arXiv 2306.15368.
         seed: enters every random draw through the digest; another seed is another replication of the whole study.
     """
 
@@ -155,15 +165,19 @@ class Protocol:
     plateau_patience: Annotated[int, Whole(1, 10**6)] = 4
     epoch_choice: Annotated[str, OneOf(("best_on_validation", "last", "best_on_test"))] = "best_on_validation"
     nmi: Annotated[PerDataset[bool], YES_OR_NO] = field(default=PerDataset(False))
-    trains: Annotated[str, OneOf(("all", "head"))] = "all"
-    head: Annotated[str, Text("linear|mlp:[1-9][0-9]{0,4}", "be linear, or mlp:N such as mlp:512")] = "linear"
-    views: Annotated[int, Whole(0, 1000)] = 0
-    step: Annotated[str, OneOf(("eager", "graph"))] = "eager"
     searches: Annotated[int, Whole(1, 1000)] = 1
     parallel_trials: Annotated[int, Whole(1, 1000)] = 1
     fold_stopping: Annotated[str, Text(STOPPING, "be none, or paired:M with M percent points such as 2 or 0.5")] = (
         "none"
     )
+    trains: Annotated[str, OneOf(("all", "head"))] = "all"
+    head: Annotated[str, Text("linear|mlp:[1-9][0-9]{0,4}", "be linear, or mlp:N such as mlp:512")] = "linear"
+    views: Annotated[int, Whole(0, 1000)] = 0
+    divided: Annotated[bool, YES_OR_NO] = True
+    similarity: Annotated[str, OneOf(("cosine", "euclidean"))] = "cosine"
+    family: Annotated[str, Text(r"[a-z][a-z0-9_]*", "be lower_case_with_underscores")] = "reality_check"
+    scaling: Annotated[str, OneOf(("none", "unit", "standard"))] = "none"
+    step: Annotated[str, OneOf(("eager", "graph"))] = "eager"
 
     _origin: ClassVar["Protocol | None"] = None  # of a variant, what it derives from: no field, so in no digest
 
@@ -251,6 +265,7 @@ class Protocol:
         if self.trains == "head":
             return
         _hold("views", self.views, self.views == 0, "be 0 with trains=all, which augments the images of every batch")
+        _hold("scaling", self.scaling, self.scaling == "none", "be none with trains=all, whose features change")
         _hold("trunk", self.trunk, self.trunk != NO_TRUNK, "name a network with trains=all, which trains it")
 
     @property

@@ -9,7 +9,8 @@ from mlrc.protocols.protocol import PerDataset, Protocol
 
 TRADITIONAL_MPA = Protocol(
     name="traditional_mpa",
-    version=1,
+    version=2,  # 2: parameters of this family
+    family="traditional_mpa",
     # BN-Inception in Caffe's convention, the trunk of Proxy-Anchor; its statistics are frozen there.
     trunk="bn_inception",
     weights="52deb473314542a5c2f87e9e6f26f4ca42fe863d15f986414dbae8c2dfdd2353",

@@ -6,7 +6,8 @@ Numbers are of the paper's Table 1 and its authors' code (euwern/proxynca_pp), w
 - stage 2 falls after the epochs that stage 1 fell after; there it falls one epoch later;
 - class-balanced batches take every class once per pass; there they draw 8 (64) classes anew each time;
 - training crops are cut from images that were resized first, since those are decoded once;
-- embeddings are compared by cosine; there, at test, by Euclidean distance without normalisation;
+- embeddings are compared by cosine; there, at test, by Euclidean distance without normalisation, which is
+  `--set similarity=euclidean`;
 - In-Shop has its two stages, too, as the paper says; the code's example trains it in one.
 """
 
@@ -17,7 +18,8 @@ _WARM_UP = 5
 
 TRADITIONAL_PROXY_NCA_PP = Protocol(
     name="traditional_proxy_nca_pp",
-    version=1,
+    version=2,  # 2: parameters of this family; the fast proxies' rate is ProxyNCA++'s alone
+    family="traditional_proxy_nca_pp",
     # ResNet-50 with torchvision's first ImageNet weights, global max pooling, LayerNorm without affine, one Linear.
     trunk="resnet50",
     weights="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
@@ -46,7 +48,8 @@ TRADITIONAL_PROXY_NCA_PP = Protocol(
     momentum=0.9,
     weight_decay=0.0,
     loss_optimizer="adam",
-    loss_lr=PerDataset(4e2, (("inshop", 2.4e3), ("sop", 2.4e2))),  # "fast proxies"
+    # The trunk's, which is the paper's without "fast proxies"; those are ProxyNCA++'s own, 400, 240 and 2,400.
+    loss_lr=PerDataset(4e-3, tuple((name, 2.4e-2) for name in _ONLINE_SHOPS)),
     loss_momentum=0.9,
     loss_weight_decay=0.0,
     clip_gradients=10.0,

@@ -3,12 +3,16 @@
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from mlrc.harness.plugins import PROTOCOLS
 from mlrc.results.publishing.place import PUBLISHED
+from mlrc.results.records.record import Record
+from mlrc.results.rendering.spreadsheet import COLUMNS, PAIR_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("**/README.md")])
@@ -60,7 +64,10 @@ def test_the_published_findings_are_those_of_the_comparisons() -> None:
         ends = sorted(sign * float(row[end]) for end in ("low", "high"))
         assert difference == f"{sign * float(row['difference']):+.2f}"
         assert interval == f"{ends[0]:+.2f} to {ends[1]:+.2f}"
-        assert float(wins) == pytest.approx(float(row["first_wins"]) if sign > 0 else 1 - float(row["first_wins"]))
+        odds = [float(row[name]) for name in ("first_wins", "first_wins_low", "first_wins_high")]
+        if sign < 0:
+            odds = [1 - odds[0], 1 - odds[2], 1 - odds[1]]
+        assert wins == f"{odds[0]:.2f} ({odds[1]:.2f}–{odds[2]:.2f})"
 
 
 def test_every_protocol_is_documented() -> None:
@@ -71,3 +78,15 @@ def test_every_protocol_is_documented() -> None:
 def test_links_lead_to_files(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert "://" in target or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("record", get_args(Record), ids=lambda record: record.__name__)
+def test_every_field_of_every_record_is_described(record: type) -> None:
+    told = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "results.md").read_text(encoding="utf-8")))
+    assert {field.name for field in fields(record)} - told == set()
+
+
+def test_every_column_of_the_comparisons_is_described() -> None:
+    tables = _tables(ROOT / "docs" / "results.md")
+    told = {name for header, rows in tables if header[0] == "column" for row in rows for name in row[0].split(", ")}
+    assert {f"`{name}`" for name in (*PAIR_COLUMNS, *COLUMNS)} <= told

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 import torch
 import typer
+from PIL import Image
 from torchvision.models import squeezenet1_1
 from typer.testing import CliRunner
 
 from mlrc.harness.cli import app
-from mlrc.harness.guard import canary
+from mlrc.harness.guard import canary, verify
 from mlrc.harness.images.dataset import DATASETS, ArrayPixels, Dataset, ImageSet
+from mlrc.harness.machine import environment
 from mlrc.harness.plugins import PROTOCOLS, Kind
 from mlrc.harness.study import conduct
 from mlrc.harness.trunks import small_conv
@@ -28,6 +30,7 @@ from mlrc.protocols.datasets.facts import DatasetFacts
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.quick import QUICK
 from tests.harness.in_this_process import in_this_process
+from tests.harness.study.kept_models import kept
 from tests.pip import install
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +73,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make everything small, and give the working folder with the files that the pages name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(canary, "PROTOCOL", _small(QUICK))
-    monkeypatch.setattr(conduct, "in_processes", lambda workplace, _, told, **rest: in_this_process(workplace, told))
+    for module in (conduct, verify):
+        monkeypatch.setattr(module, "in_processes", lambda workplace, _, told, **rest: in_this_process(workplace, told))
+    monkeypatch.setattr(environment, "_commit", lambda: None)  # as installed, whatever is changed in this checkout
+    environment.current.cache_clear()
+    (tmp_path / "mine.toml").write_text('parent = "quick"\n', encoding="utf-8")
 
     def find_small(kind: Kind[Any], name: str) -> Any:
         found = FIND(kind, name)
@@ -84,6 +91,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     generator = np.random.default_rng(0)
     np.save("E.npy", generator.standard_normal((40, 8)).astype(np.float32))
     np.save("L.npy", np.repeat(np.arange(8), 5))
+    (tmp_path / "runs" / "models").mkdir(parents=True)
+    kept(tmp_path / "runs" / "models")
+    for place in range(4):
+        Path("photographs", f"class {place // 2}").mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 256, (20, 20, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(Path("photographs", f"class {place // 2}", f"{place}.png"))
     return tmp_path
 
 

@@ -8,12 +8,18 @@ import sys
 
 import typer
 
-from mlrc.harness.cli import compare, drift, look, measure, publish, report, runs, sweep
+from mlrc.harness.cli import compare, drift, embed, look, measure, profile, publish, report, runs, sweep
 from mlrc.harness.cli.words.commands import sound
 from mlrc.harness.cli.words.options import TRACEBACK
 from mlrc.harness.machine.file_errors import sentence
 from mlrc.harness.machine.stopping import DISK_FULL, Stop
-from mlrc.harness.machine.streams import drop_output, forgiving, nothing_written_is_lost_in_silence, open_closed_streams
+from mlrc.harness.machine.streams import (
+    drop_output,
+    forgiving,
+    nothing_written_is_lost_in_silence,
+    open_closed_streams,
+    replace_what_cannot_be_shown,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Compare deep metric learning losses by the Metric Learning Reality Check protocol.",
 )
-for group in (look, measure, compare, sweep, runs, report, publish, drift):
+for group in (look, measure, embed, profile, compare, sweep, runs, report, publish, drift):
     app.add_typer(group.app)
 sound(app)
 
@@ -33,6 +39,7 @@ def main() -> None:
     full, too.
     """
     open_closed_streams()
+    replace_what_cannot_be_shown()
     sys.stderr = forgiving(sys.stderr)  # what cannot be told there must not cost any work
     stop = Stop()
     try:

@@ -9,15 +9,17 @@ import typer
 
 from mlrc.harness.cli.carry_out import carry_out, choose_rules
 from mlrc.harness.cli.report import write
-from mlrc.harness.cli.words.option_groups import Effort, Subject, spelled_out
+from mlrc.harness.cli.words.option_groups import Accepted, Effort, Subject, spelled_out
 from mlrc.harness.cli.words.options import (
     CONSOLE,
+    Against,
     Device,
     Losses,
     Out,
     Params,
     PerDevice,
     ProtocolName,
+    Published,
     Runs,
     SaveModels,
     Storage,
@@ -26,6 +28,7 @@ from mlrc.harness.cli.words.options import (
     words,
 )
 from mlrc.harness.machine.given import require_means
+from mlrc.results.publishing.place import PUBLISHED
 
 if TYPE_CHECKING:
     from mlrc.harness.study.comparison import Comparison
@@ -44,6 +47,13 @@ def plan(
     device: Device = "auto",
     workers: Workers = None,
     per_device: PerDevice = None,
+    detect: Annotated[
+        float | None, typer.Option(help="Say how many repeats it takes to see a difference of so many points.")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(help="A runs folder or a published name, whose noise tells it, with --detect.")
+    ] = None,
+    published: Published = PUBLISHED,
 ) -> None:
     """Say which trainings a run would do and what they cost at most; runs none of them.
 
@@ -55,9 +65,12 @@ def plan(
 
     from mlrc.harness.study.conduct import number_of_workers
     from mlrc.harness.study.estimate import estimate
+    from mlrc.harness.study.foresight import foresight, require_difference
 
     with user_errors():
         require_means(workers=workers, per_device=per_device)
+        require_difference(detect, like)
+        told = foresight(detect, like, len(words(losses)), published) if detect and like else []
     comparison = _prepare(subject, losses, protocol, params, device)
     with user_errors():
         found = estimate(comparison, number_of_workers(workers, per_device, len(comparison.devices)))
@@ -67,6 +80,8 @@ def plan(
         table.add_row(*line)
     CONSOLE.print(table)
     CONSOLE.print(str(found))
+    for sentence in told:
+        typer.echo(sentence)
     if workers is None and per_device is None and comparison.devices[0].startswith("cuda"):
         from mlrc.harness.study.sharing import advice, measured
 
@@ -82,17 +97,29 @@ def run(
     subject: Subject,
     params: Params = None,
     runs: Runs = Path("runs"),
+    accepted: Accepted,
     effort: Effort,
     storage: Storage = None,
     save_models: SaveModels = False,
     out: Out = None,
+    against: Against = None,
+    published: Published = PUBLISHED,
 ) -> None:
     """Do the whole protocol: search, final repeats, table. Goes on with whatever it finds in --runs.
 
     Example: mlrc run --dataset glyphs --losses contrastive,proxy_anchor --protocol quick --workers 2
     """
-    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs)
-    report = partial(write, runs, out)
+    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs, accepted)
+    if against is not None:
+        from mlrc.harness.study.subject import subject_of
+        from mlrc.results.publishing.against import joined, open_stored, require_comparable
+        from mlrc.results.records.ledger import LEDGER, read
+
+        with user_errors():
+            stored = open_stored(against, published)
+            require_comparable(subject_of(comparison), stored)
+            joined(read(runs / LEDGER), stored)  # what is there already, whose rows the report will have, too
+    report = partial(write, runs, out, against=against, published=published)
     carry_out(comparison, runs, effort, "final", storage=storage, save_models=save_models, report=report)
 
 
@@ -104,6 +131,7 @@ def search(
     protocol: ProtocolName = "reality_check",
     subject: Subject,
     runs: Runs = Path("runs"),
+    accepted: Accepted,
     effort: Effort,
     storage: Storage = None,
 ) -> None:
@@ -111,7 +139,7 @@ def search(
 
     Example: mlrc search --dataset glyphs --losses contrastive --protocol quick
     """
-    comparison = _prepare(subject, losses, protocol, None, effort.device_here, runs)
+    comparison = _prepare(subject, losses, protocol, None, effort.device_here, runs, accepted)
     carry_out(comparison, runs, effort, "search", storage=storage)
 
 
@@ -124,6 +152,7 @@ def final(
     subject: Subject,
     params: Params = None,
     runs: Runs = Path("runs"),
+    accepted: Accepted,
     effort: Effort,
     storage: Storage = None,
     save_models: SaveModels = False,
@@ -140,7 +169,7 @@ def final(
 
     if published:
         subject = replace(subject, changes=[*(subject.changes or []), "trials=0"])
-    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs)
+    comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs, accepted)
     with user_errors():
         require_searched(comparison, runs)
     report = partial(write, runs, out)
@@ -148,7 +177,13 @@ def final(
 
 
 def _prepare(
-    subject: Subject, losses: str, protocol: str, params: list[str] | None, device: str, runs: Path | None = None
+    subject: Subject,
+    losses: str,
+    protocol: str,
+    params: list[str] | None,
+    device: str,
+    runs: Path | None = None,
+    accepted: Accepted | None = None,
 ) -> "Comparison":
     """Prepare a comparison, and check what the runs folder holds of it."""
     with user_errors():
@@ -166,6 +201,7 @@ def _prepare(
             params=params or [],
             runs=runs,
             unchecked=subject.unchecked,
+            accepted=accepted.kinds if accepted else (),
         )
         if prepared.images.without:
             typer.echo(f"{prepared.images.without} mlrc prepare lists it.", err=True)

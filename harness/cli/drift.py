@@ -1,13 +1,16 @@
 """The commands that notice drift: goldens for formulas, canary for training, drift for any two results."""
 
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlrc.harness.cli.publish import Published
-from mlrc.harness.cli.words.options import CONSOLE, Device, Root, Runs, Workers, user_errors
+from mlrc.harness.cli.words.options import CONSOLE, Device, Published, Root, Runs, Workers, user_errors
 from mlrc.results.publishing.place import PUBLISHED, REFERENCES, require_own
+from mlrc.results.publishing.verdict import FailOn
 from mlrc.results.statistics.levels import ALPHA, MARGIN
 
 if TYPE_CHECKING:
@@ -26,6 +29,15 @@ def drift(
     candidate: Annotated[str, typer.Argument(help="Likewise.")],
     margin: Annotated[float, typer.Option(help="Percent points within which a difference counts as none.")] = MARGIN,
     alpha: Annotated[float, typer.Option(help="Chance of calling anything moved when nothing did.")] = ALPHA,
+    fail_on: Annotated[
+        FailOn, typer.Option(help="moved: exit status 0 also where nothing can be told; unsure: 3 there.")
+    ] = "unsure",
+    commits: Annotated[
+        bool, typer.Option("--commits", help="Both are commits of this repository: train and compare their canaries.")
+    ] = False,
+    root: Root = Path("data"),
+    workers: Workers = 1,
+    device: Device = "cpu",
     junit: Junit = None,
     json: Json = None,
     markdown: Summary = None,
@@ -41,21 +53,40 @@ def drift(
 
     with user_errors():
         drifts.require_levels(margin, alpha)
-        before, after = (open_side(place, published, completed) for place in (reference, candidate))
+        with ExitStack() as stack:
+            places = [reference, candidate]
+            if commits:
+                places = _canaries(places, stack, root=root, workers=workers or 1, device=device)
+            sides = [open_side(place, published, completed) for place in places]
+        before, after = (replace(side, name=name) for side, name in zip(sides, (reference, candidate), strict=True))
         found = drifts.drift(before, after, margin=margin, alpha=alpha)
         _tell(found, junit, json, markdown)
-    raise typer.Exit(found.status)
+    raise typer.Exit(found.status_where(fail_on))
+
+
+def _canaries(names: list[str], stack: ExitStack, *, root: Path, workers: int, device: str) -> list[str]:
+    """Train the canaries of two commits and give their runs folders, which last as long as the stack."""
+    from mlrc.harness.guard.commits import canary_of
+
+    runs = []
+    for name in names:
+        work = Path(stack.enter_context(TemporaryDirectory(prefix="mlrc-drift-")))
+        here = Path(__file__).resolve().parent
+        done = canary_of(here, name, work / "runs", root=root, workers=workers, device=device, work=work)
+        runs.append(str(done))
+    return runs
 
 
 @app.command()
 def goldens(
     accept: Annotated[str, typer.Option(metavar="REASON", help="Store the values found as right, and why.")] = "",
+    device: Device = "cpu",
     junit: Junit = None,
     json: Json = None,
     markdown: Summary = None,
     published: Published = PUBLISHED,
 ) -> None:
-    """Compute every loss, metric, split and first training steps and compare with the stored values; as mlrc drift.
+    """Compute every loss, metric, split and first training steps and compare with the values of this kind of device.
 
     Example: mlrc goldens --junit goldens.xml
     """
@@ -65,16 +96,20 @@ def goldens(
             require_own(published)
         from mlrc.harness.guard import goldens as golden
         from mlrc.harness.machine import environment
+        from mlrc.harness.machine.determinism import deterministic_device
         from mlrc.results.publishing.references import ACCEPTED, add_reason
 
-        values = golden.goldens()
+        where = environment.resolve_device("cpu") if device == "cpu" else deterministic_device(device)
+        values = golden.goldens() if where.type == "cpu" else golden.goldens(where)
+        stored = golden.stored_in(folder, where)
         if accept:
-            here = environment.current(environment.resolve_device("cpu"))  # before the values make the checkout dirty
+            here = environment.current(where)  # before the values make the checkout dirty
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "values.json").write_text(golden.to_text(values), encoding="utf-8")
+            stored.write_text(golden.to_text(values), encoding="utf-8")
             versions = ", ".join(f"{name} {version}" for name, version in sorted(here.versions.items()))
-            add_reason(folder / ACCEPTED, reason=accept, commit=here.commit, versions=versions)
-        found = golden.judge(folder / "values.json", values)
+            told = accept if where.type == "cpu" else f"{where.type}: {accept}"
+            add_reason(folder / ACCEPTED, reason=told, commit=here.commit, versions=versions)
+        found = golden.judge(stored, values)
         _tell(found, junit, json, markdown)
     raise typer.Exit(found.status)
 
@@ -93,7 +128,7 @@ def canary(
 
     with user_errors():
         effort = Effort(workers=workers)
-        comparison = prepare_canary(root, device=device)
+        comparison = prepare_canary(root, device=device, runs=runs)
     carry_out(comparison, runs, effort, "final")
 
 

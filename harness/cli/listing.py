@@ -9,7 +9,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from mlrc.harness.images.dataset import DATASETS
 from mlrc.harness.plugins import LOSSES, PROTOCOLS
 from mlrc.harness.trunks.trunk import TRUNKS
-from mlrc.losses.left_out import LEFT_OUT
+from mlrc.losses.left_out import LEFT_OUT, OF_THE_PAPERS
+from mlrc.protocols.coverage import COVERAGE
 from mlrc.protocols.sweeps import SWEEPS
 
 
@@ -34,8 +35,14 @@ def losses() -> Listing:
 
 
 def left_out() -> Listing:
-    """List the classes of PML that are no losses to compare, with the reason."""
-    return _plain(("class", "reason"), list(LEFT_OUT.items()))
+    """List the classes of PML that are no losses to compare, and what papers compare with, with the reason."""
+    return _plain(("class", "reason"), [*LEFT_OUT.items(), *OF_THE_PAPERS.items()])
+
+
+def coverage() -> Listing:
+    """List what of the four papers lives where here, and what does not, with the reason."""
+    rows = [(one.paper, one.item, one.what, ", ".join(one.here), one.reason) for one in COVERAGE]
+    return _plain(("paper", "item", "what", "here", "reason"), rows)
 
 
 def datasets() -> Listing:
@@ -109,6 +116,7 @@ KINDS: dict[str, Callable[[], Listing]] = {
     "trunks": trunks,
     "left-out": left_out,
     "sweeps": sweeps,
+    "coverage": coverage,
 }
 
 

@@ -17,7 +17,7 @@ app = typer.Typer()
 @app.command("list")
 def list_(
     what: Annotated[
-        str, typer.Argument(help="losses, datasets, protocols, sweeps, trunks, or left-out (of PML's losses).")
+        str, typer.Argument(help="losses, datasets, protocols, sweeps, trunks, left-out, or coverage (of papers).")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON array.")] = False,
 ) -> None:
@@ -59,6 +59,7 @@ def check(
     """
     from mlrc.harness.study.comparison import found_losses
     from mlrc.losses.contract import promises as contract
+    from mlrc.losses.contract.lengths import LENGTHS, depends_on_lengths
 
     with user_errors():
         specs = found_losses(names)
@@ -69,6 +70,8 @@ def check(
             CONSOLE.print(f"{'ok    ' if finding.ok else 'BROKEN'} {spec.name}: {finding.check}")
             if not finding.ok:
                 CONSOLE.print(f"       {finding.sentence}")
+        if depends_on_lengths(spec):
+            CONSOLE.print(f"note   {spec.name}: {LENGTHS}")
         broken += sum(not finding.ok for finding in findings)
     CONSOLE.print(f"{len(specs)} losses, {broken} broken promises")
     if broken:

@@ -13,8 +13,15 @@ app = typer.Typer()
 LISTED = 100
 """Of what was left out, the lines that are printed."""
 
-Embeddings = Annotated[Path, typer.Option(help="A .npy file (images, dim), float16, float32 or float64.")]
-Labels = Annotated[Path, typer.Option(help="A .npy file (images,), integers or strings.")]
+Embeddings = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE", help=".npy, .npz, .safetensors, .pt, .parquet or .csv, (images, dim); may hold the labels, too."
+    ),
+]
+Labels = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Labels, and other columns, where the embeddings' file has none.")
+]
 
 
 @app.command()
@@ -61,9 +68,23 @@ def prepare(
 @app.command()
 def evaluate(
     embeddings: Embeddings,
-    labels: Labels,
-    gallery_embeddings: Annotated[Path | None, typer.Option(help="Searched instead of the queries themselves.")] = None,
-    gallery_labels: Annotated[Path | None, typer.Option(help="Labels of the gallery.")] = None,
+    labels: Labels = None,
+    gallery_embeddings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Searched instead of the queries themselves.")
+    ] = None,
+    gallery_labels: Annotated[Path | None, typer.Option(metavar="FILE", help="Labels of the gallery.")] = None,
+    gallery_includes_queries: Annotated[
+        bool,
+        typer.Option(
+            "--gallery-includes-queries",
+            help="Leave a query that is in the gallery, too, out of its own ranking: known by path, or by row where "
+            "both are one file.",
+        ),
+    ] = False,
+    split: Annotated[
+        Literal["test", "trainval", "all"] | None,
+        typer.Option(help="The side to measure where there is a column split; test by default."),
+    ] = None,
     cuts: Annotated[str, typer.Option("--k", help="The k of nDCG@k, R@k, MAP@k, P@k, separated by commas.")] = "1,10",
     clustering: Annotated[bool, typer.Option("--clustering", help="Add NMI and AMI.")] = False,
     backend: Annotated[
@@ -71,28 +92,63 @@ def evaluate(
     ] = "torch",
     device: Device = "cpu",
     memory: Annotated[str | None, typer.Option(help="Cap on the memory of the search, such as 512M or 2G.")] = None,
+    neighbours: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the neighbours of every query, as many as the largest k: .csv, .parquet or .npz.",
+        ),
+    ] = None,
+    per_query: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the metrics of every query: .csv, .parquet or .npz.")
+    ] = None,
+    per_class: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the metrics of every class: .csv, .parquet or .npz.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON object.")] = False,
 ) -> None:
     """Measure anyone's embeddings: P@1, RP, MAP@R and the metrics at k, exactly.
 
+    Columns of a split, of queries and cameras count; docs/data.md says which names mean what.
+
     Example: mlrc evaluate --embeddings E.npy --labels L.npy --k 1,2,4,8
     """
+    from mlrc.harness.metrics import findings
     from mlrc.harness.metrics.evaluate import evaluate as evaluate_files
     from mlrc.harness.watch.steps import steps
 
+    tables = [path for path in (neighbours, per_query, per_class) if path is not None]
     with user_errors(), steps() as on_progress:
+        for path in tables:
+            findings.require_table(path)
+        read = [path for path in (embeddings, labels, gallery_embeddings, gallery_labels) if path is not None]
+        if len({path.resolve() for path in [*tables, *dict.fromkeys(read)]}) < len(tables) + len(set(read)):
+            raise ValueError(
+                "--neighbours, --per-query and --per-class must be files of their own, but one is given for two, or is "
+                "read; give each another name."
+            )
+        ks = _cuts(cuts)
         found = evaluate_files(
             embeddings,
             labels,
             gallery_embeddings=gallery_embeddings,
             gallery_labels=gallery_labels,
-            cuts=_cuts(cuts),
+            gallery_includes_queries=gallery_includes_queries,
+            split=split,
+            cuts=ks,
+            neighbours=0 if neighbours is None else max(ks),
             clustering=clustering,
             backend=backend,
             device=device,
             memory=memory,
             progress=lambda done, total: on_progress("searching", done, total),
         )
+        if neighbours is not None and found.findings.neighbours is not None:
+            findings.write_neighbours(neighbours, found.findings.neighbours)
+        if per_query is not None:
+            findings.write_table(per_query, found.findings.queries())
+        if per_class is not None:
+            findings.write_table(per_class, found.findings.classes())
     if as_json:
         typer.echo(found.to_json())
         return
@@ -102,7 +158,7 @@ def evaluate(
     for metric, value in found.metrics.items():
         table.add_row(metric, f"{value:.4f}")
     CONSOLE.print(table)
-    for note in found.notes():
+    for note in [*found.notes(), *(f"Written: {path}" for path in tables)]:
         typer.echo(note)
 
 

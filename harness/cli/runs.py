@@ -48,7 +48,10 @@ def status(
     if found.per_hour is not None and found.time_left is not None:
         time_left = timedelta(seconds=round(found.time_left.total_seconds()))
         rate = f", {found.per_hour:.1f} trainings an hour, {time_left} left"
-    CONSOLE.print(f"At work: {found.writer}{rate}." if found.writer else "No driver is at work.")
+    if found.locks:
+        CONSOLE.print(f"At work: {found.writer}{rate}." if found.writer else "No driver is at work.")
+    else:
+        CONSOLE.print(f"Whether a driver is at work cannot be told: the file system of {runs} has no locks here.")
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlrc.harness.cli.carry_out import carry_out, choose_rules
-from mlrc.harness.cli.words.option_groups import Effort, Subject, spelled_out
+from mlrc.harness.cli.words.option_groups import Accepted, Effort, Subject, spelled_out
 from mlrc.harness.cli.words.options import CONSOLE, Out, Params, Runs, user_errors
 from mlrc.results.publishing.place import PUBLISHED
 
@@ -22,7 +22,9 @@ app = typer.Typer()
 def sweep(
     *,
     name: Annotated[str, typer.Argument(help="A name from `mlrc list sweeps`, or none with --vary.")] = "",
-    loss: Annotated[str, typer.Option(help="A name from `mlrc list losses`; a named sweep has its own.")] = "",
+    loss: Annotated[
+        str, typer.Option(help="Names from `mlrc list losses`, with commas; a named sweep has its own.")
+    ] = "",
     protocol: Annotated[
         str, typer.Option(help="A name from `mlrc list protocols`; a named sweep has its own, else quick.")
     ] = "",
@@ -30,13 +32,15 @@ def sweep(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE,VALUE,…",
-            help="A parameter of the loss or a field of the protocol, and its values; once or twice.",
+            help="A parameter of the loss or a field of the protocol, and its values; once or twice. Several at once: "
+            "NAME=LABEL:P=1,Q=2;LABEL:P=3.",
         ),
     ] = None,
     repeats: Annotated[int, typer.Option(help="Repeats of every point.")] = 3,
     subject: Subject,
     params: Params = None,
     runs: Runs = Path("runs/sweep"),
+    accepted: Accepted,
     effort: Effort,
     out: Out = None,
 ) -> None:
@@ -62,6 +66,7 @@ def sweep(
             params=params or [],
             runs=runs,
             unchecked=subject.unchecked,
+            accepted=accepted.kinds,
         )
         if planned.comparison.images.without:
             typer.echo(f"{planned.comparison.images.without} mlrc prepare lists it.", err=True)
@@ -78,14 +83,19 @@ def _asked(name: str, loss: str, protocol: str, vary: list[str]) -> "Sweep":
         raise ValueError("A sweep needs a name from mlrc list sweeps, or --vary NAME=VALUE,VALUE,… , and not both.")
     if name:
         found = sweeps.find(name)
+        if loss and any(factor.name == sweeps.LOSS for factor in found.factors):
+            raise ValueError(f"The sweep {name} names its losses itself; leave --loss out.")
         return replace(found, loss=loss or found.loss, protocol=protocol or found.protocol)
     if not loss:
         raise ValueError("A sweep of one's own needs a loss; give its name with --loss.")
+    several = [_own_name(one.strip()) for one in loss.split(",")]
     factors = tuple(sweeps.factor(text) for text in vary)
+    if len(several) > 1:
+        loss, factors = several[0], (*factors, sweeps.losses(*several))
     names = " and ".join(factor.name for factor in factors)
     return sweeps.Sweep(
         name="_".join(factor.name.replace(".", "_") for factor in factors),
-        title=f"{_own_name(loss)}: {names}",
+        title=f"{' and '.join(several)}: {names}",
         source="",
         loss=loss,
         protocol=protocol or "quick",

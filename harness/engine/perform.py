@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
+from mlrc.harness.engine.identity import require_unchanged
 from mlrc.harness.engine.inputs import images_of, inputs_of
 from mlrc.harness.engine.repeat import DamagedError, EmbeddingFiles, score_run
 from mlrc.harness.engine.workplace import FoldOutcome, JobOutcome, ScoreOutcome, Shortage, Workplace
@@ -27,11 +28,12 @@ from mlrc.harness.machine.determinism import deterministic_device, in_force, see
 from mlrc.harness.machine.file_errors import is_of_the_machine, sentence
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.job import FoldJob, Job, ScoreJob, rules
-from mlrc.harness.plan.split import ClassSplit, split
+from mlrc.harness.plan.split import ClassSplit, as_asked, split
 from mlrc.harness.training import model as models
 from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.fold import OnValidation, StoppedError, Subset, Trained, embed, stream, train_fold
-from mlrc.results.records.record import Environment, FoldRecord
+from mlrc.harness.training.reduction import principal_components
+from mlrc.results.records.record import PCA, FoldRecord
 
 NO_MEMORY = (
     "can't allocate memory",
@@ -59,11 +61,13 @@ def score(job: ScoreJob, workplace: Workplace, given: Sequence[NDArray[np.float3
     files = EmbeddingFiles(Path(job.embeddings))
     try:
         device = deterministic_device(workplace.device if workplace.device.startswith("cuda") else "cpu")
-        images = images_of(*workplace.roots[job.dataset])
+        images = as_asked(images_of(*workplace.roots[job.dataset]), job.protocol)
         _require_its_images(job, images)
         embeddings = [files.load(key) for key in job.fold_keys] if given is None else given
         task = Task.of(images, split(images, job.protocol).test)
-        return ScoreOutcome(job, score_run(job, embeddings, task, workplace.environment, str(device)))
+        told = images.facts.pretraining
+        scored = score_run(job, embeddings, task, workplace.environment, device=str(device), pretraining=told)
+        return ScoreOutcome(job, scored)
     except DamagedError:
         return ScoreOutcome(job, None, damaged=files.damaged(job.fold_keys))
     except (Exception, SystemExit) as error:  # noqa: BLE001 the job border
@@ -136,6 +140,7 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
         share=workplace.share,
         environment=replace(workplace.environment, settings=settings),
         message=trained.message,
+        plugins={kind: workplace.origins[kind, name] for kind, name in workplace.plugins(job)},
     )
 
 
@@ -143,7 +148,9 @@ def _train_and_embed(
     job: FoldJob, workplace: Workplace, on_validation: OnValidation, stop: Callable[[], bool]
 ) -> tuple[Trained, NDArray[np.float32] | None]:
     device = deterministic_device(workplace.device, job.protocol.precision)
+    require_unchanged(job, workplace)
     images, pixels = inputs_of(job, workplace, device)
+    images = as_asked(images, job.protocol)
     _require_its_images(job, images)
     classes = split(images, job.protocol)
     seed = stream(job, "model")
@@ -157,6 +164,8 @@ def _train_and_embed(
         seed_global_generators(stream(job, "training"))
         spec = workplace.loss(job.loss)
         train, validation = _parts(job, images, pixels, classes)
+        if isinstance(train.pixels, Features) and job.protocol.scaling == "standard":
+            model.fit(embed(model, train, job.protocol, device, features=True))
         trained = train_fold(
             job,
             spec,
@@ -165,13 +174,20 @@ def _train_and_embed(
             validation,
             device=device,
             on_validation=on_validation,
-            checkpoint=Checkpoint(workplace.checkpoint(job), origin=_origin(job, workplace.environment)),
+            checkpoint=Checkpoint(workplace.checkpoint(job), origin=_origin(job, workplace)),
             stop=stop,
         )
     if job.stage in ("search", "schedule") or trained.model is None:
         return trained, None
-    subset = Subset(pixels, images.labels, classes.test)
-    embeddings = embed(trained.model, subset, job.protocol, device, features=job.stage == "untrained")
+
+    def of(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        subset = Subset(pixels, images.labels, rows)
+        return embed(model, subset, job.protocol, device, features=job.stage == "untrained")
+
+    embeddings = of(classes.test)
+    if job.loss == PCA:
+        learnt = of(classes.folds[job.fold].train)
+        embeddings = principal_components(learnt, embeddings, job.protocol.embedding_size)
     if not np.isfinite(embeddings).all():
         return trained._replace(outcome="diverged", message="the test embeddings were not finite"), None
     return trained, embeddings
@@ -196,5 +212,7 @@ def _parts(
     return learnt, Subset(pixels, images.labels, validation) if len(validation) else None
 
 
-def _origin(job: FoldJob, environment: Environment) -> str:
-    return json.dumps([job.key, environment.commit, environment.device, sorted(environment.versions.items())])
+def _origin(job: FoldJob, workplace: Workplace) -> str:
+    made = workplace.environment
+    plugins = [str(workplace.origins[key]) for key in workplace.plugins(job)]
+    return json.dumps([job.key, made.commit, made.device, sorted(made.versions.items()), *plugins])

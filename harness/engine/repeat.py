@@ -99,7 +99,9 @@ def score_run(
     embeddings: Sequence[NDArray[np.float32]],
     task: Task,
     environment: Environment,
+    *,
     device: str = "cpu",
+    pretraining: str = "",
 ) -> ScoredRun:
     """Score one repeat on the test classes.
 
@@ -109,6 +111,7 @@ def score_run(
         task: of the test images.
         environment: that the record carries.
         device: that searches the neighbours.
+        pretraining: what the data set says of which classes pretrained weights may have seen.
     """
     protocol = job.protocol
     ndcg_at: tuple[int, ...] = of(protocol.ndcg_at, job.dataset)
@@ -119,6 +122,7 @@ def score_run(
         nmi_seed=int(key[:7], 16) if protocol.nmi.of(job.dataset) else None,  # scikit-learn takes 32 bits
         ndcg_at=ndcg_at,
         recall_at=protocol.recall_at.of(job.dataset),
+        similarity="euclidean" if protocol.similarity == "euclidean" else "cosine",
         device=device,
     )
     record = RunRecord(
@@ -142,6 +146,7 @@ def score_run(
         separated=scores.separated,
         concatenated=scores.concatenated,
         environment=environment,
+        pretraining=pretraining if protocol.weights else "",
     )
     per_class: dict[str, NDArray[np.generic]] = {
         "classes": scores.concatenated_sums.classes,
@@ -152,8 +157,9 @@ def score_run(
     return ScoredRun(record, per_class)
 
 
-def write_per_class(runs: Path, scored: ScoredRun) -> None:
-    """Write the per-class sums, whole or not at all."""
+def write_per_class(runs: Path, scored: ScoredRun) -> str:
+    """Write the per-class sums, whole or not at all, and give the SHA-256 of their file."""
     content = BytesIO()
     np.savez_compressed(content, allow_pickle=False, **sealed(scored.record.key, scored.per_class))
     write_atomically(runs / PER_CLASS / f"{scored.record.key}.npz", content.getvalue())
+    return hashlib.sha256(content.getvalue()).hexdigest()

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from mlrc.harness.engine.repeat import ScoredRun
-from mlrc.harness.machine.environment import device_name
+from mlrc.harness.machine.environment import device_name, processor
 from mlrc.harness.plan.job import FoldJob, ScoreJob
 from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.losses.spec import LossSpec
+from mlrc.results.records.origin import Origin
 from mlrc.results.records.record import Environment, FoldRecord
 
 Shortage = Literal["", "memory", "device", "disk", "files"]
@@ -39,6 +40,7 @@ class Workplace:
         lender: where a process answers that lends memory of the device to all jobs there, if one does.
         cores: of the processor that a worker keeps to; all where there are none.
         losses: name to the file of a loss that is registered nowhere, whose text a process elsewhere needs.
+        origins: (`loss`, `dataset` or `trunk`, its name in the jobs) to where that plug-in comes from.
     """
 
     roots: Mapping[str, tuple[str, Path]]
@@ -53,15 +55,26 @@ class Workplace:
     lender: str = ""
     cores: tuple[int, ...] = ()
     losses: Mapping[str, PluginFile] = field(default_factory=dict)
+    origins: Mapping[tuple[str, str], Origin] = field(default_factory=dict)
 
     def found_here(self) -> "Workplace":
         """Give the workplace with this machine and its device in the environment, which the driver can't know."""
-        here = replace(self.environment, device=device_name(torch.device(self.device)), host=socket.gethostname())
+        here = replace(
+            self.environment,
+            device=device_name(torch.device(self.device)),
+            host=socket.gethostname(),
+            processor=processor(),
+        )
         return replace(self, environment=here)
 
     def loss(self, name: str) -> LossSpec:
         """Give the loss of a job; raises what `LOSSES.find` and `LOSSES.in_file` raise."""
         return LOSSES.in_file(self.losses[name]) if name in self.losses else LOSSES.find(name)
+
+    def plugins(self, job: FoldJob) -> list[tuple[str, str]]:
+        """Give the keys in `origins` of the plug-ins that a job stands on."""
+        names = [("loss", job.loss), ("dataset", job.dataset), ("trunk", job.protocol.trunk)]
+        return [name for name in names if name in self.origins]
 
     def checkpoint(self, job: FoldJob) -> Path | None:
         """Where the job's checkpoint is kept."""

@@ -29,7 +29,8 @@ class Features:
     def __init__(self, rows: NDArray[np.float32]) -> None:
         views, images, width = rows.shape
         self.views, self.width, self._images = int(views) - 1, int(width), int(images)
-        self._rows = torch.from_numpy(rows.reshape(-1, self.width))
+        flat = rows.reshape(-1, self.width)
+        self._rows = torch.from_numpy(flat if flat.flags.writeable else flat.copy())  # as torch asks; none is written
 
     def __len__(self) -> int:
         """Give the number of images."""

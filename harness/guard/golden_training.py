@@ -13,15 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from mlrc.harness.guard.canary import PARAMS
-from mlrc.harness.images.dataset import ArrayPixels
+from mlrc.harness.images.dataset import ArrayPixels, ImageSet
 from mlrc.harness.machine.determinism import THREADS
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.schedule import Recorded
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.training import model as models
 from mlrc.harness.training.checkpoint import Checkpoint, Course, Stateful
+from mlrc.harness.training.extraction import features_of
 from mlrc.harness.training.fold import Subset, train_fold
 from mlrc.losses.spec import LOSS_LR
+from mlrc.protocols.datasets.facts import DatasetFacts
 from mlrc.protocols.protocol import PerDataset, Protocol
 
 DATASET = "cub200"
@@ -30,7 +32,7 @@ DATASET = "cub200"
 CLASSES, PER_CLASS, SIDE = 12, 4, 16
 
 
-def of_training(protocol: Protocol, loss: str) -> dict[str, float]:
+def of_training(protocol: Protocol, loss: str, device: torch.device) -> dict[str, float]:
     """Train one of the canary's losses on tiny images through the warm-up, an epoch, and one after a fall of the rates.
 
     Returns:
@@ -57,10 +59,10 @@ def of_training(protocol: Protocol, loss: str) -> dict[str, float]:
         train_fold(
             job,
             LOSSES.find(loss),
-            models.build(small, seed=job.seed, dataset=DATASET),
-            _images(1 if small.channels == "grey" else 3),
+            models.build(small, seed=job.seed, dataset=DATASET).to(device),
+            _given(small),
             None,
-            device=torch.device("cpu"),
+            device=device,
             on_validation=lambda *told: mean_losses.append(told[2]),
             checkpoint=witness,
             stop=lambda: False,
@@ -102,7 +104,7 @@ class _Witness(Checkpoint):
             assert isinstance(part, nn.Module)  # noqa: S101 as train_fold gives them
             for name, parameter in part.named_parameters():
                 whose = what if what == "loss" else name.partition(".")[0]
-                found.setdefault(whose, []).append(parameter.detach().flatten().double())
+                found.setdefault(whose, []).append(parameter.detach().flatten().cpu().double())
         return {what: torch.cat(weights) for what, weights in found.items()}
 
 
@@ -112,6 +114,7 @@ def _miniature(protocol: Protocol) -> Protocol:
         protocol,
         name="miniature",
         version=1,
+        family="reality_check",
         trunk="small_conv",
         weights="",
         resize=SIDE,
@@ -137,10 +140,25 @@ def _miniature(protocol: Protocol) -> Protocol:
     )
 
 
-def _images(channels: int) -> Subset:
+def _given(protocol: Protocol) -> Subset:
+    """Give the images, or where the head alone is trained, their features."""
+    images = _images(1 if protocol.channels == "grey" else 3)
+    if protocol.trains == "all":
+        return Subset(images.pixels, images.labels, np.arange(len(images.labels)))
+    features = features_of(images, protocol, weights=None, folder=None, devices=[torch.device("cpu")])
+    return Subset(features, images.labels, np.arange(len(images.labels)))
+
+
+def _images(channels: int) -> ImageSet:
     """Give classes of noisy copies of one random image each."""
     generator = np.random.default_rng(20030850)
     patterns = generator.integers(0, 256, (CLASSES, 1, SIDE, SIDE, channels))
     noise = generator.integers(-60, 60, (CLASSES, PER_CLASS, SIDE, SIDE, channels))
     array = np.clip(patterns + noise, 0, 255).astype(np.uint8).reshape(-1, SIDE, SIDE, channels)
-    return Subset(ArrayPixels(array), np.repeat(np.arange(CLASSES), PER_CLASS), np.arange(CLASSES * PER_CLASS))
+    return ImageSet(
+        facts=DatasetFacts(name=DATASET, title="made up", source="made up", licence="none"),
+        fingerprint="",
+        labels=np.repeat(np.arange(CLASSES), PER_CLASS),
+        class_names=tuple(map(str, range(CLASSES))),
+        pixels=ArrayPixels(array),
+    )

@@ -1,5 +1,6 @@
-"""Golden values of every formula on fixed batches and of first steps of training, on the CPU: what moves is named.
+"""Golden values of every formula on fixed batches and of first steps of training: what moves is named.
 
+A class of devices has values of its own, since another one rounds otherwise; metrics and splits are the CPU's anywhere.
 Whatever of this moves without intent is a fault of this code or of a library; what moves with intent is accepted with a
 reason (`mlrc goldens --accept REASON`).
 """
@@ -18,7 +19,7 @@ from mlrc.harness.metrics.task import Task
 from mlrc.harness.plugins import LOSSES, PROTOCOLS
 from mlrc.losses.contract import rehearsal
 from mlrc.losses.contract.space import centre
-from mlrc.losses.spec import LossSpec, Value
+from mlrc.losses.spec import EVERY, LossSpec, Value
 from mlrc.protocols.splits import class_folds, trainval_classes
 from mlrc.results.publishing.drift import value_drift
 from mlrc.results.publishing.verdict import Verdicts
@@ -32,22 +33,30 @@ NDCG_AT, RECALL_AT, MAP_AT = (1, 2, 4, 8), (1, 2, 4, 8), (5,)
 DATASET_CLASSES = {"cub200": 200, "cars196": 196, "sop": 22634}
 
 
-def goldens() -> dict[str, dict[str, float]]:
-    """Compute all golden values of what is installed here."""
-    found = {f"loss {name}": of_loss(LOSSES.find(name)) for name in LOSSES.names()}
+CPU = torch.device("cpu")
+
+
+def stored_in(folder: Path, device: torch.device) -> Path:
+    """Give the file of a class of devices: `values.json` for CPUs, `values-cuda.json` and the like for others."""
+    return folder / ("values.json" if device.type == "cpu" else f"values-{device.type}.json")
+
+
+def goldens(device: torch.device = CPU) -> dict[str, dict[str, float]]:
+    """Compute all golden values of what is installed here, losses and trainings on a device."""
+    found = {f"loss {name}": of_loss(LOSSES.find(name), device) for name in LOSSES.names()}
     return {
         **found,
         "metrics": of_metrics(),
         **{f"split of {name}": of_split(n) for name, n in DATASET_CLASSES.items()},
         **{
-            f"training with {loss} under {name}": of_training(protocol, loss)
+            f"training with {loss} under {name}": of_training(protocol, loss, device)
             for name, protocol in ((name, PROTOCOLS.find(name)) for name in PROTOCOLS.names())
             for loss in PARAMS
         },
     }
 
 
-def of_loss(spec: LossSpec) -> dict[str, float]:
+def of_loss(spec: LossSpec, device: torch.device = CPU) -> dict[str, float]:
     """Give value and gradients of a loss at the centre of its space and at the parameters its papers report.
 
     The gradient of the embeddings is told by its norm and its component along a fixed random direction, that of the
@@ -56,8 +65,9 @@ def of_loss(spec: LossSpec) -> dict[str, float]:
     found = {}
     for point, params in _points(spec):
         loss = rehearsal.build(spec, params)
-        embeddings, labels = rehearsal.batch(spec)
-        direction = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(2))
+        rehearsal.module(loss).to(device)
+        embeddings, labels = (part.to(device) for part in rehearsal.batch(spec))
+        direction = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(2)).to(device)
         with torch.random.fork_rng():
             torch.manual_seed(3)
             step = rehearsal.in_float32(loss, embeddings, labels)
@@ -114,7 +124,8 @@ def judge(reference: Path, found: Goldens) -> Verdicts:
     """
     if not reference.is_file():
         raise FileNotFoundError(
-            f"There are no golden values in {reference}; store them with mlrc goldens --accept REASON."
+            f"There are no golden values in {reference}, which are kept per class of devices; store them with "
+            "mlrc goldens --accept REASON."
         )
     try:
         stored: Goldens = json.loads(reference.read_text(encoding="utf-8"))
@@ -125,5 +136,7 @@ def judge(reference: Path, found: Goldens) -> Verdicts:
 
 def _points(spec: LossSpec) -> Iterator[tuple[str, Mapping[str, Value]]]:
     yield "centre", centre(spec.space)
-    for dataset in sorted(spec.published)[:1]:
-        yield f"published for {dataset}", spec.published[dataset]
+    reported = [spec.published, *(spec.under[family] for family in sorted(spec.under))]
+    named = [(dataset, of[dataset]) for of in reported for dataset in sorted(of) if dataset != EVERY]
+    for dataset, params in named[:1]:
+        yield f"published for {dataset}", params

@@ -32,5 +32,10 @@ def open_dataset(
     """
     plugin, _, path = name.partition(":")
     opened = DATASETS.find(plugin).open(Path(path).expanduser() if path else root)
-    images = with_content(opened, index=index or root / "cache", threads=os.cpu_count() or 1, on_progress=on_progress)
+    return identified(opened, index or root / "cache", on_progress=on_progress)
+
+
+def identified(opened: ImageSet, index: Path, *, on_progress: OnProgress | None = None) -> ImageSet:
+    """Give a set with its fingerprint; hashes are remembered in the folder `index`. Raises what `with_content` does."""
+    images = with_content(opened, index=index, threads=os.cpu_count() or 1, on_progress=on_progress)
     return replace(images, fingerprint=PUBLISHED.get(images.content, images.fingerprint))

@@ -15,18 +15,22 @@ from numpy.typing import NDArray
 
 from mlrc.harness.images.dataset import Dataset, ImageSet, LeftOut
 from mlrc.harness.images.files import ImageList, open_list
-from mlrc.harness.images.folders import Walk, class_folders, sub_folders
-from mlrc.harness.images.manifest import Row, rows, side_of
+from mlrc.harness.images.folders import Walk, class_folders, require_name, sub_folders
+from mlrc.harness.images.manifest import Row, rows
+from mlrc.harness.vectors.sides import side_of
 from mlrc.protocols.datasets.folder import FACTS
 
 MANIFEST = "manifest.csv"
+PRETRAINING = "pretraining.txt"
+"""Says in a sentence which of the classes pretrained weights may have seen."""
 
 
-def list_folder(path: Path) -> ImageList:
+def list_folder(path: Path, *, alone: bool = False) -> ImageList:
     """List a manifest, a folder with a `manifest.csv`, or a folder of class folders, perhaps below train/ and test/.
 
     Classes are numbered by sub-folder name, or by label: as numbers where all labels are whole numbers, else as text;
-    where the images bring a split of their own, those to train on come first.
+    where the images bring a split of their own, those to train on come first. With `alone` no image needs another of
+    its class.
 
     Raises:
         FileNotFoundError: there is no such folder or file.
@@ -34,19 +38,37 @@ def list_folder(path: Path) -> ImageList:
             malformed.
     """
     if path.is_file():
-        images = _listed(rows(path), str(path), path.parent)
+        images = listed(rows(path), str(path), path.parent)
     elif (path / MANIFEST).is_file():
-        images = _listed(rows(path / MANIFEST), str(path / MANIFEST), path)
+        images = listed(rows(path / MANIFEST), str(path / MANIFEST), path)
     elif path.is_dir():
         names = sub_folders(path)
         if not names:
             raise ValueError(f"{path} must hold one sub-folder per class or a {MANIFEST}, but it holds neither.")
+        _require_one_level(path, names)
         images = _from_sides(path, names) if all(map(side_of, names)) else class_folders(path, names)
         _require_different(images)
     else:
         raise FileNotFoundError(f"folder:PATH must name a folder or a CSV manifest, but there is no {path}.")
-    _require_positives(images)
+    if not alone:
+        require_positives(images)
     return images
+
+
+def _require_one_level(path: Path, names: Sequence[str]) -> None:
+    """Refuse sides of a split, class folders in each, beside folders that are none: each side would be one class."""
+    sides = [name for name in names if side_of(name)]
+    if len(sides) < 2 or len(sides) == len(names):
+        return
+    walk = Walk(path)
+    inside = [walk.entries(side, os.path.realpath(path / side)) for side in sides]
+    if all(entries and all(entry.is_folder for entry in entries) for entries in inside):
+        other = next(name for name in names if not side_of(name))
+        raise ValueError(
+            f"{path} must be divided into classes, or into sides of a split with classes in each, but it holds "
+            f"{' and '.join(sides)} with folders in each, and {other} beside them; move {other} away, or the classes "
+            "of each side up."
+        )
 
 
 def _from_sides(path: Path, names: Sequence[str]) -> ImageList:
@@ -77,11 +99,11 @@ def _from_sides(path: Path, names: Sequence[str]) -> ImageList:
                     "remove it."
                 )
             found += [Row(0, file, name, is_test, is_query) for file in files]
-    listed = _listed(found, f"{path} (class folders below {', '.join(names)})", path)
-    return replace(listed, left_out=(*beside, *walk.left_out))
+    images = listed(found, f"{path} (class folders below {', '.join(names)})", path)
+    return replace(images, left_out=(*beside, *walk.left_out))
 
 
-def _listed(found: Sequence[Row], where: str, folder: Path) -> ImageList:
+def listed(found: Sequence[Row], where: str, folder: Path) -> ImageList:
     """Give a list with its classes numbered; raises `ValueError` where two share a number, or a split shares some."""
     names, trainval = _class_names(found, where)
     numbers = {name: number for number, name in enumerate(names)}
@@ -170,7 +192,7 @@ def _require_different(images: ImageList) -> None:
             )
 
 
-def _require_positives(images: ImageList) -> None:
+def require_positives(images: ImageList) -> None:
     """Refuse a class that no image of it can find: of one image, but among the galleries of a split."""
     counts = np.bincount(images.labels)
     least = 2 if images.queries is None else 1
@@ -201,15 +223,31 @@ def _require_positives(images: ImageList) -> None:
     )
 
 
-def open_folder(path: Path) -> ImageSet:
+def open_folder(path: Path, *, alone: bool = False) -> ImageSet:
     """Open the images at `path`; the set is called `folder:` and the folder's own name.
 
-    Raises what `list_folder` and `open_list` raise.
+    With `alone` no image needs another of its class, as where they are embedded and not compared. Raises what
+    `list_folder`, `require_name` and `open_list` raise.
     """
     resolved = path.resolve()
     place = resolved.parent if resolved.name == MANIFEST else resolved
+    require_name(place.name, str(place.parent))  # records carry it
     name = place.stem if place.is_file() else place.name
-    return open_list(replace(FACTS, name=f"folder:{name}", title=name), list_folder(resolved))
+    facts = replace(FACTS, name=f"folder:{name}", title=name, pretraining=_pretraining(resolved))
+    images = list_folder(resolved, alone=alone)
+    others = tuple(one for one in images.left_out if one.path != PRETRAINING)
+    return open_list(facts, replace(images, left_out=others))
+
+
+def _pretraining(path: Path) -> str:
+    """Read what `pretraining.txt` beside the images says, as one line; empty where there is none."""
+    told = (path.parent if path.is_file() else path) / PRETRAINING
+    if not told.is_file():
+        return ""
+    try:
+        return " ".join(told.read_text(encoding="utf-8").split())
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{told} must be text in UTF-8, but is not ({error.reason}); save it so.") from None
 
 
 DATASET = Dataset(facts=FACTS, open=open_folder)

@@ -6,7 +6,9 @@ to is refused, for one image has one class.
 
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,13 +96,7 @@ class Walk:
             raise OSError(f"{real} must be a folder that can be read, but is not ({error.strerror}).") from error
         for name in names:
             path = name if folder == "" else f"{folder}/{name}"
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                raise ValueError(
-                    f"Every name must be UTF-8, but {os.fsencode(name)!r} in {real.encode(errors='replace').decode()} "
-                    "is not; rename it."
-                ) from None
+            require_name(name, real)
             if name.startswith(".") or name.casefold() in SYSTEM:
                 self.left_out.append(LeftOut(path, "hidden or a system's"))
                 continue
@@ -130,6 +126,23 @@ class Walk:
             return False
         self.left_out.append(LeftOut(path, "there twice by a link"))
         return True
+
+
+def require_name(name: str, folder: str) -> None:
+    """Raise `ValueError` unless the name of something in a folder is UTF-8, and Python reads it as such here."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        content, where = os.fsencode(name), folder.encode(errors="replace").decode()
+    else:
+        return
+    with suppress(UnicodeDecodeError):
+        content.decode()
+        raise ValueError(
+            f"Names must be read as UTF-8, but {content!r} in {where} is read as {sys.getfilesystemencoding()}; set "
+            "PYTHONUTF8=1."
+        )
+    raise ValueError(f"Every name must be UTF-8, but {content!r} in {where} is not; rename it.")
 
 
 def _is_our_cache(folder: str) -> bool:

@@ -5,12 +5,15 @@ docs/data.md documents every column. What could be read in two ways is refused, 
 
 import csv
 import os
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
+
+from mlrc.harness.vectors.sides import asks, side_of
 
 _LABELS = ("label", "class")
 COLUMNS = ("path", *_LABELS, "split", "query", "camera")
@@ -23,11 +26,6 @@ ENCODINGS = {
 }
 """Byte-order marks, the longer first."""
 
-TRAINVAL = frozenset({"train", "training", "trainval", "val", "valid", "validation", "dev"})
-TEST = frozenset({"test", "testing"})
-QUERY = frozenset({"query", "queries"})
-GALLERY = frozenset({"gallery"})
-_YES, _NO = frozenset({"1", "true", "yes", "query"}), frozenset({"", "0", "false", "no", "gallery"})
 _LARGEST_FIELD = 2**30
 
 
@@ -49,16 +47,6 @@ class Row(NamedTuple):
     is_test: bool | None = None
     is_query: bool | None = None
     camera: str | None = None
-
-
-def side_of(word: str) -> tuple[bool, bool | None] | None:
-    """Give of a word whether it is test and whether that asks or is searched; `None` if it is no side of a split."""
-    word = word.strip().casefold()
-    if word in TRAINVAL:
-        return False, None
-    if word in TEST:
-        return True, None
-    return (True, word in QUERY) if word in QUERY | GALLERY else None
 
 
 def rows(path: Path) -> list[Row]:
@@ -199,6 +187,11 @@ def _row(table: _Table, places: _Places, line: int, fields: dict[str, str]) -> R
         raise ValueError(
             f"{table.path} must have a path and a label in every line, but line {line} has not; complete it."
         )
+    try:
+        os.fsencode(fields["path"])
+    except UnicodeEncodeError:
+        read_as = sys.getfilesystemencoding()
+        raise table.fault(line, f"names must be read as UTF-8, but here as {read_as}", "set PYTHONUTF8=1") from None
     path = places.relative(fields["path"])
     if path is None:
         raise table.fault(
@@ -228,15 +221,14 @@ def _side(table: _Table, line: int, fields: dict[str, str]) -> tuple[bool | None
     if "query" in fields:
         if is_test is None:
             raise table.fault(1, "the column query needs the column split", "say there which images are test")
-        word = fields["query"].casefold()
-        if word not in _YES | _NO:
+        asking = asks(fields["query"])
+        if asking is None:
             raise table.fault(line, f"query must be 1 or 0, but is {fields['query']!r}", "say whether the image asks")
-        asks = word in _YES
-        if asks and not is_test:
+        if asking and not is_test:
             raise table.fault(line, "only a test image can ask, but the split says train", "set query to 0")
-        if is_test and is_query not in (None, asks):
+        if is_test and is_query not in (None, asking):
             raise table.fault(line, "split and query contradict each other", "correct one of them")
-        is_query = asks if is_test else None
+        is_query = asking if is_test else None
     return is_test, is_query
 
 

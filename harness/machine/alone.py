@@ -17,7 +17,7 @@ def alone(folder: Path, what: str, way_out: str) -> Iterator[bool]:
         way_out: where that cannot be, for the sentence that says so.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be made, or its file system has no locks.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,17 @@ def alone(folder: Path, what: str, way_out: str) -> Iterator[bool]:
             f"{what} must be kept in {folder.parent}, but it cannot be written ({error.strerror}); {way_out}."
         ) from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _lock(handle, folder, what, way_out)
         yield folder.is_dir() and folder.stat().st_ino == os.fstat(handle).st_ino
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, folder: Path, what: str, way_out: str) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        raise OSError(
+            f"{what} must be kept on a file system with locks, but that of {folder.parent} has none "
+            f"({error.strerror}); {way_out}."
+        ) from error

@@ -21,6 +21,20 @@ def write_atomically(path: Path, *contents: bytes) -> None:
         raise
 
 
+def require_place(path: Path) -> None:
+    """Hold a file that is to be written at the end of some work against the disk, before the work.
+
+    Raises:
+        FileNotFoundError: its folder is not there.
+        ValueError: a folder stands in its place, or nothing can be written there.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder {path.parent} must be there, but is not; make it.")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        what = "is a folder" if path.is_dir() else f"lies in {path.parent}, where this user may write nothing"
+        raise ValueError(f"{path} must be a file that can be written, but {what}; give another.")
+
+
 def is_full(error: BaseException) -> bool:
     """Say whether the disk, or the user's part of it, is full."""
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

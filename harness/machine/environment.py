@@ -73,6 +73,16 @@ def device_name(device: torch.device) -> str:
 
 
 @cache
+def processor() -> str:
+    """Give model and instruction set of this machine's processor, as far as torch chooses its kernels by them."""
+    model = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+@cache
 def current(device: torch.device) -> Environment:
     """Describe this process's surroundings."""
     versions = {name: version(name) for name in PACKAGES}
@@ -84,6 +94,7 @@ def current(device: torch.device) -> Environment:
         versions={"python": platform.python_version(), **versions},
         device=device_name(device),
         host=socket.gethostname(),
+        processor=processor(),
     )
 
 

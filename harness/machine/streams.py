@@ -1,5 +1,7 @@
-"""Standard streams that are closed, full or read by nobody, which must cost no work."""
+"""Standard streams that are closed, full, read by nobody or not of Unicode, which must cost no work."""
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -20,6 +22,25 @@ def open_closed_streams() -> None:
                 os.close(nothing)
         if getattr(sys, name) is None:
             setattr(sys, name, _text(number, "r" if number == 0 else "w"))
+
+
+def replace_what_cannot_be_shown() -> None:
+    """Let a character that a standard stream's encoding lacks be written as `?`, and bytes of names in hexadecimal."""
+    codecs.register_error(_SHOWN, _shown)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_SHOWN)
+
+
+_SHOWN = "mlrc.shown"
+
+
+def _shown(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = map(ord, error.object[error.start : error.end])
+    told = (f"\\x{sign - 0xDC00:02x}" if 0xDC80 <= sign <= 0xDCFF else "?" for sign in signs)  # PEP 383
+    return "".join(told), error.end
 
 
 def redirect_output(log: Path | None) -> None:

@@ -6,23 +6,21 @@ The body of the command `mlrc evaluate`, and of the function.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
 
 from mlrc.harness.machine.allocator import keep_memory
 from mlrc.harness.machine.environment import resolve_device
+from mlrc.harness.metrics.asked import asked
 from mlrc.harness.metrics.clustering import clustering_scores
+from mlrc.harness.metrics.findings import Findings, Neighbours
+from mlrc.harness.metrics.question import Question, Rows, Split, question
 from mlrc.harness.metrics.ranking.candidates import Backend
-from mlrc.harness.metrics.retrieval import retrieval
-
-Rows = str | Path | ArrayLike | torch.Tensor
-"""An array, a tensor, or the path of a `.npy` file."""
+from mlrc.harness.metrics.ranking.nearest import NONE, nearest
+from mlrc.harness.metrics.retrieval import HIGHEST_K, require_cuts, retrieval
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 MOST_MEMORY = 2**50
@@ -41,6 +39,8 @@ class Evaluation:
         classes: number of classes among the queries measured.
         dim: size of an embedding.
         versions: of the packages that took part.
+        remarks: sentences on what was made of the files: which rows count, which queries are in the gallery, too.
+        findings: the values of every query and class, and the neighbours where asked for.
     """
 
     metrics: Mapping[str, float]
@@ -51,15 +51,19 @@ class Evaluation:
     classes: int
     dim: int
     versions: Mapping[str, str]
+    remarks: tuple[str, ...] = ()
+    findings: Findings = field(repr=False, compare=False)
 
     def to_json(self) -> str:
-        """Give all of it as one JSON object; metrics in full precision."""
-        return json.dumps(asdict(self), indent=2)
+        """Give all but the findings as one JSON object; metrics in full precision."""
+        told = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "findings"}
+        return json.dumps(told, indent=2, ensure_ascii=False)
 
     def notes(self) -> list[str]:
         """Give the sentences to print below the numbers."""
         notes = [
-            f"{self.queries} queries of {self.classes} classes among {self.gallery} images, {self.dim} dimensions."
+            f"{self.queries} queries of {self.classes} classes among {self.gallery} images, {self.dim} dimensions.",
+            *self.remarks,
         ]
         if self.left_out:
             notes.append(f"{self.left_out} queries without a positive are left out.")
@@ -72,11 +76,14 @@ class Evaluation:
 
 def evaluate(
     embeddings: Rows,
-    labels: Rows,
+    labels: Rows | None = None,
     *,
     gallery_embeddings: Rows | None = None,
     gallery_labels: Rows | None = None,
+    gallery_includes_queries: bool = False,
+    split: Split | None = None,
     cuts: Sequence[int] = (1, 10),
+    neighbours: int = 0,
     clustering: bool = False,
     backend: Backend = "torch",
     device: str = "cpu",
@@ -85,12 +92,22 @@ def evaluate(
 ) -> Evaluation:
     """Measure embeddings: P@1, RP, MAP@R and the metrics at k, exactly, in percent.
 
+    Where a file has columns beside the labels they count: of a `split` the test rows are measured; of `query` those
+    ask that say so and the other test rows are their gallery; images of a query's class and `camera` are left out.
+
     Args:
-        embeddings: an array, a tensor or a `.npy` file, `(images, dim)`, float16, float32 or float64.
-        labels: likewise, `(images,)`, integers or strings.
+        embeddings: an array or a tensor `(images, dim)`, float16, float32 or float64, or a file of them: `.npy`,
+            `.npz`, `.safetensors`, `.pt`, `.parquet` or `.csv`, see docs/data.md.
+        labels: likewise, `(images,)`, integers or strings; a file of embeddings may hold them, too.
         gallery_embeddings: likewise; by default the images are their own gallery.
         gallery_labels: likewise.
+        gallery_includes_queries: leave each query that is in the gallery, too, out of its own ranking. An image is
+            known by its path where both files have paths, or by its row where both are one file or one array; never by
+            its embedding.
+        split: which side counts where there is a column `split`: `test`, the default, or `trainval` or `all`, where
+            every row asks all others, whatever `query` and `camera` say.
         cuts: the k of nDCG@k, R@k, MAP@k and P@k.
+        neighbours: of every query, that the findings name.
         clustering: whether to add NMI and AMI of the queries.
         backend: torch or faiss; the numbers are the same.
         device: where to search: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
@@ -99,75 +116,93 @@ def evaluate(
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is no array, a device is not there, or what `mlrc.harness.metrics.retrieval.retrieval`
-            refuses.
+        ValueError: a file does not fit, a device is not there, it is not known which queries the gallery includes, or
+            what `mlrc.harness.metrics.retrieval.retrieval` refuses.
         TypeError: embeddings or labels of another type.
+        ImportError: the package that a format needs is not installed.
     """
     keep_memory()
-    cap = None if memory is None else bytes_of(memory)
-    queries, of_query = rows(embeddings), rows(labels)
-    gallery = None if gallery_embeddings is None else rows(gallery_embeddings)
+    require_cuts({"nDCG": cuts})
+    if not 0 <= neighbours <= HIGHEST_K:
+        raise ValueError(f"neighbours must lie in [0, {HIGHEST_K}], but got {neighbours}.")
+    search = Searching(backend, str(resolve_device(device)), None if memory is None else bytes_of(memory), progress)
+    told = question(
+        embeddings,
+        labels,
+        gallery_embeddings=gallery_embeddings,
+        gallery_labels=gallery_labels,
+        split=split,
+        gallery_includes_queries=gallery_includes_queries,
+    )
+    gallery = told.gallery
+    options: dict[str, Any] = {
+        "gallery_embeddings": None if gallery is None else gallery.vectors.embeddings,
+        "gallery_labels": None if gallery is None else gallery.labels,
+        **dict(zip(("cameras", "gallery_cameras"), told.cameras or (None, None), strict=True)),
+        **dict(zip(("identities", "gallery_identities"), told.identities or (None, None), strict=True)),
+    }
     found = retrieval(
-        queries,
-        of_query,
-        gallery_embeddings=gallery,
-        gallery_labels=None if gallery_labels is None else rows(gallery_labels),
+        told.queries.vectors.embeddings,
+        told.queries.labels,
+        **options,
         ndcg_at=cuts,
         recall_at=cuts,
         map_at=cuts,
         precision_at=cuts,
-        backend=backend,
-        device=str(resolve_device(device)),
-        memory=cap,
-        progress=progress,
+        **search._asdict(),
     )
     metrics = found.means()
     if clustering:
-        metrics |= clustering_scores(queries, of_query)
+        metrics |= clustering_scores(told.queries.vectors.embeddings, told.queries.labels)
+    paths = told.queries.vectors.paths
     return Evaluation(
         metrics=metrics,
         queries=len(found.labels),
         left_out=found.left_out,
         tied=found.tied,
-        gallery=len(queries if gallery is None else gallery),
+        gallery=len((told.queries if gallery is None else gallery).rows),
         classes=len(np.unique(found.labels)),
-        dim=queries.shape[1],
+        dim=told.queries.vectors.embeddings.shape[1],
         versions={name: version(name) for name in PACKAGES},
+        remarks=told.remarks,
+        findings=Findings(
+            rows=told.queries.rows[found.queries],
+            labels=told.queries.labels[found.queries],
+            positives=found.positives,
+            per_query={name: 100 * values for name, values in found.per_query.items()},
+            paths=None if paths is None else paths[found.queries],
+            neighbours=_neighbours(told, options, neighbours, search) if neighbours else None,
+        ),
     )
 
 
-def rows(given: Rows) -> NDArray[Any]:
-    """Give an array of what stands for one; a tensor may lie on any device, a path leads to a `.npy` file.
+class Searching(NamedTuple):
+    """How to search; see `mlrc.harness.metrics.ranking.candidates.Search`."""
 
-    Raises what `load` raises.
-    """
-    if isinstance(given, str | Path):
-        return load(Path(given))
-    if isinstance(given, torch.Tensor):
-        there = given.detach().cpu()
-        return (there.float() if there.dtype == torch.bfloat16 else there).numpy()
-    return np.asarray(given)
+    backend: Backend
+    device: str
+    memory: int | None
+    progress: Callable[[int, int], None] | None
 
 
-def load(path: Path) -> NDArray[Any]:
-    """Map an array in a `.npy` file.
-
-    Raises:
-        FileNotFoundError: it is missing.
-        ValueError: it is no array of numbers or strings.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"The file {path} must be there, but is not; check the path.")
-    try:
-        array: NDArray[Any] = np.lib.format.open_memmap(
-            path, mode="c"
-        )  # writable in memory alone: nothing need be copied
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(
-            f"{path} must be a .npy file of numbers or strings, but cannot be read ({error}); "
-            "write it with numpy.save(path, array), strings as array.astype(str)."
-        ) from error
-    return array
+def _neighbours(told: Question, options: Mapping[str, Any], number: int, search: Searching) -> Neighbours:
+    ranking = asked(told.queries.vectors.embeddings, told.queries.labels, **options, depth=number).ranking
+    found = nearest(ranking, number, **search._asdict())
+    there = found.indices != NONE
+    searched = told.queries if told.gallery is None else told.gallery
+    relevant = ranking.gallery_labels[found.indices] == ranking.query_labels[:, None]
+    paths = None
+    if searched.vectors.paths is not None:
+        paths = np.zeros(int(searched.rows.max(initial=-1)) + 1, searched.vectors.paths.dtype)
+        paths[searched.rows] = searched.vectors.paths
+    return Neighbours(
+        queries=told.queries.rows,
+        indices=np.where(there, searched.rows[found.indices], NONE),
+        similarities=found.similarities,
+        relevant=relevant & there,
+        query_paths=told.queries.vectors.paths,
+        gallery_paths=paths,
+    )
 
 
 def bytes_of(size: str) -> int:

@@ -15,22 +15,18 @@ Ranks beyond the gallery count as not relevant. A query without a positive has n
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import fsum
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from mlrc.harness.metrics.asked import Embeddings, Labels, Similarity, asked
 from mlrc.harness.metrics.ranking.candidates import Backend
-from mlrc.harness.metrics.ranking.neighbours import Ranked, Ranking
-from mlrc.harness.metrics.ranking.similarity import directions
+from mlrc.harness.metrics.ranking.neighbours import Ranked
 
 HIGHEST_K = 10**6
 """Of a metric at k: as many ranks are kept of every query."""
-Embeddings = NDArray[Any] | torch.Tensor
-Labels = NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +50,9 @@ class Retrieval:
 
     Attributes:
         per_query: metric → `(evaluated queries,)`, fractions from 0 to 1, in the order of the queries.
-        labels: `(evaluated queries,)`, their labels; string labels are numbered in sorted order.
+        labels: `(evaluated queries,)`, their labels; strings, and integers beyond int64, are numbered in sorted order.
+        queries: `(evaluated queries,)`, which of the queries they are, ascending.
+        positives: `(evaluated queries,)`, R of each.
         left_out: the number of queries without a positive.
         tied: the number of queries in which a positive and a negative are equally similar, so that indices decided;
             many of them tell of a collapsed model.
@@ -62,6 +60,8 @@ class Retrieval:
 
     per_query: Mapping[str, NDArray[np.float64]]
     labels: NDArray[np.int64]
+    queries: NDArray[np.int64]
+    positives: NDArray[np.int64]
     left_out: int
     tied: int
 
@@ -88,10 +88,13 @@ def retrieval(
     gallery_labels: Labels | None = None,
     cameras: NDArray[np.int64] | None = None,
     gallery_cameras: NDArray[np.int64] | None = None,
+    identities: NDArray[np.int64] | None = None,
+    gallery_identities: NDArray[np.int64] | None = None,
     ndcg_at: Sequence[int] = (),
     recall_at: Sequence[int] = (1,),
     map_at: Sequence[int] = (),
     precision_at: Sequence[int] = (),
+    similarity: Similarity = "cosine",
     backend: Backend = "torch",
     device: str = "cpu",
     memory: int | None = None,
@@ -103,7 +106,7 @@ def retrieval(
         embeddings: `(images, dim)`, float16, bfloat16, float32 or float64, finite; normalised here. What similarity is
             and how ties are ranked: `mlrc.harness.metrics.ranking.neighbours`. The result is the same on every device,
             with every backend, memory cap and number of threads.
-        labels: `(images,)`, integers or strings.
+        labels: `(images,)`, integers or strings; integers are compared as such, bytes as UTF-8.
         gallery_embeddings: `(gallery, dim)`; by default the images are their own gallery and no image is its own
             neighbour.
         gallery_labels: `(gallery,)`.
@@ -111,10 +114,15 @@ def retrieval(
             ranking, neither positive nor negative, as Market-1501 (Zheng et al., ICCV 2015) is evaluated. By default
             all are ranked.
         gallery_cameras: `(gallery,)`, with `cameras` and a gallery.
+        identities: `(images,)`, which image each query is, where the gallery holds queries, too: each is left out of
+            its own ranking. By default nothing tells, and a query in the gallery finds itself.
+        gallery_identities: `(gallery,)`, with `identities`.
         ndcg_at: the k of nDCG@k.
         recall_at: the k of R@k.
         map_at: the k of MAP@k.
         precision_at: the k of P@k.
+        similarity: `cosine`, or `euclidean` for the distance of embeddings as they are given, on a grid of 2^-25 of the
+            longest; see `mlrc.harness.metrics.ranking.euclidean`.
         backend: what searches, torch or faiss.
         device: a torch device that is there, on which it searches.
         memory: cap in bytes, at least 1 MiB, on what the search takes beyond the embeddings and, where these are not
@@ -124,24 +132,25 @@ def retrieval(
         progress: called with (steps begun, steps), at last when all are done.
 
     Raises:
-        ValueError: shapes that do not match, values that are not finite, a k below 1, no query with a positive, or a
-            backend that is not there or does not know the device.
+        ValueError: what `asked` refuses, a k below 1, no query with a positive, or a backend that is not there or does
+            not know the device.
         TypeError: embeddings or labels of another type.
     """
     cuts = {"nDCG": ndcg_at, "R": recall_at, "MAP": map_at, "P": precision_at}
-    for name, ks in cuts.items():
-        for k in ks:
-            if not 1 <= k <= HIGHEST_K:
-                raise ValueError(
-                    f"Every k of {name}@k must be at least 1, from which ranks count, and at most {HIGHEST_K}, but "
-                    f"{k} was given."
-                )
+    require_cuts(cuts)
     names = dict.fromkeys(["P@1", "RP", "MAP@R", *(f"{name}@{k}" for name, ks in cuts.items() for k in ks)])
-    depth = max((k for ks in cuts.values() for k in ks), default=1)
-    ranking, of_query = _ranking(embeddings, labels, gallery_embeddings, gallery_labels, depth)
-    if cameras is not None or gallery_cameras is not None:
-        ranking = _by_camera(ranking, cameras, gallery_cameras)
-
+    ranking, of_query = asked(
+        embeddings,
+        labels,
+        gallery_embeddings=gallery_embeddings,
+        gallery_labels=gallery_labels,
+        cameras=cameras,
+        gallery_cameras=gallery_cameras,
+        identities=identities,
+        gallery_identities=gallery_identities,
+        similarity=similarity,
+        depth=max((k for ks in cuts.values() for k in ks), default=1),
+    )
     evaluated = ranking.positives > 0
     if not evaluated.any():
         raise ValueError(
@@ -164,92 +173,22 @@ def retrieval(
     return Retrieval(
         per_query=per_query,
         labels=of_query[evaluated],
+        queries=np.flatnonzero(evaluated),
+        positives=ranking.positives[evaluated],
         left_out=int(np.count_nonzero(~evaluated)),
         tied=int(np.count_nonzero(tied)),
     )
 
 
-def _ranking(
-    embeddings: Embeddings,
-    labels: Labels,
-    gallery_embeddings: Embeddings | None,
-    gallery_labels: Labels | None,
-    depth: int,
-) -> tuple[Ranking, NDArray[np.int64]]:
-    """Check the input; give it with labels numbered 0 … classes − 1, and the labels as a `Retrieval` shows them."""
-    if (gallery_embeddings is None) != (gallery_labels is None):
-        raise ValueError("A gallery must have embeddings and labels, but only one of the two was given; give both.")
-    queries = directions(embeddings)
-    of_query = _labels(labels, len(queries), "embeddings")
-    gallery, of_gallery = None, of_query
-    if gallery_embeddings is not None and gallery_labels is not None:
-        gallery = directions(gallery_embeddings, "gallery embeddings")
-        of_gallery = _labels(gallery_labels, len(gallery), "gallery embeddings")
-        if gallery.rows.shape[1] != queries.rows.shape[1]:
-            raise ValueError(
-                "Queries and gallery must be embedded by the same model, but have "
-                f"{queries.rows.shape[1]} and {gallery.rows.shape[1]} dimensions."
-            )
-        if (of_query.dtype.kind == "U") != (of_gallery.dtype.kind == "U"):
-            raise TypeError(
-                "The labels of queries and gallery must both be integers or both be strings, "
-                f"but are {of_query.dtype} and {of_gallery.dtype}."
-            )
-    distinct, of_all = np.unique(
-        of_query if gallery is None else np.concatenate([of_query, of_gallery]), return_inverse=True
-    )
-    query_labels, gallery_labels_ = of_all[: len(queries)], of_all if gallery is None else of_all[len(queries) :]
-    positives = np.bincount(gallery_labels_, minlength=len(distinct))[query_labels] - (gallery is None)
-    ranking = Ranking(
-        queries=queries,
-        gallery=gallery,
-        query_labels=query_labels,
-        gallery_labels=gallery_labels_,
-        positives=positives,
-        depth=depth,
-    )
-    return ranking, query_labels if of_query.dtype.kind == "U" else of_query.astype(np.int64)
-
-
-def _by_camera(
-    ranking: Ranking, cameras: NDArray[np.int64] | None, gallery_cameras: NDArray[np.int64] | None
-) -> Ranking:
-    """Leave the images of a query's label and camera out of its ranking."""
-    of_gallery = cameras if ranking.gallery is None else gallery_cameras
-    given = (cameras, *(() if ranking.gallery is None else (of_gallery,)))
-    wanted = [len(ranking.queries), len(ranking.within)][: len(given)]
-    if [None if one is None else len(one) for one in given] != wanted or cameras is None or of_gallery is None:
-        raise ValueError(
-            f"There must be a camera for each of the {' and '.join(map(str, wanted))} images of queries and gallery; "
-            "give cameras of all or of none."
-        )
-    both = np.concatenate(
-        [np.stack([ranking.query_labels, cameras]), np.stack([ranking.gallery_labels, of_gallery])], 1
-    )
-    _, of_all = np.unique(both, axis=1, return_inverse=True)
-    query_groups, gallery_groups = np.split(of_all.reshape(-1), [len(cameras)])
-    left_out = np.bincount(gallery_groups, minlength=int(of_all.max()) + 1)[query_groups] - (ranking.gallery is None)
-    return replace(
-        ranking,
-        query_groups=query_groups,
-        gallery_groups=gallery_groups,
-        positives=ranking.positives - left_out,
-        left_out=left_out,
-    )
-
-
-def _labels(labels: Labels, images: int, of: str) -> NDArray[Any]:
-    """Give labels as an array of integers or strings."""
-    array = labels.detach().cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
-    if array.dtype.kind in "SO" and all(isinstance(label, str | bytes) for label in array.flat):
-        array = array.astype(str)
-    if array.dtype.kind not in "iuU":
-        raise TypeError(f"Labels must be integers or strings, but are {array.dtype}; convert them first.")
-    if array.shape != (images,):
-        raise ValueError(
-            f"There must be one label for each of the {images} {of}, but the labels have the shape {array.shape}."
-        )
-    return array
+def require_cuts(cuts: Mapping[str, Sequence[int]]) -> None:
+    """Raise `ValueError` where a k of a metric is below 1 or beyond `HIGHEST_K`."""
+    for name, ks in cuts.items():
+        for k in ks:
+            if not 1 <= k <= HIGHEST_K:
+                raise ValueError(
+                    f"Every k of {name}@k must be at least 1, from which ranks count, and at most {HIGHEST_K}, but "
+                    f"{k} was given."
+                )
 
 
 def values(

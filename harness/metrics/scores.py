@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from mlrc.harness.metrics.asked import Similarity
 from mlrc.harness.metrics.clustering import clustering_scores
 from mlrc.harness.metrics.ranking.candidates import Backend
 from mlrc.harness.metrics.retrieval import ClassSums, Retrieval, retrieval
@@ -20,6 +21,7 @@ class Options(TypedDict, total=False):
     recall_at: Sequence[int]
     map_at: Sequence[int]
     precision_at: Sequence[int]
+    similarity: Similarity
     backend: Backend
     device: str
     memory: int | None
@@ -69,14 +71,14 @@ def separated_and_concatenated(
 
     Args:
         folds: the test embeddings of each fold model, in fold order, `(images, dim)`.
-        task: which images ask which.
+        task: which images ask which; by Euclidean distance the embeddings are joined as they are.
         nmi_seed: of the k-means clusters whose NMI is added; `None` adds none.
         options: see `mlrc.harness.metrics.retrieval.retrieval`.
 
     Raises:
         ValueError: as `concatenate` and `mlrc.harness.metrics.retrieval.retrieval`.
     """
-    joined = concatenate(folds)
+    joined = np.hstack(folds) if options.get("similarity") == "euclidean" else concatenate(folds)
     together = ask(joined, task, **options)
     # One by one, so that the per-query values of a fold are gone before the next is measured.
     each = [(found.means(), found.per_class()) for found in (ask(fold, task, **options) for fold in folds)]

@@ -1,7 +1,5 @@
 """What is to be done, as values: a study, its jobs, and how many there will be. Nothing here touches files or torch."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -9,7 +7,10 @@ from typing import Literal
 
 from mlrc.harness.plan.schedule import Recorded
 from mlrc.protocols.protocol import Protocol
+from mlrc.results.records.identity import digest, key_of, key_of_repeat, seed_of, training_hash
 from mlrc.results.records.record import Stage
+
+__all__ = ["FoldJob", "Job", "Params", "ScoreJob", "Value", "digest", "rules"]
 
 Value = float | int | str | bool
 Params = Mapping[str, Value]
@@ -44,18 +45,27 @@ class FoldJob:
     @property
     def key(self) -> str:
         """16 hexadecimal digits that name the job."""
-        return self._hash[:16]
+        return key_of(self._hash)
 
     @property
     def seed(self) -> int:
         """63 bits, the root of all randomness of the job."""
-        return int(self._hash[16:32], 16) >> 1
+        return seed_of(self._hash)
 
     @cached_property
     def _hash(self) -> str:
-        identity = (rules(self.protocol), self.dataset, self.fingerprint, self.loss, sorted(self.params.items()))
-        of_stage_1 = () if self.recorded is None else (self.recorded,)
-        return digest(*identity, self.stage, self.number, self.fold, *of_stage_1, *of_search(self.search))
+        return training_hash(
+            digest_of_protocol=rules(self.protocol),
+            dataset=self.dataset,
+            fingerprint=self.fingerprint,
+            loss=self.loss,
+            params=self.params,
+            stage=self.stage,
+            number=self.number,
+            fold=self.fold,
+            recorded=self.recorded,
+            search=self.search,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,23 +97,13 @@ class ScoreJob:
     @property
     def key(self) -> str:
         """16 hexadecimal digits, that of the repeat's `RunRecord`."""
-        return digest(list(self.fold_keys))[:16]
+        return key_of_repeat(self.fold_keys)
 
 
 Job = FoldJob | ScoreJob
-
-
-def of_search(search: int) -> tuple[dict[str, int], ...]:
-    """Give what tells the jobs and the seed of a search from those of the first one, which has nothing of the kind."""
-    return ({"search": search},) if search else ()
 
 
 @lru_cache(maxsize=64)
 def rules(protocol: Protocol) -> str:
     """Give the protocol's digest, taken once: the driver asks for it at every job."""
     return protocol.digest
-
-
-def digest(*parts: object) -> str:
-    """Give 64 hexadecimal digits over values that JSON can hold."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -6,12 +6,18 @@ from dataclasses import replace
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from mlrc.harness.plugins import LOSSES
-from mlrc.losses.spec import LOSS_LR, LossSpec, Value
+from mlrc.losses.spec import EVERY, LOSS_LR, LossSpec, Value
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.boards.parameters import Range
 
 FALLBACK = "cub200"
 """The dataset whose published parameters hold where a paper names none: all papers use it."""
+
+REALITY_CHECK = "reality_check"
+"""The family of `LossSpec.published`."""
+
+RATES = FloatDistribution(1e-12, 1e6)
+"""The learning rates that may be given; ProxyNCA++'s proxies take 2,400."""
 
 
 def space(spec: LossSpec, protocol: Protocol, dataset: str) -> dict[str, BaseDistribution]:
@@ -21,8 +27,23 @@ def space(spec: LossSpec, protocol: Protocol, dataset: str) -> dict[str, BaseDis
 
 
 def buildable(spec: LossSpec, protocol: Protocol, dataset: str, params: Mapping[str, Value]) -> LossSpec:
-    """Give the spec that builds the loss from `params`: a `loss_lr` among them goes before the protocol's."""
-    return spec if LOSS_LR in params else replace(spec, space=space(spec, protocol, dataset))
+    """Give the spec that builds the loss from `params`: a `loss_lr` among them goes before the protocol's.
+
+    What a paper takes in this family, and any `loss_lr` that is given, may lie beyond the range that is searched.
+    """
+    own = spec if LOSS_LR in params else replace(spec, space=space(spec, protocol, dataset))
+    claimed = _claimed(spec, protocol.family, dataset)
+    rate = params.get(LOSS_LR)
+    beyond = {name: value for name, value in params.items() if value == claimed.get(name)}
+    if isinstance(rate, int | float) and RATES.low <= rate <= RATES.high:
+        beyond[LOSS_LR] = rate
+    return own.widened_to(beyond)
+
+
+def _claimed(spec: LossSpec, family: str, dataset: str) -> Mapping[str, Value]:
+    """Give what a paper takes for this dataset under rules of this family; empty where none says anything."""
+    of_family = spec.under.get(family, {})
+    return of_family.get(dataset, {}) or of_family.get(EVERY, {})
 
 
 def ranges(losses: Iterable[str]) -> dict[str, dict[str, Range]]:
@@ -32,6 +53,11 @@ def ranges(losses: Iterable[str]) -> dict[str, dict[str, Range]]:
         for loss in losses
         if LOSSES.knows(loss)
     }
+
+
+def ranges_of_ours(losses: Iterable[str]) -> dict[str, dict[str, Range]]:
+    """Give what `ranges` gives of the losses that come with mlrc, which is the same wherever it is installed."""
+    return ranges(loss for loss in losses if LOSSES.is_ours(loss))
 
 
 def _range(distribution: BaseDistribution) -> Range:
@@ -59,28 +85,48 @@ def given(
 ) -> dict[str, Value]:
     """Give the parameters of a loss that is not searched.
 
-    Those that are not chosen are the ones published for the dataset. Under a protocol that has nothing to search on, or
-    with `fall_back`, what is not published for it is what the loss's paper recommends for any dataset, or else what is
-    published for CUB-200-2011. A published `loss_lr` belongs to the optimizer of its study, so it does not count where
-    the protocol sets one.
+    Those that are not chosen are the ones published for the dataset under rules of the protocol's family. Under a
+    protocol that has nothing to search on, or with `fall_back`, what is not published for it is what the family's
+    papers take on every dataset, or else, in the Reality Check's family, what is published for CUB-200-2011, or else
+    what the loss's own paper recommends. A rate that a paper takes in this family goes before the protocol's, unless a
+    variant sets that one; of the Reality Check's optima it does not count where the protocol sets one.
 
     Raises:
         ValueError: a parameter has no value, or one outside its range.
     """
     names = space(spec, protocol, dataset)
-    found = spec.published.get(dataset, {})
-    if not found and (fall_back or protocol.epoch_choice != "best_on_validation"):
-        found = spec.recommended or spec.published.get(FALLBACK, {})
-    params = {name: value for name, value in found.items() if name in names} | dict(chosen)
+    found = _published(spec, protocol, dataset, fall_back=fall_back or protocol.epoch_choice != "best_on_validation")
+    params = {name: value for name, value in found.items() if name in names or name != LOSS_LR}
+    rate = _claimed(spec, protocol.family, dataset).get(LOSS_LR)
+    if rate is not None and protocol.loss_lr.of(dataset) == protocol.origin.loss_lr.of(dataset):
+        params[LOSS_LR] = rate
+    params |= dict(chosen)
     if missing := [name for name in names if name not in params]:
-        elsewhere = f", but has some for {', '.join(spec.published)}" if spec.published else ""
+        told = _told(spec, protocol.family)
+        elsewhere = f", but has some for {told}" if told else ""
         way_out = "search them, or give" if protocol.epoch_choice == "best_on_validation" else "give"
         raise ValueError(
-            f"Loss {spec.name!r} has no published parameters for {dataset!r}{elsewhere}; {way_out} "
-            f"{', '.join(missing)} with --param NAME=VALUE."
+            f"Loss {spec.name!r} has no published parameters for {dataset!r}{elsewhere} (rules of the family "
+            f"{protocol.family!r}); {way_out} {', '.join(missing)} with --param NAME=VALUE."
         )
     buildable(spec, protocol, dataset, params).check(params)
     return params
+
+
+def _published(spec: LossSpec, protocol: Protocol, dataset: str, *, fall_back: bool) -> Mapping[str, Value]:
+    of_family = spec.under.get(protocol.family, {})
+    tuned = spec.published if protocol.family == REALITY_CHECK else {}
+    found = of_family.get(dataset, {}) or tuned.get(dataset, {})
+    if found or not fall_back:
+        return found
+    return of_family.get(EVERY, {}) or tuned.get(FALLBACK, {}) or spec.recommended
+
+
+def _told(spec: LossSpec, family: str) -> str:
+    """Name the datasets that have parameters in this family, or else the families that have some."""
+    datasets = [*spec.under.get(family, {}), *(spec.published if family == REALITY_CHECK else {})]
+    families = [*spec.under, *([REALITY_CHECK] if spec.published else [])]
+    return ", ".join(name for name in datasets if name != EVERY) or ", ".join(f"the family {one}" for one in families)
 
 
 def read(assignments: Sequence[str], specs: Sequence[LossSpec]) -> dict[str, dict[str, Value]]:
@@ -102,13 +148,13 @@ def read(assignments: Sequence[str], specs: Sequence[LossSpec]) -> dict[str, dic
                 raise ValueError(
                     f"{target} must be given once, but got {said[target]} and {text}; leave one of them out."
                 )
-            takers = [spec for spec in specs if name in spec.space and loss in ("", spec.name)]
+            takers = [spec for spec in specs if name in spec.parameters and loss in ("", spec.name)]
             if not takers:
-                known = ", ".join(f"{spec.name}.{one}" for spec in specs for one in spec.space) or "none"
+                known = ", ".join(f"{spec.name}.{one}" for spec in specs for one in spec.parameters) or "none"
                 raise ValueError(f"No loss here has a parameter {target.strip()!r} to give; there are {known}.")
             if plain != bool(dot):
                 for spec in takers:
-                    found[spec.name][name] = _value(name, spec.space[name], text.strip())
+                    found[spec.name][name] = _value(name, spec.parameters[name], text.strip())
     return found
 
 

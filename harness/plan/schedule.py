@@ -5,10 +5,11 @@ stage 1, fall where they must.
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from mlrc.protocols.protocol import Protocol
+from mlrc.protocols.recorded import from_fields
 
 History = Sequence[tuple[int, float]]
 """(epoch, validation score), epoch 0 before training."""
@@ -45,6 +46,11 @@ def recorded(history: History, protocol: Protocol) -> Recorded:
     score = max(score for _, score in counting)
     best = next(epoch for epoch, of_epoch in counting if of_epoch == score)
     return Recorded(tuple(step for step in falls(history, protocol) if step < best), best)
+
+
+def schedule_of(history: History, fields: Mapping[str, Any]) -> Recorded:
+    """Give what `recorded` gives under the protocol whose record has these fields; raises what it raises."""
+    return recorded(history, from_fields(fields))
 
 
 def falls(history: History, protocol: Protocol) -> tuple[int, ...]:

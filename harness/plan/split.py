@@ -1,5 +1,6 @@
 """Which images of a dataset are trained on, validated on and tested on, under a protocol."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,11 @@ def split(images: ImageSet, protocol: Protocol) -> ClassSplit:
     boundary = _trainval_classes(images, cut)
     folds = class_folds(boundary, folds=protocol.folds, validation_fraction=protocol.validation_fraction)
     return ClassSplit(tuple(fold_images(images.labels, fold) for fold in folds), test_images(images, cut))
+
+
+def as_asked(images: ImageSet, protocol: Protocol) -> ImageSet:
+    """Give the dataset as the protocol asks it: without its queries where each test image asks all others."""
+    return images if protocol.divided else replace(images, queries=None)
 
 
 def test_images(images: ImageSet, cut: str) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from mlrc.harness.plan.search import Trial, best
 from mlrc.harness.plan.study import Study, repeats
 from mlrc.harness.plan.trials import Ask, SearchState, at_once
 from mlrc.harness.plugins import LOSSES
-from mlrc.results.records.record import UNTRAINED, FoldRecord, RunRecord, Stage
+from mlrc.results.records.record import BASELINES, FoldRecord, RunRecord, Stage
 
 Until = Literal["search", "final"]
 
@@ -38,7 +38,7 @@ class StudyState:
         ask: Ask = at_once,
     ) -> None:
         self.study = study
-        of_loss = {} if study.loss == UNTRAINED else space(LOSSES.find(study.loss), study.protocol, study.dataset)
+        of_loss = {} if study.loss in BASELINES else space(LOSSES.find(study.loss), study.protocol, study.dataset)
         self._records = {record.key: record for record in folds if study.owns(record)}
         self._search = SearchState(study, of_loss, self._records, ask)
         self._scored = {run.fold_keys for run in runs if study.owns(run)}
@@ -202,7 +202,7 @@ class StudyState:
                 self.study.jobs("final", number, params, schedule) for number, schedule in found if schedule is not None
             ]
         elif not self._final:
-            stage: Stage = "untrained" if self.study.loss == UNTRAINED else "final"
+            stage: Stage = "untrained" if self.study.loss in BASELINES else "final"
             self._final = [self.study.jobs(stage, number, params) for number in numbers]
 
     def _schedule(self, job: FoldJob) -> Recorded | None:

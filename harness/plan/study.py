@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mlrc.harness.plan.job import FoldJob, Params, digest, of_search, rules
+from mlrc.harness.plan.job import FoldJob, Params, digest, rules
 from mlrc.harness.plan.schedule import Recorded
 from mlrc.protocols.protocol import Protocol, of
-from mlrc.results.records.record import UNTRAINED, FoldRecord, Identity, RunRecord, Stage
+from mlrc.results.records.identity import of_search
+from mlrc.results.records.record import BASELINES, PCA, UNTRAINED, FoldRecord, Identity, RunRecord, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class Study:
     @property
     def two_stages(self) -> bool:
         """Whether each repeat begins with a stage 1 that chooses its schedule."""
-        return self.protocol.two_stages and self.loss != UNTRAINED
+        return self.protocol.two_stages and self.loss not in BASELINES
 
     def jobs(self, stage: Stage, number: int, params: Params, recorded: Recorded | None = None) -> list[FoldJob]:
         """Give the jobs of one trial or repeat, one per fold."""
@@ -80,10 +81,16 @@ def untrained(protocol: Protocol, dataset: str, fingerprint: str) -> Study:
     return Study(protocol=protocol, dataset=dataset, fingerprint=fingerprint, loss=UNTRAINED, params={})
 
 
+def baselines(protocol: Protocol, dataset: str, fingerprint: str) -> list[Study]:
+    """Give the studies of what no loss made: the trunk before any training, and its features where only heads train."""
+    first = untrained(protocol, dataset, fingerprint)
+    return [first, replace(first, loss=PCA)] if protocol.trains == "head" else [first]
+
+
 def repeats(study: Study) -> int:
     """Give the number of repeats: what is the same in each, as pretrained weights without training, has one."""
     same = bool(study.protocol.weights) or study.protocol.trains == "head"
-    return 1 if study.loss == UNTRAINED and same else study.protocol.repeats
+    return 1 if study.loss in BASELINES and same else study.protocol.repeats
 
 
 class Cost(NamedTuple):
@@ -99,5 +106,5 @@ def cost(study: Study) -> Cost:
     protocol = study.protocol
     stages = 2 if study.two_stages else 1
     search_jobs, final_jobs = study.trials * protocol.folds, repeats(study) * protocol.folds * stages
-    trainings = 0 if study.loss == UNTRAINED else search_jobs + final_jobs
+    trainings = 0 if study.loss in BASELINES else search_jobs + final_jobs
     return Cost(search_jobs, final_jobs, trainings * of(protocol.max_epochs, study.dataset))

@@ -10,17 +10,23 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from mlrc.harness.features.rows import Features
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.content import OnProgress
-from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.metrics.retrieval import retrieval
-from mlrc.harness.metrics.scores import concatenate
+from mlrc.harness.images.dataset import ImageSet, Pixels
+from mlrc.harness.metrics.asked import Similarity, asked
+from mlrc.harness.metrics.ranking.nearest import NONE, nearest
+from mlrc.harness.metrics.scores import ask, concatenate
+from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.split import test_images
+from mlrc.harness.training.extraction import features_of
 from mlrc.harness.training.fold import Subset, embed
 from mlrc.harness.training.saved_model import load
+from mlrc.protocols.protocol import Protocol
 from mlrc.results.records.evidence import Evidence
 from mlrc.results.records.record import RunRecord
 from mlrc.results.rendering.gallery import Gallery, Kind, Picture, Query
@@ -75,10 +81,18 @@ def galleries(run: RunRecord, studio: Studio, *, dataset: str, on_progress: OnPr
     for place, key in enumerate(run.fold_keys):
         on_progress(f"{run.loss}: embedding test images for the gallery", place, len(run.fold_keys))
         model = load(studio.file(key), studio.device)
-        pixels = cached(studio.images, model.protocol.resize, folder=studio.cache)
+        pixels = _given(studio, model.protocol, next(model.network.parameters()).device)
         subset = Subset(pixels, studio.images.labels, test)
         folds.append(embed(model.network, subset, model.protocol, next(model.network.parameters()).device))
-    return of_run(run, folds, studio.images, dataset=dataset)
+    euclidean = bool(folds) and model.protocol.similarity == "euclidean"
+    return of_run(run, folds, studio.images, dataset=dataset, euclidean=euclidean)
+
+
+def _given(studio: Studio, protocol: Protocol, device: torch.device) -> Pixels | Features:
+    """Give what a model is given of the images: where it is a head, the features of the run, without its trunk."""
+    if protocol.trains == "head":
+        return features_of(studio.images, protocol, weights=None, folder=studio.cache, devices=[device])
+    return cached(studio.images, protocol.resize, folder=studio.cache)
 
 
 def of_run(
@@ -87,6 +101,7 @@ def of_run(
     images: ImageSet,
     *,
     dataset: str,
+    euclidean: bool = False,
 ) -> list[Gallery]:
     """Give the gallery of the first fold model and that of the concatenation, with the same queries.
 
@@ -97,20 +112,31 @@ def of_run(
         folds: test embeddings of its fold models, `(test images, dim)`.
         images: the dataset; test images that only ask (`images.queries`) are in no gallery.
         dataset: its name in the tables.
+        euclidean: whether images are compared by distance, of embeddings as they are.
     """
     test = test_images(images, run.cut)
     labels = images.labels[test]
-    asks = np.ones(len(test), dtype=bool) if images.queries is None else images.queries[test]
-    answers = np.ones(len(test), dtype=bool) if images.queries is None else ~images.queries[test]
-    concatenation = concatenate(folds)
+    divided = images.queries if run.queries is not None else None  # as the protocol asked
+    asks = np.ones(len(test), dtype=bool) if divided is None else divided[test]
+    answers = np.ones(len(test), dtype=bool) if divided is None else ~divided[test]
+    join = np.hstack if euclidean else concatenate
+    concatenation = join(folds)
     if len(folds) > 1:
-        models = {"fold 0": concatenate(folds[:1]), "concatenation": concatenation}
+        models = {"fold 0": join(folds[:1]), "concatenation": concatenation}
     else:
         models = {"the one model": concatenation}
     cameras = None if images.cameras is None else images.cameras[test]
-    precision = {name: _average_precision(model, labels, asks, answers, cameras) for name, model in models.items()}
+    similarity: Similarity = "euclidean" if euclidean else "cosine"
+    precision = {
+        name: _average_precision(model, labels, asks, cameras, similarity=similarity) for name, model in models.items()
+    }
     (*_, of_all) = precision.values()
     chosen = choose(of_all, seed=int(run.key, 16))
+    places = np.array([place for _, place in chosen], dtype=np.int64)
+    shown = {
+        name: neighbours(model, places, labels, answers, cameras=cameras, similarity=similarity)
+        for name, model in models.items()
+    }
     return [
         Gallery(
             dataset=dataset,
@@ -123,11 +149,10 @@ def of_run(
                     picture=_picture(images, int(test[place]), right=True),
                     average_precision=100 * float(precision[name][place]),
                     neighbours=tuple(
-                        _picture(images, int(test[found]), right=bool(labels[found] == labels[place]))
-                        for found in nearest(model, place, _searched(place, labels, answers, cameras), NEIGHBOURS)
+                        _picture(images, int(test[found]), right=bool(labels[found] == labels[place])) for found in mine
                     ),
                 )
-                for kind, place in chosen
+                for (kind, place), mine in zip(chosen, shown[name], strict=True)
             ),
         )
         for name, model in models.items()
@@ -154,44 +179,54 @@ def choose(precision: NDArray[np.float64], *, seed: int) -> list[Chosen]:
     return found
 
 
-def nearest(model: NDArray[np.float32], place: int, answers: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
-    """Give the k nearest images of a query among those that answer, without itself; the lower index of equals."""
-    similarity = (model @ model[place]).astype(np.float64)
-    similarity[~answers] = -np.inf
-    similarity[place] = -np.inf
-    order = np.argsort(-similarity, kind="stable")[:k].astype(np.int64)
-    return np.asarray(order[np.isfinite(similarity[order])])
+def neighbours(
+    model: NDArray[np.float32],
+    places: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    answers: NDArray[np.bool_],
+    *,
+    cameras: NDArray[np.int64] | None = None,
+    similarity: Similarity = "cosine",
+) -> list[list[int]]:
+    """Give the first `NEIGHBOURS` of the images at some places, as the metrics rank them.
 
-
-def _searched(
-    place: int, labels: NDArray[np.int64], answers: NDArray[np.bool_], cameras: NDArray[np.int64] | None
-) -> NDArray[np.bool_]:
-    """Say which images a query may find: those that answer, but not of its class and camera."""
-    if cameras is None:
-        return answers
-    itself_alike = (labels == labels[place]) & (cameras == cameras[place])
-    return np.asarray(answers & ~itself_alike)
+    Args:
+        model: `(test images, dim)`.
+        places: of the images that ask.
+        labels: `(test images,)`.
+        answers: `(test images,)`, whether an image is searched; none finds itself.
+        cameras: `(test images,)`; images of a query's label and camera are left out.
+        similarity: by which images are near.
+    """
+    searched = np.flatnonzero(answers)
+    question = asked(
+        model[places],
+        labels[places],
+        gallery_embeddings=model[searched],
+        gallery_labels=labels[searched],
+        cameras=None if cameras is None else cameras[places],
+        gallery_cameras=None if cameras is None else cameras[searched],
+        identities=places,
+        gallery_identities=searched,
+        similarity=similarity,
+        depth=NEIGHBOURS,
+    )
+    found = nearest(question.ranking, NEIGHBOURS).indices
+    return [searched[indices[indices != NONE]].tolist() for indices in found]
 
 
 def _average_precision(
     model: NDArray[np.float32],
     labels: NDArray[np.int64],
     asks: NDArray[np.bool_],
-    answers: NDArray[np.bool_],
     cameras: NDArray[np.int64] | None,
+    *,
+    similarity: Similarity,
 ) -> NDArray[np.float64]:
     """Give MAP@R of each image `(test images,)`, NaN where there is none."""
-    own = bool(answers.all())
-    gallery = {} if own else {"gallery_embeddings": model[answers], "gallery_labels": labels[answers]}
-    if cameras is not None:
-        gallery |= (
-            {"cameras": cameras[asks]} if own else {"cameras": cameras[asks], "gallery_cameras": cameras[answers]}
-        )
-    searched = (_searched(place, labels, answers, cameras) for place in range(len(labels)))
-    positives = [np.count_nonzero(labels[mine] == label) for mine, label in zip(searched, labels, strict=True)]
-    has_positive = (np.array(positives) > (own and cameras is None)) & asks  # with cameras an image leaves out itself
+    found = ask(model, Task(labels, None if asks.all() else asks, cameras), similarity=similarity)
     values = np.full(len(labels), np.nan)
-    values[has_positive] = retrieval(model[asks], labels[asks], **gallery).per_query["MAP@R"]  # type: ignore[arg-type]
+    values[np.flatnonzero(asks)[found.queries]] = found.per_query["MAP@R"]
     return values
 
 

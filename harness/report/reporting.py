@@ -5,11 +5,14 @@ from pathlib import Path
 from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.images.content import OnProgress
 from mlrc.harness.images.dataset import ImageSet
+from mlrc.harness.plan.parameters import ranges
 from mlrc.harness.report.gallery import Studio, galleries, repeat_with_models
 from mlrc.harness.report.importance import importances
+from mlrc.protocols.datasets import features
+from mlrc.results.publishing.against import Stored, boards_against
 from mlrc.results.records.evidence import gather
 from mlrc.results.records.ledger import LEDGER, Records, read
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 from mlrc.results.rendering.gallery import Gallery
 from mlrc.results.rendering.report import write_report
 from mlrc.results.statistics.levels import MARGIN
@@ -23,6 +26,7 @@ def write_full_report(
     device: str = "cpu",
     margin: float = MARGIN,
     on_progress: OnProgress = lambda _what, _done, _total: None,
+    against: Stored | None = None,
 ) -> list[Path]:
     """Write the report of a runs folder and give the paths of its files.
 
@@ -33,6 +37,7 @@ def write_full_report(
         device: to embed the gallery's images on.
         margin: percent points within which a difference of two losses is of no interest.
         on_progress: told of the embedding.
+        against: stored results whose losses are ranked with those of the run.
 
     Raises:
         LookupError: a dataset of the gallery is not installed.
@@ -41,8 +46,17 @@ def write_full_report(
         OSError: there is no ledger, a dataset cannot be read, or `out` cannot be written.
     """
     records = read(runs / LEDGER)
+    both, found = boards_against(runs, against) if against else (records, None)
     pictures = galleries_of(records, runs, root, device=device, on_progress=on_progress) if root is not None else []
-    return write_report(runs, out, importances=importances(records), galleries=pictures, margin=margin)
+    return write_report(
+        runs,
+        out,
+        importances=importances(both),
+        galleries=pictures,
+        margin=margin,
+        ranges=ranges({run.loss for run in both.runs.values()}),
+        found=found,
+    )
 
 
 def galleries_of(
@@ -58,7 +72,7 @@ def galleries_of(
     found: list[Gallery] = []
     for evidence in gather(records):
         run = repeat_with_models(evidence, models)
-        if run is None or run.loss == UNTRAINED:
+        if run is None or run.loss in BASELINES or run.dataset.startswith(f"{features.FACTS.name}:"):
             continue
         if run.dataset not in opened:
             opened[run.dataset] = _opened(run.dataset, root)
@@ -79,7 +93,14 @@ def galleries_of(
 
 
 def _opened(name: str, root: Path) -> ImageSet:
-    """Open a dataset by its name in the records; `folder:NAME` is `root` itself or the folder of that name in it."""
+    return open_dataset(*place_of(name, root))
+
+
+def place_of(name: str, root: Path) -> tuple[str, Path]:
+    """Give the plug-in and the folder of a dataset by its name in the records.
+
+    `folder:NAME` is `root` itself or the folder of that name in it.
+    """
     plugin, _, folder = name.partition(":")
     place = root.resolve()
-    return open_dataset(plugin, place / folder if folder not in ("", place.name, place.stem) else place)
+    return plugin, place / folder if folder not in ("", place.name, place.stem) else place

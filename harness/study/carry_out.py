@@ -1,6 +1,7 @@
 """A comparison carried out with the means that a user names: one way for the commands and for `mlrc.compare`."""
 
 import errno
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -56,8 +57,13 @@ class Work:
         """What a person must know who believes that all is well; empty if it is."""
         if self.mirror is None or not self.mirror.failure:
             return ""
-        runs = self.ledger.path.parent
-        return f"The storage broke ({self.mirror.failure}); catch up with: mlrc export-optuna --runs {runs}"
+        files = ",".join(file.path for file in self.comparison.workplace.losses.values())
+        words = ["--runs", str(self.ledger.path.parent), "--storage", self.mirror.url]
+        words += ["--losses", files] if files else []
+        return (
+            f"The storage broke ({self.mirror.failure}); when it is mended, or with another one, catch up with: "
+            f"mlrc export-optuna {shlex.join(words)}"
+        )
 
 
 @contextmanager
@@ -106,7 +112,7 @@ def ready(
         if mps:
             mps_service.require(",".join(comparison.devices))
             stack.enter_context(mps_service.service())
-        mirror = Mirror(stack.enter_context(open_storage(storage))) if storage else None
+        mirror = Mirror(stack.enter_context(open_storage(storage)), storage) if storage else None
         listeners: list[Listener] = [mirror] if mirror else []
         if tensorboard:
             with _needs("tensorboard", "--tensorboard"):

@@ -4,7 +4,7 @@ Everything that a user can get wrong is found in `checked_comparison`, before an
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,18 +23,20 @@ from mlrc.harness.metrics import clustering
 from mlrc.harness.plan import parameters
 from mlrc.harness.plan.split import OWN, split
 from mlrc.harness.plan.state import StudyState
-from mlrc.harness.plan.study import Study, of_all_searches, untrained
+from mlrc.harness.plan.study import Study, baselines, of_all_searches
 from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.recorded_images import as_recorded
+from mlrc.harness.study.same_plugins import origins, require_same_plugins
 from mlrc.harness.training import batches, model
-from mlrc.harness.training.extraction import features_of
+from mlrc.harness.training.extraction import features_of, of_vectors
 from mlrc.harness.watch.steps import steps
 from mlrc.losses.contract.before_a_run import broken
 from mlrc.losses.contract.promises import Finding
 from mlrc.losses.spec import LossSpec
-from mlrc.protocols.protocol import NO_TRUNK, Protocol
-from mlrc.results.records.ledger import LEDGER, read
+from mlrc.protocols.datasets import features
+from mlrc.protocols.protocol import Protocol
+from mlrc.results.records.ledger import LEDGER, Records, read
 from mlrc.results.records.record import UncheckedRecord
 
 
@@ -43,7 +45,7 @@ class Comparison:
     """Losses on one dataset under one protocol, checked and ready to run.
 
     Attributes:
-        studies: the untrained trunk first, then the losses.
+        studies: those that no loss made first, the untrained trunk above all; then the losses.
         images: the opened dataset.
         test: indices of its test images.
         workplace: where the jobs are done, on the first of the `devices`.
@@ -85,6 +87,7 @@ def checked_comparison(
     images: ImageSet | None = None,
     runs: Path | None = None,
     unchecked: bool = False,
+    accepted: Collection[str] = (),
     decode: bool = True,
 ) -> Comparison:
     """Check everything, open the dataset, and build its decode-once cache in the folder `cache` if it needs one.
@@ -92,23 +95,25 @@ def checked_comparison(
     A loss is given as `found_losses` takes it. One of whose parameters some are given in `params` is not searched; see
     `mlrc.harness.plan.parameters`. `fall_back` is passed on to it. A dataset that is open already may be given as
     `images`; with `decode=False` its cache is left to `decoded`. In the folder `runs` images keep the fingerprint that
-    they have there. A loss that breaks a promise on which resume, seeds and devices rest is refused, or `unchecked` and
-    noted.
+    they have there, and a plug-in that is another now is refused, unless its kind is `accepted`. A loss that breaks a
+    promise on which resume, seeds and devices rest is refused, or `unchecked` and noted.
 
     Raises:
         LookupError: no such loss, dataset or trunk.
-        ValueError: the protocol does not fit the dataset, a loss or this machine; or a loss breaks its contract.
+        ValueError: the protocol does not fit the dataset, a loss or this machine; a loss breaks its contract; or a
+            plug-in was changed.
         OSError: the dataset is not there or cannot be read.
     """
     specs = found_losses(losses)
-    require_a_trunk(protocol)
-    rehearsed = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
-    model.rehearse(rehearsed(protocol, weights=weights), protocol)
+    if dataset.partition(":")[0] != features.FACTS.name:
+        rehearsed = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
+        model.rehearse(rehearsed(protocol, weights=weights), protocol)
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
     images = images or open_dataset(dataset, root)
-    if runs is not None:
-        images = as_recorded(images, read(runs / LEDGER))
+    protocol = of_vectors(protocol, images)
+    records = Records() if runs is None else read(runs / LEDGER)
+    images = as_recorded(images, records)
     name, fingerprint = images.facts.name, images.fingerprint
     fixed = {
         spec.name: parameters.given(spec, protocol, name, chosen[spec.name], fall_back=fall_back)
@@ -121,13 +126,15 @@ def checked_comparison(
     if protocol.nmi.of(name):
         clustering.require()
     broken_by = _held_to_the_contract(specs, unchecked=unchecked)
-    if decode:
-        decoded(images, protocol, cache, weights, devices)
-    studies = [untrained(protocol, name, fingerprint)]
+    studies = baselines(protocol, name, fingerprint)
     for spec in specs:
         of_loss = fixed.get(spec.name, None if parameters.space(spec, protocol, name) else {})
         study = Study(protocol=protocol, dataset=name, fingerprint=fingerprint, loss=spec.name, params=of_loss)
         studies += of_all_searches(study)
+    plugins = origins([spec.name for spec in specs], (name, dataset), protocol.trunk)
+    require_same_plugins(studies, plugins, records.folds.values(), runs or Path(), accepted)
+    if decode:
+        decoded(images, protocol, cache, weights, devices)
     return Comparison(
         studies=tuple(studies),
         images=images,
@@ -140,19 +147,11 @@ def checked_comparison(
             cuts={name: OWN} if images.trainval_classes is not None else {},
             environment=environment.current(devices[0]),
             losses={spec.name: LOSSES.files[spec.name] for spec in specs if spec.name in LOSSES.files},
+            origins=plugins,
         ),
         devices=tuple(map(str, devices)),
         broken=broken_by,
     )
-
-
-def require_a_trunk(protocol: Protocol) -> None:
-    """Raise `ValueError` where a protocol for vectors is to see images."""
-    if protocol.trunk == NO_TRUNK:
-        raise ValueError(
-            f"Protocol {protocol.name!r} must have a trunk to see images with, but trunk={NO_TRUNK} takes vectors; name "
-            "one with --trunk NAME and --weights FILE."
-        )
 
 
 def decoded(

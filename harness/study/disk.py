@@ -6,7 +6,7 @@ from pathlib import Path
 from mlrc.harness.plan.study import cost, repeats
 from mlrc.harness.study.comparison import Comparison
 from mlrc.harness.training import model as models
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES, UNTRAINED
 
 LEDGER_LINE = 3000
 """Bytes of a ledger line with its line in the log, generously."""
@@ -30,7 +30,7 @@ def needed(comparison: Comparison, workers: int, *, models_kept: bool) -> int:
         jobs = cost(study).search_jobs + cost(study).final_jobs
         size = network.width if study.loss == UNTRAINED else protocol.embedding_size
         total += jobs * LEDGER_LINE + repeats(study) * values * size
-        total += models_kept * (study.loss != UNTRAINED) * cost(study).final_jobs * weights
+        total += models_kept * (study.loss not in BASELINES) * cost(study).final_jobs * weights
     return total
 
 

@@ -61,9 +61,10 @@ def drive(
             else:
                 state.not_scored(outcome.job, outcome.message)
             return
-        scored = outcome.scored._replace(record=replace(outcome.scored.record, environment=environment))
+        checksum = write_per_class(runs, outcome.scored)
+        told = replace(outcome.scored.record, environment=environment, per_class_sha256=checksum)
+        scored = outcome.scored._replace(record=told)
         state = owner(scored.record)
-        write_per_class(runs, scored)
         models.add_scores(scored.record)  # with the same scores again, if a kill keeps the next line from the disk
         ledger.append([scored.record])
         state.scored(scored.record)

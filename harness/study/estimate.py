@@ -19,6 +19,8 @@ from mlrc.harness.images.cache import cached
 from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import on_device
 from mlrc.harness.machine.determinism import deterministic_device
+from mlrc.harness.metrics.scores import ask
+from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.parameters import space
 from mlrc.harness.plan.search import propose
 from mlrc.harness.plan.split import split
@@ -32,9 +34,9 @@ from mlrc.harness.training.checkpoint import Checkpoint
 from mlrc.harness.training.extraction import features_of
 from mlrc.harness.training.fold import StoppedError, Subset, embed, train_fold
 from mlrc.protocols.protocol import of
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 
-WARM_UP, MEASURED = 2, 10
+WARM_UP, MEASURED, MEASURED_OF_A_HEAD = 2, 10, 200
 MOST_SECONDS = 5.0
 """Of measured iterations per loss; at least one is measured."""
 EMBEDDED = 64
@@ -93,7 +95,7 @@ def estimate(comparison: Comparison, workers: int, *, clock: Clock = time.perf_c
     steps: dict[str, float] = {}  # of a loss's searches one alone is timed
     for study, label in zip(studies, names(studies), strict=True):
         searches, finals, all_epochs = cost(study)
-        trainings = 0 if study.loss == UNTRAINED else searches + finals
+        trainings = 0 if study.loss in BASELINES else searches + finals
         if trainings and study.loss not in steps:
             steps[study.loss] = seconds_per_iteration(comparison, study, pixels, device, clock)
         step = steps[study.loss] if trainings else math.nan
@@ -127,13 +129,14 @@ def seconds_per_iteration(
         params=study.params,
     ).jobs("search", 0, params)
     times: list[float] = []
+    enough = MEASURED_OF_A_HEAD if protocol.trains == "head" else MEASURED
 
     def stop() -> bool:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(clock())
         measured = len(times) - 1 - WARM_UP
-        return measured >= MEASURED or (measured > 0 and times[-1] - times[WARM_UP] > MOST_SECONDS)
+        return measured >= enough or (measured > 0 and times[-1] - times[WARM_UP] > MOST_SECONDS)
 
     labels = comparison.images.labels
     with suppress(StoppedError):
@@ -161,7 +164,7 @@ def names(studies: Sequence[Study]) -> list[str]:
 
 def _independent(study: Study) -> int:
     """Give the number of trials or repeats that may be done at once; the untrained trunk's take hardly any time."""
-    if study.loss == UNTRAINED:
+    if study.loss in BASELINES:
         return 1
     return min(study.trials, study.protocol.parallel_trials) if study.trials else repeats(study)
 
@@ -169,12 +172,15 @@ def _independent(study: Study) -> int:
 def _seconds_per_image(comparison: Comparison, pixels: Pixels | Features, device: torch.device, clock: Clock) -> float:
     """Time the embedding of training images, as validation and test do it."""
     protocol = comparison.studies[0].protocol
-    images = split(comparison.images, protocol).folds[0].train[:EMBEDDED]
-    model, subset = _model(comparison, pixels).to(device), Subset(pixels, comparison.images.labels, images)
+    images, labels = split(comparison.images, protocol).folds[0].train, comparison.images.labels
+    subset = Subset(pixels, labels, images if protocol.trains == "head" else images[:EMBEDDED])
+    model = _model(comparison, pixels).to(device)
     embed(model, subset, protocol, device)
     started = clock()
-    embed(model, subset, protocol, device)
-    return (clock() - started) / len(images)
+    found = embed(model, subset, protocol, device)
+    if protocol.trains == "head":  # beside a whole network the search takes no time
+        ask(found, Task(labels[subset.indices]), device=str(device))
+    return (clock() - started) / len(subset.indices)
 
 
 def _given(comparison: Comparison, device: torch.device) -> Pixels | Features:

@@ -3,7 +3,7 @@
 Sweep + dataset → Comparison (one study per point) + SweepRecord (which point is which) → drive → ledger
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from itertools import product
 from pathlib import Path
@@ -13,21 +13,19 @@ import numpy as np
 import torch
 
 from mlrc.harness.images.catalogue import open_dataset
-from mlrc.harness.plan import parameters
 from mlrc.harness.plan.job import digest
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.comparison import Comparison, checked_comparison, decoded
 from mlrc.harness.study.recorded_images import as_recorded
+from mlrc.harness.study.same_plugins import require_same_plugins
 from mlrc.harness.training.extraction import recipe
 from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.suggestion import did_you_mean
-from mlrc.protocols.sweeps import Choice, Sweep
-from mlrc.results.records.ledger import LEDGER, read
+from mlrc.protocols.sweep import LOSS, Choice, Sweep
+from mlrc.results.records.ledger import LEDGER, Records, read
 from mlrc.results.records.record import SweepPoint, SweepRecord
 
-LOSS = "loss"
-"""The name that takes another loss."""
 FIELDS = frozenset(field.name for field in fields(Protocol))
 FORBIDDEN: Mapping[str, str] = {
     "name": "it is how rows are told apart",
@@ -63,6 +61,7 @@ def planned_sweep(
     params: Sequence[str] = (),
     runs: Path | None = None,
     unchecked: bool = False,
+    accepted: Collection[str] = (),
 ) -> Planned:
     """Check every point and give its study.
 
@@ -78,6 +77,7 @@ def planned_sweep(
         params: `name=value` texts for what is not varied.
         runs: folder in which images keep the fingerprint that they have there.
         unchecked: train losses that break their contract, too.
+        accepted: kinds of plug-ins that may be others than in `runs`.
 
     Raises:
         LookupError: no such loss or dataset.
@@ -94,8 +94,8 @@ def planned_sweep(
     of_searches = {"searches": 1, "parallel_trials": 1, "fold_stopping": "none"}
     rules = protocol.vary({"repeats": repeats, "trials": 0, **of_searches})
     images = open_dataset(dataset, root)
-    if runs is not None:
-        images = as_recorded(images, read(runs / LEDGER))
+    records = Records() if runs is None else read(runs / LEDGER)
+    images = as_recorded(images, records)
     points: list[SweepPoint] = []
     prepared: list[Comparison] = []
     for choices in product(*(factor.choices for factor in sweep.factors)):
@@ -114,7 +114,7 @@ def planned_sweep(
             unchecked=unchecked,
             decode=False,
         )
-        study = comparison.studies[1]
+        study = comparison.studies[-1]
         points.append(
             SweepPoint(
                 labels=tuple(choice.label for choice in choices),
@@ -129,7 +129,10 @@ def planned_sweep(
     first = prepared[0]
     if any(not np.array_equal(first.test, other.test) for other in prepared):
         raise ValueError("All points of a sweep must be tested on the same images, but what is varied changes them.")
-    inputs = {_input(one.studies[1].protocol): one.studies[1].protocol for one in prepared}
+    studies = tuple(one.studies[-1] for one in prepared)
+    plugins = {key: origin for one in prepared for key, origin in one.workplace.origins.items()}
+    require_same_plugins(studies, plugins, records.folds.values(), runs or Path(), accepted)
+    inputs = {_input(one.studies[-1].protocol): one.studies[-1].protocol for one in prepared}
     for rules_of_input in inputs.values():  # only now, when all points are known to be right
         decoded(images, rules_of_input, cache, weights, [torch.device(name) for name in first.devices])
     record = SweepRecord(
@@ -146,7 +149,12 @@ def planned_sweep(
     return Planned(
         comparison=replace(
             first,
-            studies=tuple(one.studies[1] for one in prepared),
+            studies=studies,
+            workplace=replace(
+                first.workplace,
+                losses={name: file for one in prepared for name, file in one.workplace.losses.items()},
+                origins=plugins,
+            ),
             broken={loss: found for one in prepared for loss, found in one.broken.items()},
         ),
         record=replace(record, key=digest(asdict(record))[:16]),
@@ -165,7 +173,8 @@ def _sorted(
     texts = [text for choice in choices for text in choice.assignments]
     named = [text.partition("=")[2] for text in texts if text.partition("=")[0] == LOSS]
     spec = LOSSES.find(named[-1]) if named else spec
-    of_loss = parameters.space(spec, protocol, dataset)
+    of_loss = spec.parameters
+    texts = _of_dataset(texts, of_loss, dataset)
     changes, given = [], []
     for text in texts:
         name = text.partition("=")[0]
@@ -188,12 +197,26 @@ def _sorted(
     return spec.name, changes, given
 
 
+def _of_dataset(texts: Sequence[str], of_loss: Iterable[str], dataset: str) -> list[str]:
+    """Take `name.dataset=value` of a parameter of the loss for what it says, before what holds for all datasets."""
+    general: list[str] = []
+    particular: dict[str, str] = {}
+    for text in texts:
+        target, _, value = text.partition("=")
+        name, dot, whose = target.partition(".")
+        if not dot or name not in of_loss:
+            general.append(text)
+        elif whose == dataset:
+            particular[name] = f"{name}={value}"
+    return [*(text for text in general if text.partition("=")[0] not in particular), *particular.values()]
+
+
 def _known(params: Sequence[str], spec: LossSpec, loss: str, varied: Sequence[str]) -> Iterator[str]:
     """Leave out what a point sets itself, and what a loss does not have that it takes in the place of the sweep's."""
     own = {text.partition("=")[0].strip() for text in varied}
     for text in params:
         name = text.partition("=")[0].rpartition(".")[2].strip()
-        if name not in own and (spec.name == loss or name in spec.space):
+        if name not in own and (spec.name == loss or name in spec.parameters):
             yield text
 
 

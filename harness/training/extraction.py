@@ -12,6 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,13 +24,14 @@ from mlrc.harness.features.store import Chunk, Done, Extract, OnProgress, Shape,
 from mlrc.harness.images.cache import cached, decoder
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.images.transform import evaluation_batch, view_batch
+from mlrc.harness.images.vectors import VectorRows
 from mlrc.harness.machine.determinism import THREADS, deterministic_device
 from mlrc.harness.machine.environment import device_name
 from mlrc.harness.plan.job import digest
 from mlrc.harness.training.model import FrozenTrunk, forward, frozen_trunk
 from mlrc.harness.trunks.catalogue import find_trunk
 from mlrc.harness.trunks.timm_models import PREFIX
-from mlrc.protocols.protocol import Protocol
+from mlrc.protocols.protocol import NO_TRUNK, Protocol
 from mlrc.protocols.reality_check import REALITY_CHECK
 
 VERSION = 1
@@ -50,6 +52,43 @@ def recipe(protocol: Protocol) -> Protocol:
     """Give what of a protocol decides its features: two with the same have the same."""
     fields = ALWAYS + (OF_VIEWS if protocol.views else () if protocol.weights else ("seed",))
     return replace(REALITY_CHECK, name="features", trains="head", **{name: getattr(protocol, name) for name in fields})
+
+
+def of_vectors(protocol: Protocol, images: ImageSet) -> Protocol:
+    """Give the protocol by which heads are trained on a set: that of the trunk which gave its vectors, if they say so.
+
+    Raises:
+        ValueError: vectors are to be seen with a trunk that did not make them, or as if they were images.
+    """
+    if not isinstance(images.pixels, VectorRows):
+        return protocol
+    if protocol.trains == "all":
+        raise ValueError(
+            f"{images.found} holds vectors, on which only heads can be trained, but protocol {protocol.name!r} trains "
+            "a trunk; take --protocol reality_check_frozen, or --set trains=head --set trunk=none --set weights=."
+        )
+    if protocol.views:
+        raise ValueError(f"{images.found} holds one vector of each, so views must be 0, but is {protocol.views}.")
+    if images.pixels.made is None:
+        if protocol.trunk != NO_TRUNK:
+            raise ValueError(
+                f"{images.found} does not say that {protocol.trunk} made its vectors, so trunk must be {NO_TRUNK}; "
+                "leave --trunk out."
+            )
+        return protocol
+    fields = {name: _frozen(value) for name, value in images.pixels.made.fields.items()}
+    derived = protocol.vary(fields)
+    if protocol.trunk != NO_TRUNK and recipe(derived) != recipe(protocol):
+        name = next(name for name in ALWAYS if getattr(derived, name) != getattr(protocol, name))
+        raise ValueError(
+            f"{images.found} was made with {name}={getattr(derived, name)}, but the protocol says "
+            f"{getattr(protocol, name)}; leave it out, and --trunk, too."
+        )
+    return derived
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def features_of(
@@ -80,6 +119,8 @@ def features_of(
         ValueError: an image cannot be decoded, or the weights do not fit.
     """
     rules, told = recipe(protocol), on_progress or _silent
+    if isinstance(images.pixels, VectorRows):
+        return _of_vectors(images.pixels, images, folder, told, verify=verify)
     extract = partial(
         _extracted, images, rules, weights=weights, folder=folder, devices=devices, threads=threads, on_progress=told
     )
@@ -92,6 +133,28 @@ def features_of(
     rows = store.mapped()
     if rows is None:
         rows = store.made(_shape(images, rules), extract, told)
+    if verify:
+        _VERIFIED.add(store.path)
+    return Features(rows)
+
+
+def _of_vectors(
+    vectors: VectorRows, images: ImageSet, folder: Path | None, on_progress: OnProgress, *, verify: bool
+) -> Features:
+    """Give vectors that are there already; from a file that all workers map, whatever the format of the user's is."""
+    if folder is None:
+        return Features(vectors.rows()[None])
+    store = Store(folder, images.facts.name, images.content)
+    if verify and store.path not in _VERIFIED:
+        store.verify()
+    rows = store.mapped()
+    if rows is None:
+        given = vectors.rows()
+
+        def copied(missing: Sequence[Chunk]) -> Iterator[Done]:
+            return ((chunk, given[chunk.start : chunk.stop]) for chunk in missing)
+
+        rows = store.made(Shape(1, *given.shape), copied, on_progress)
     if verify:
         _VERIFIED.add(store.path)
     return Features(rows)
@@ -147,17 +210,17 @@ def _extracted(
         torch.set_num_threads(THREADS)  # each thread has a number of its own
         here.device = places.get()
 
-    def draw(images: NDArray[np.int64], view: int) -> Tensor:
+    def draw(batch: NDArray[np.int64], view: int) -> Tensor:
         if view == 0:
-            return evaluation_batch(pixels, images, rules, device=here.device)
-        own = [seeds[image] for image in images]
-        return view_batch(pixels, images, rules, seeds=own, view=view, device=here.device)
+            return evaluation_batch(pixels, batch, rules, device=here.device)
+        own = [seeds[image] for image in batch]
+        return view_batch(pixels, batch, rules, seeds=own, view=view, device=here.device)
 
     @torch.inference_mode()
     def work(chunk: Chunk) -> Done:
         parts = []
-        for wanted, images in passes(chunk):
-            rows = forward(trunks[here.device], draw(images, chunk.view), rules, here.device)
+        for wanted, batch in passes(chunk):
+            rows = forward(trunks[here.device], draw(batch, chunk.view), rules, here.device)
             parts.append(rows[: len(wanted)].cpu().numpy())
         return chunk, np.concatenate(parts)
 

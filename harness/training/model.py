@@ -4,8 +4,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mlrc.harness.plan.job import digest
@@ -79,6 +82,50 @@ def head(text: str, width: int, embedding_size: int) -> nn.Module:
     return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, embedding_size))
 
 
+class UnitLength(nn.Module):
+    """Rows at unit length; a row of zeros stays one."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Scale `(n, width)`."""
+        return normalize(features)
+
+
+class Standardised(nn.Module):
+    """Every number less its mean and divided by its deviation, as `fit` has them of the rows that are trained on."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+
+    def fit(self, rows: NDArray[np.float32]) -> None:
+        """Take mean and deviation from rows `(n, width)`; a number that never varies is divided by 1."""
+        self.mean.copy_(torch.from_numpy(rows.mean(axis=0, dtype=np.float64)))
+        deviation = rows.std(axis=0, dtype=np.float64)
+        self.deviation.copy_(torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Scale `(n, width)`."""
+        return (features - self.mean) / self.deviation
+
+
+def _norm(protocol: Protocol, width: int) -> nn.Module:
+    """Give what comes between the features and the head."""
+    scaling: Mapping[str, Callable[[], nn.Module]] = {
+        "none": nn.Identity,
+        "unit": UnitLength,
+        "standard": lambda: Standardised(width),
+    }
+    given = scaling[protocol.scaling]()
+    if not protocol.layer_norm:
+        return given
+    norm = nn.LayerNorm(width, elementwise_affine=False)
+    return norm if protocol.scaling == "none" else nn.Sequential(given, norm)
+
+
 def _as_it_is(features: Tensor) -> Tensor:
     return features
 
@@ -103,9 +150,15 @@ class Embedder(nn.Module):
         self.pool: Pooling = _as_it_is
         if protocol.trains == "all":
             self.trunk, self.pool = build_trunk(protocol, weights), pooling(protocol.pooling)
-        self.norm = nn.LayerNorm(self.width, elementwise_affine=False) if protocol.layer_norm else nn.Identity()
+        self.norm = _norm(protocol, self.width)
         self.head = head(protocol.head, self.width, protocol.embedding_size)
         self.frozen_batch_norm = of(protocol.frozen_batch_norm, dataset)
+
+    def fit(self, rows: NDArray[np.float32]) -> None:
+        """Take from the features `(n, width)` that are trained on what is not learnt of them but measured."""
+        for module in self.norm.modules():
+            if isinstance(module, Standardised):
+                module.fit(rows)
 
     def features(self, images: Tensor) -> Tensor:
         """Give the pooled output of the trunk, `(n, features)`."""

@@ -1,7 +1,7 @@
 """The models of the final stage, kept for use elsewhere: weights as safetensors, and a card that says what they are.
 
 import mlrc
-model = mlrc.load("runs/models/0123456789abcdef.safetensors")
+model = mlrc.load("runs/models/0123456789abcdef.safetensors")  # of a head: weights="the file of its trunk"
 embeddings = model.embed(["one.jpg", "another.jpg"])  # (2, embedding size), unit rows
 """
 
@@ -18,15 +18,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
+from torch import Tensor
 
+from mlrc.harness.features.rows import Features
 from mlrc.harness.images.decoding import FAULTS, decode, rgb
 from mlrc.harness.images.resize import resize
 from mlrc.harness.machine.atomic import write_atomically
 from mlrc.harness.metrics.scores import unit_rows
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.training.fold import EVALUATION_BATCH, Subset, embed
-from mlrc.harness.training.model import Embedder, build
-from mlrc.protocols.protocol import PerDataset, Protocol
+from mlrc.harness.training.model import Embedder, build, frozen_trunk
+from mlrc.protocols.protocol import NO_TRUNK, PerDataset, Protocol
 from mlrc.results.records.record import FoldRecord, RunRecord
 
 Given = str | Path | NDArray[np.uint8] | Image.Image
@@ -39,11 +41,13 @@ class SavedModel:
 
     Attributes:
         card: loss, params, dataset, protocol with its digest and fields, scores, environment.
+        of_vectors: whether it is a head without its trunk, which embeds features in the place of images.
     """
 
     network: Embedder
     protocol: Protocol
     card: Mapping[str, Any]
+    of_vectors: bool = False
 
     def embed(self, images: Sequence[Given] | NDArray[np.uint8], *, threads: int | None = None) -> NDArray[np.float32]:
         """Embed images by the protocol's transform for evaluation: `(images, embedding_size)`, unit rows.
@@ -59,6 +63,8 @@ class SavedModel:
             ValueError: a file is no whole image, or an image has another shape or a range that is not known.
             TypeError: an image is none of these.
         """
+        if self.of_vectors:
+            return self._of_vectors(images)
         if isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 4) < 4:
             raise TypeError(
                 f"Images must be a sequence of images, but are one {type(images).__name__}; put it in a list."
@@ -77,12 +83,33 @@ class SavedModel:
                 parts.append(embed(self.network, Subset(read, np.zeros_like(rows), rows), self.protocol, device))
         return unit_rows(np.concatenate(parts))
 
+    def _of_vectors(self, rows: Any) -> NDArray[np.float32]:
+        """Embed features `(rows, width)`; raises `ValueError` for anything else."""
+        if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != self.network.width:
+            trunk = self.protocol.trunk
+            way_out = f", or load the model with weights=FILE, those of {trunk}, to embed images"
+            raise ValueError(
+                f"A head embeds vectors (rows, {self.network.width}) as an array, but got "
+                f"{getattr(rows, 'shape', type(rows).__name__)}; give these{'' if trunk == NO_TRUNK else way_out}."
+            )
+        device = next(self.network.parameters()).device
+        labels = np.zeros(len(rows), dtype=np.int64)
+        if not len(rows):
+            return np.zeros((0, self.protocol.embedding_size), dtype=np.float32)
+        subset = Subset(Features(rows[None].astype(np.float32)), labels, np.arange(len(rows)))
+        return unit_rows(embed(self.network, subset, self.protocol, device))
 
-def load(path: str | Path, device: str = "cpu") -> SavedModel:
+
+def load(path: str | Path, device: str = "cpu", weights: str | Path | None = None) -> SavedModel:
     """Load a model that `--save-models` kept.
 
+    Args:
+        path: of the model, its card beside it.
+        device: to put it on.
+        weights: of the trunk, where the model is a head on features that this gave; without them it embeds vectors.
+
     Raises:
-        OSError: the file or its card is not there.
+        OSError: a file is not there.
         ValueError: they do not fit each other.
     """
     file = Path(path)
@@ -90,14 +117,30 @@ def load(path: str | Path, device: str = "cpu") -> SavedModel:
     try:
         protocol = _protocol(card["protocol"]["fields"])
         # the file has the trunk's weights as training left them, and so no draw matters
-        network = build(replace(protocol, weights=""), seed=0)
-        network.load_state_dict(load_weights(file.read_bytes()))
+        learnt = load_weights(file.read_bytes())
+        network = build(replace(protocol, weights=""), seed=0, width=_width(protocol, learnt))
+        network.load_state_dict(learnt)
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(
             f"{file} must hold a model of this version of mlrc with the weights that its card describes, but does not "
             f"({error}); load it with the version that the card names."
         ) from error
-    return SavedModel(network.to(device).eval(), protocol, card)
+    if weights is not None:
+        if protocol.trains == "all" or protocol.trunk == NO_TRUNK:
+            what = "holds its trunk" if protocol.trains == "all" else "embeds vectors without a trunk"
+            raise ValueError(f"{file} {what}, so weights must not be given; leave them out.")
+        frozen = frozen_trunk(protocol, Path(weights))
+        network.trunk, network.pool = frozen.trunk, frozen.pool
+        return SavedModel(network.to(device).eval(), protocol, card)
+    return SavedModel(network.to(device).eval(), protocol, card, of_vectors=protocol.trains == "head")
+
+
+def _width(protocol: Protocol, learnt: Mapping[str, Tensor]) -> int | None:
+    """Give how wide the features are that a head takes; a whole network knows it of its trunk."""
+    if protocol.trains == "all":
+        return None
+    first = next(name for name in ("head.weight", "head.0.weight") if name in learnt)
+    return learnt[first].shape[1]
 
 
 class ModelFiles:
@@ -108,6 +151,10 @@ class ModelFiles:
 
     def save(self, job: FoldJob, record: FoldRecord, weights: bytes) -> None:
         """Write a model and its card, each whole or not at all."""
+        protocol = job.protocol
+        of_features = (
+            {"trunk": {"name": protocol.trunk, "weights": protocol.weights}} if protocol.trains == "head" else {}
+        )
         card = {
             "loss": job.loss,
             "params": dict(job.params),
@@ -116,6 +163,7 @@ class ModelFiles:
             **({"search": job.search} if job.search else {}),
             "repeat": job.number,
             "fold": job.fold,
+            **of_features,
             **_judged(job, record),
             "environment": asdict(record.environment),
         }

@@ -7,11 +7,22 @@ from torch import nn
 from mlrc.harness.trunks import timm_models
 from mlrc.harness.trunks.trunk import TRUNKS, Trunk
 from mlrc.harness.trunks.weights import load_weights, sha256_of
-from mlrc.protocols.protocol import Protocol
+from mlrc.protocols.protocol import NO_TRUNK, Protocol
 
 
 def find_trunk(name: str) -> Trunk:
-    """Give a trunk by its plug-in name or as `timm:<name>`; raises what `TRUNKS.find` and `timm_models.find` raise."""
+    """Give a trunk by its plug-in name or as `timm:<name>`.
+
+    Raises:
+        ValueError: the name is the word for none.
+
+    Raises what `TRUNKS.find` and `timm_models.find` raise, too.
+    """
+    if name == NO_TRUNK:
+        raise ValueError(
+            f"A trunk must be named to see images with, but trunk={NO_TRUNK} takes vectors (--dataset features:PATH); "
+            "name one with --trunk NAME and --weights FILE."
+        )
     return timm_models.find(name) if name.startswith(timm_models.PREFIX) else TRUNKS.find(name)
 
 

@@ -3,13 +3,15 @@
 The ledger stays the state: a study here is a copy that nothing is read from.
 """
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from itertools import groupby
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
@@ -84,12 +86,18 @@ def study_name(record: FoldRecord) -> str:
 def export_search(name: str, folds: Sequence[FoldRecord], rules: SearchRules, storage: BaseStorage) -> int:
     """Write the trials of one search that came to their end by its rules and are not there yet; give their number.
 
+    A study whose choices are others than today's, as of a space that was widened since, takes no trial more: the search
+    is then written as a whole into a study of its own, whose name ends in a hash of the space.
+
     Raises what `export` raises.
     """
     with silent_optuna():
-        study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
-        there = study.get_trials(deepcopy=False)
         trials = _trials(folds, rules)
+        study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+        if not _takes(study.get_trials(deepcopy=False), trials):
+            name = f"{name}/{_hash(trials[-1].distributions)}"
+            study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+        there = study.get_trials(deepcopy=False)
         for known, trial in zip(there, trials, strict=False):
             if (known.params, known.value) != (trial.params, trial.value):
                 raise ValueError(
@@ -100,14 +108,36 @@ def export_search(name: str, folds: Sequence[FoldRecord], rules: SearchRules, st
     return max(0, len(trials) - len(there))
 
 
+def _takes(there: Sequence[FrozenTrial], trials: Sequence[FrozenTrial]) -> bool:
+    """Say whether a study with these trials takes others, as Optuna has it: with the same kinds and choices."""
+    try:
+        for known in there:
+            for name, distribution in trials[-1].distributions.items() if trials else ():
+                if name in known.distributions:
+                    check_distribution_compatibility(known.distributions[name], distribution)
+    except ValueError:
+        return False
+    return True
+
+
+def _hash(space: Mapping[str, BaseDistribution]) -> str:
+    told = sorted((name, distribution_to_json(distribution)) for name, distribution in space.items())
+    return sha256(json.dumps(told).encode()).hexdigest()[:8]
+
+
 class Mirror:
     """Writes every trial into a storage as soon as it is complete.
 
     A storage that breaks does not break the run: `failure` says what happened, and `mlrc export-optuna` catches up.
+
+    Args:
+        storage: an open one.
+        url: by which it was opened.
     """
 
-    def __init__(self, storage: BaseStorage) -> None:
+    def __init__(self, storage: BaseStorage, url: str = "") -> None:
         self._storage = storage
+        self.url = _without_password(url)
         self.failure = ""
 
     def told(self, event: Event) -> None:

@@ -16,7 +16,7 @@ from mlrc.harness.machine.streams import forgiving
 from mlrc.harness.plan.job import Job, ScoreJob, rules
 from mlrc.harness.plan.state import StudyState, Until
 from mlrc.harness.watch.study_names import labels
-from mlrc.results.records.record import UNTRAINED, FoldRecord, RunRecord
+from mlrc.results.records.record import BASELINES, PCA, FoldRecord, RunRecord
 
 
 class Display:
@@ -127,7 +127,9 @@ def place(record: Job | FoldRecord) -> str:
     """Say for people which job it is."""
     if isinstance(record, ScoreJob):
         return f"the scoring of repeat {record.number}"
-    if record.loss == UNTRAINED:
+    if record.loss == PCA:
+        return f"fold {record.fold} of the reduced features"
+    if record.loss in BASELINES:
         return f"fold {record.fold} of untrained trunk {record.number}"
     kinds = {"search": "trial", "schedule": "stage 1 of repeat"}
     return f"{kinds.get(record.stage, 'repeat')} {record.number}, fold {record.fold}"

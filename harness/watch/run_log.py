@@ -39,7 +39,7 @@ class RunLog:
         self._runs = runs
         self._states = states
         self._labels = labels([state.study for state in states])
-        self._file = (runs / LOG).open("a", encoding="utf-8", buffering=1)
+        self._file = (runs / LOG).open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
         self._at_work: dict[str, dict[str, Any]] = {}
         self._recorded = 0
         self._begun = _now()
@@ -105,7 +105,7 @@ class RunLog:
             "at_work": list(self._at_work.values()),
         }
         part = self._runs / f"{STATUS}.part"
-        part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8", errors="backslashreplace")
         part.replace(self._runs / STATUS)
 
     def _plan(self) -> list[dict[str, object]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlrc.results.records.ledger import LEDGER, Records, read, writer
+from mlrc.results.records.ledger import LEDGER, NoLocksError, Records, read, writer
 from mlrc.results.records.record import FoldRecord, Identity, Params, RetryRecord, RunRecord
 
 STATUS = "status.json"
@@ -36,11 +36,12 @@ class Status(NamedTuple):
     """Where a run stands.
 
     Attributes:
-        writer: the driver's process and host; `None` if none is at work.
+        writer: the driver's process and host; `None` if none is at work, or `locks` cannot tell.
         studies: of the run that was begun last in the folder.
         at_work: the trainings at work: label, dataset, loss, stage, number, fold, place, attempt, since, epoch, score.
         per_hour: trainings recorded per hour since the driver began; `None` before the first.
         time_left: at that rate.
+        locks: whether the file system of the folder has them, by which a driver at work is known.
     """
 
     writer: str | None
@@ -48,6 +49,7 @@ class Status(NamedTuple):
     at_work: tuple[Mapping[str, Any], ...]
     per_hour: float | None
     time_left: timedelta | None
+    locks: bool = True
 
 
 def status(runs: Path) -> Status:
@@ -61,7 +63,11 @@ def status(runs: Path) -> Status:
     if not path.exists():
         raise FileNotFoundError(f"There is no {STATUS} in {runs}; give the folder of a run with --runs.")
     told = json.loads(path.read_text(encoding="utf-8"))
-    owner = writer(runs)
+    locks = True
+    try:
+        owner = writer(runs)
+    except NoLocksError:
+        owner, locks = None, False
     at_work = tuple(_labelled(job, told["plan"]) for job in told["at_work"]) if owner else ()
     records = read(runs / LEDGER)
     recorded: defaultdict[Identity, list[FoldRecord]] = defaultdict(list)
@@ -73,7 +79,7 @@ def status(runs: Path) -> Status:
         begun = datetime.fromisoformat(told["begun"])
         per_hour = told["recorded"] / (datetime.now(UTC) - begun).total_seconds() * 3600
         time_left = timedelta(hours=sum(study.left for study in studies) / per_hour)
-    return Status(owner, studies, at_work, per_hour, time_left)
+    return Status(owner, studies, at_work, per_hour, time_left, locks)
 
 
 def failed(records: Records) -> list[FoldRecord]:
@@ -87,16 +93,19 @@ def retry(records: Records) -> RetryRecord:
     Today nothing is; a search of an older ledger went on with a score of 0 for a failed fold.
     """
     keys = {record.key: None for record in failed(records)}
-    first: dict[tuple[Identity, int], int] = {}
+    end: dict[tuple[Identity, int], int] = {}  # of the batch of the first trial that failed; later ones rest on it
     for record in failed(records):
         if record.stage == "search":
             of_search = record.identity, record.search
-            first[of_search] = min(record.number, first.get(of_search, record.number))
+            protocol = records.protocols.get(record.digest)
+            size = 1 if protocol is None else int(protocol.fields.get("parallel_trials", 1))
+            last = record.number - record.number % size + size - 1
+            end[of_search] = min(last, end.get(of_search, last))
     searched: defaultdict[tuple[Identity, int], list[Params]] = defaultdict(list)
     for record in records.folds.values():
-        if record.stage == "search" and (of_search := (record.identity, record.search)) in first:
+        if record.stage == "search" and (of_search := (record.identity, record.search)) in end:
             searched[of_search].append(record.params)
-            if record.number > first[of_search]:
+            if record.number > end[of_search]:
                 keys[record.key] = None
     chosen = [record for record in records.folds.values() if record.stage != "search"]
     of_repeats: list[FoldRecord | RunRecord] = [*chosen, *records.runs.values()]

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from mlrc.losses.contract import rehearsal
 from mlrc.losses.contract.elsewhere import ElsewhereTensor
 from mlrc.losses.contract.live_memory import LiveMemory
-from mlrc.losses.contract.space import centre, corners
+from mlrc.losses.contract.space import centre, corners, ends
 from mlrc.losses.spec import LOSS_LR, LossSpec, MinedLoss
 
 MANY_CLASSES, USUAL_EMBEDDING_SIZE = 12_000, 128
@@ -61,11 +61,14 @@ def the_factory_takes_exactly_the_names_of_the_space(spec: LossSpec) -> None:
         not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters),
         "build must name its parameters one by one, but takes **keywords; name those of the space.",
     )
+    known = set(spec.parameters) - {LOSS_LR}
     _hold(
-        taken == set(spec.space) - {LOSS_LR},
-        f"build must take num_classes, embedding_size and the space's {sorted(set(spec.space) - {LOSS_LR})}, "
+        taken == known,
+        f"build must take num_classes, embedding_size and the space's {sorted(known)}, "
         f"but takes {sorted(taken)}; make the names equal.",
     )
+    without = [one.name for one in parameters if one.name in spec.settable and one.default is one.empty]
+    _hold(not without, f"build must have a default for what may be set, but has none for {', '.join(without)}.")
 
 
 def loss_lr_is_searched_if_and_only_if_there_are_parameters(spec: LossSpec) -> None:
@@ -89,6 +92,9 @@ def published_parameters_lie_in_the_space(spec: LossSpec) -> None:
     without_lr = replace(spec, space={name: spec.space[name] for name in spec.space if name != LOSS_LR})
     claims = [(f"published[{dataset!r}]", spec, params) for dataset, params in spec.published.items()]
     claims += [("recommended", without_lr, spec.recommended)] if spec.recommended else []
+    for family, dataset, params in claims_under(spec):
+        told = {name: value for name, value in params.items() if name != LOSS_LR}
+        claims.append((f"under[{family!r}][{dataset!r}]", without_lr.widened_to(told), told))
     for claim, checked, params in claims:
         try:
             checked.check(params)
@@ -290,6 +296,13 @@ def find(promise: Callable[[LossSpec], None], spec: LossSpec) -> Finding:
     return Finding(title(promise), True, inspect.getdoc(promise) or "")
 
 
+def claims_under(spec: LossSpec) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Give family, dataset and parameters of everything that papers take under rules of their own."""
+    for family, of_family in spec.under.items():
+        for dataset, params in of_family.items():
+            yield family, dataset, params
+
+
 def _whole(loss: nn.Module | MinedLoss) -> nn.ModuleList:
     """Give the loss with its miner, if it has one: what has a state and lies on a device."""
     return nn.ModuleList(loss if isinstance(loss, MinedLoss) else (loss,))
@@ -302,6 +315,11 @@ def _points(spec: LossSpec) -> Iterator[Mapping[str, Any]]:
     lr = {LOSS_LR: centre(spec.space)[LOSS_LR]} if LOSS_LR in spec.space else {}  # the value does not depend on it
     if spec.recommended:
         yield {**lr, **spec.recommended}
+    for _, _, params in claims_under(spec):
+        yield {**lr, **params, **lr}
+    for name, distribution in spec.settable.items():
+        for value in ends(distribution):
+            yield {**centre(spec.space), name: value}
     for corner in corners(without_lr):
         yield corner | lr
 

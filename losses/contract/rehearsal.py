@@ -27,10 +27,13 @@ def build(
     num_classes: int = NUM_CLASSES,
     embedding_size: int = EMBEDDING_SIZE,
 ) -> nn.Module | MinedLoss:
-    """Build the loss as the harness does, seeded, and leave torch's global generator as it was."""
+    """Build the loss as the harness does, seeded, and leave torch's global generator as it was.
+
+    What a paper takes beyond the range of the search is built, too.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return spec.make(num_classes=num_classes, embedding_size=embedding_size, params=params)
+        return spec.widened_to(params).make(num_classes=num_classes, embedding_size=embedding_size, params=params)
 
 
 def module(loss: nn.Module | MinedLoss) -> nn.Module:

@@ -22,19 +22,20 @@ def corners(space: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Value]]
 
     A space without parameters has one corner, the empty one.
     """
-    ends = {name: _ends(distribution) for name, distribution in space.items()}
-    if math.prod(len(pair) for pair in ends.values()) <= MAX_CORNERS:
-        for values in product(*ends.values()):
-            yield dict(zip(ends, values, strict=True))
+    pairs = {name: ends(distribution) for name, distribution in space.items()}
+    if math.prod(len(pair) for pair in pairs.values()) <= MAX_CORNERS:
+        for values in product(*pairs.values()):
+            yield dict(zip(pairs, values, strict=True))
         return
-    low, high = ({name: pair[side] for name, pair in ends.items()} for side in (0, -1))
+    low, high = ({name: pair[side] for name, pair in pairs.items()} for side in (0, -1))
     yield from (low, high)
-    for name in ends:
+    for name in pairs:
         yield low | {name: high[name]}
         yield high | {name: low[name]}
 
 
-def _ends(distribution: BaseDistribution) -> tuple[Value, ...]:
+def ends(distribution: BaseDistribution) -> tuple[Value, ...]:
+    """Give the lowest and the highest value of a range, or all choices."""
     if isinstance(distribution, CategoricalDistribution):
         return tuple(distribution.choices)  # type: ignore[arg-type]  # None is no value of a parameter here
     if isinstance(distribution, FloatDistribution | IntDistribution):
@@ -43,10 +44,10 @@ def _ends(distribution: BaseDistribution) -> tuple[Value, ...]:
 
 
 def _middle(distribution: BaseDistribution) -> Value:
-    ends = _ends(distribution)
+    choices = ends(distribution)
     if isinstance(distribution, CategoricalDistribution):
-        return ends[len(ends) // 2]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101 narrows what `_ends` admits
+        return choices[len(choices) // 2]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101 narrows what `ends` admits
     low, high = distribution.low, distribution.high
     middle = math.sqrt(low * high) if distribution.log else (low + high) / 2
     if distribution.step is not None:

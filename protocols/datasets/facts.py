@@ -20,6 +20,8 @@ class DatasetFacts:
         official_split: what its authors call the two sides of the official split.
         archives: name of an archive or annotation file as published, to its MD5.
         addresses: archive to a stable public address, where there is one.
+        pretraining: which of its classes weights of ImageNet may have seen, in one sentence that names ImageNet; empty
+            where nobody has looked.
         fingerprint: the fingerprint that the opened set must have; empty where the images are not fixed to the byte.
     """
 
@@ -33,4 +35,5 @@ class DatasetFacts:
     official_split: str = ""
     archives: Mapping[str, str] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
+    pretraining: str = ""
     fingerprint: str = ""

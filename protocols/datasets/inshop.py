@@ -11,5 +11,7 @@ FACTS = DatasetFacts(
     classes=7_982,
     images=52_712,
     official_trainval_classes=3_997,
+    pretraining="ImageNet has kinds of clothes, such as jersey, cardigan and miniskirt: the kinds may have been seen, "
+    "the single items that are the classes here hardly.",
     official_split="train / query and gallery",
 )

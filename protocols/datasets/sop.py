@@ -11,5 +11,7 @@ FACTS = DatasetFacts(
     images=120_053,
     official_trainval_classes=11_318,
     official_split="Ebay_train / Ebay_test",
+    pretraining="ImageNet has classes of most of the 12 kinds of products, such as toaster, table lamp and coffeepot: "
+    "the kinds may have been seen, the single products that are the classes here hardly.",
     archives={"Stanford_Online_Products.zip": "7f73d41a2f44250d4779881525aea32e"},
 )

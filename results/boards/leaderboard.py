@@ -2,21 +2,22 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrc.results.boards.searches import by_search, several, sums_by_search
+from mlrc.results.boards.mixtures import mixtures
 from mlrc.results.records.evidence import Evidence, PerClass, gather
 from mlrc.results.records.invariants import require_sound
 from mlrc.results.records.ledger import Records
-from mlrc.results.records.metric_names import SETTINGS, WITHOUT_CLASSES, metric_order, table_metrics
-from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, ProtocolRecord, RunRecord
-from mlrc.results.statistics.exact import deviation, mean
+from mlrc.results.records.metric_names import RANKED_BY, SETTINGS, WITHOUT_CLASSES, metric_order, table_metrics
+from mlrc.results.records.record import BASELINES, UNTRAINED, Environment, FoldRecord, ProtocolRecord, RunRecord
+from mlrc.results.statistics.exact import DECIMALS, deviation, mean
 from mlrc.results.statistics.intervals import Interval, class_intervals, half_width
 from mlrc.results.statistics.pairs import Contest, contest
+from mlrc.results.statistics.ranks import Ranks
 
 Name = tuple[str, str]
 """Setting and metric."""
@@ -29,14 +30,15 @@ class Row:
     Attributes:
         protocol: name, with the `digest` over all its numbers.
         setting: `separated` or `concatenated`.
-        mean: over the repeats, percent; `ci95` is the half width of its Student-t interval, `None` for one repeat. The
-            interval is over searches where there are several, of which each counts by the mean of its repeats.
-        n: number of repeats, of all searches.
-        classes: bootstrap interval over test classes, percent; `None` where the per-class sums are missing.
+        mean: over the repeats, percent; `ci95` is the half width of its Student-t interval, `None` for one repeat.
+        n: number of repeats.
+        classes: interval over test classes, percent; `None` where the per-class sums are missing.
         diverged: trials of the search in which a fold diverged or failed, of `trials` that were made.
         commit: of the code that made the repeats; several are joined by a space.
         sd: standard deviation over the repeats, ddof 1, percent, as papers of losses print it; `None` for one repeat.
-        searches: independent searches behind the repeats, all with as many repeats of what they found.
+        ranks: from the best to the worst place in this metric, with whether the loss `could_be_best`; `None` where it
+            is not compared.
+        searches: independent searches that the repeats come from, over which `ci95` is where there are several.
     """
 
     dataset: str
@@ -53,7 +55,14 @@ class Row:
     trials: int
     commit: str
     sd: float | None = None
+    ranks: Ranks | None = None
+    could_be_best: bool | None = None
     searches: int = 1
+
+    @property
+    def units(self) -> int:
+        """How many independent values the mean is of: searches where there are several, or else repeats."""
+        return self.searches if self.searches > 1 else self.n
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +92,13 @@ class Board:
     Attributes:
         record: of the protocol; `None` where the ledger lacks it.
         evidence: of each loss, in the order of the rows.
-        rows: of all losses that have a finished repeat.
+        rows: of all losses that have a finished repeat, the highest mean first, the untrained trunk last.
         contests: (setting, metric) to the comparison of all losses but the untrained trunk, for the metrics of the
             printed tables; absent where there is nothing to compare.
         notes: what a reader must know of single losses.
+        verified: loss to how many of its trainings someone did again, such as `3 of 24 folds`; empty where nobody did.
+        ranked: setting to the per-class sums `(repeats, classes)` by which each loss is ranked, the untrained trunk's
+            included; with `counts` `(classes,)`, the queries of each class.
     """
 
     dataset: str
@@ -97,6 +109,9 @@ class Board:
     rows: tuple[Row, ...]
     contests: Mapping[Name, Contest]
     notes: tuple[str, ...]
+    verified: Mapping[str, str] = field(default_factory=dict)
+    ranked: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(default_factory=dict)
+    counts: NDArray[np.int64] | None = None
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -177,12 +192,12 @@ def _board(
     per_class: Mapping[str, PerClass],
     torn: Sequence[str],
 ) -> Board:
-    notes = [*torn, *(note for one in evidence for note in one.notes)]
+    notes = [*torn, *(note for one in evidence for note in one.notes), *mixtures(evidence)]
     traditional = record is not None and record.traditional
     rows: list[Row] = []
     sums: dict[Name, dict[str, NDArray[np.float64]]] = {}
+    ranked: dict[str, dict[str, NDArray[np.float64]]] = {}
     counts = np.zeros(0, dtype=np.int64)
-    nested = several([run for one in evidence for run in one.runs])
     for one in evidence:
         repeats = [per_class[run.key] for run in one.runs if run.key in per_class]
         complete = len(repeats) == len(one.runs)
@@ -192,23 +207,51 @@ def _board(
             notes.append(f"{one.loss}: per-class sums are missing, so it is compared with no other.")
         mine = _rows(one, repeats if complete else [])
         rows += mine
-        if mine and complete and one.loss != UNTRAINED:
-            counts = repeats[0]["counts"].astype(np.int64)
+        if not mine or not complete:
+            continue
+        counts = repeats[0]["counts"].astype(np.int64)
+        for setting in SETTINGS:
+            if all(f"{setting}/{RANKED_BY}" in repeat for repeat in repeats):
+                ranked.setdefault(setting, {})[one.loss] = np.stack(
+                    [repeat[f"{setting}/{RANKED_BY}"] for repeat in repeats]
+                )
+        if one.loss not in BASELINES:
             for name in _table_names(mine, traditional=traditional):
-                of_repeats = [repeat["/".join(name)] for repeat in repeats]
-                searches = [run.search for run in one.runs] if nested else list(range(len(repeats)))
-                sums.setdefault(name, {})[one.loss] = sums_by_search(searches, dict(enumerate(of_repeats)))
-    contests = {name: contest(of_losses, counts) for name, of_losses in sums.items()}
+                sums.setdefault(name, {})[one.loss] = np.stack([repeat["/".join(name)] for repeat in repeats])
+    searches = {one.loss: [run.search for run in one.runs] for one in evidence}
+    judged = {name: contest(of_losses, counts, searches) for name, of_losses in sums.items()}
+    contests = {name: one for name, one in judged.items() if one is not None}
     return Board(
         dataset=evidence[0].dataset,
         protocol=evidence[0].protocol,
         digest=evidence[0].digest,
         record=record,
         evidence=evidence,
-        rows=tuple(rows),
-        contests={name: one for name, one in contests.items() if one is not None},
+        rows=tuple(_ranked(row, contests.get((row.setting, row.metric))) for row in in_order(rows)),
+        contests=contests,
         notes=tuple(notes),
+        ranked=ranked,
+        counts=counts,
     )
+
+
+def in_order(rows: Sequence[Row]) -> list[Row]:
+    """Give rows with the loss of the highest mean first, what no loss made last; equal means by name.
+
+    The mean is that by which tables are ranked, of the concatenation (which is the one model where there is one).
+    """
+    metrics = sorted({row.metric for row in rows}, key=lambda metric: (metric != RANKED_BY, metric_order(metric)))
+    means = {row.loss: row.mean for row in rows if (row.setting, row.metric) == (SETTINGS[-1], metrics[0])}
+    return sorted(
+        rows,
+        key=lambda row: (row.loss == UNTRAINED, row.loss in BASELINES, -round(means[row.loss], DECIMALS), row.loss),
+    )
+
+
+def _ranked(row: Row, contest: Contest | None) -> Row:
+    if contest is None or row.loss not in contest.ranks:
+        return row
+    return replace(row, ranks=contest.ranks[row.loss], could_be_best=row.loss in contest.best)
 
 
 def _table_names(rows: Sequence[Row], *, traditional: bool) -> list[Name]:
@@ -224,11 +267,10 @@ def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
     metrics = sorted(set.intersection(*(set(run.separated) & set(run.concatenated) for run in runs)), key=metric_order)
     names = [(setting, metric) for setting in SETTINGS for metric in metrics]
     intervals = _class_intervals(names, per_class)
+    searches = [run.search for run in runs]
     rows = []
     for setting, metric in names:
         values = [run.scores(setting)[metric] for run in runs]
-        searches = [run.search for run in runs]
-        draws = by_search(searches, values) if len(set(searches)) > 1 else values
         rows.append(
             Row(
                 dataset=evidence.dataset,
@@ -238,14 +280,14 @@ def _rows(evidence: Evidence, per_class: Sequence[PerClass]) -> list[Row]:
                 setting=setting,
                 metric=metric,
                 mean=mean(values),
-                ci95=half_width(draws),
+                ci95=half_width(values, searches),
                 n=len(values),
                 classes=intervals.get((setting, metric)),
                 diverged=sum(not done for done in trials),
                 trials=len(trials),
                 commit=" ".join(sorted({run.environment.commit for run in runs})),
                 sd=deviation(values) if len(values) > 1 else None,
-                searches=len({run.search for run in runs}),
+                searches=len(set(searches)),
             )
         )
     return rows

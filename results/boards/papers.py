@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from io import StringIO
 
 from mlrc.results.records.metric_names import SAME_NUMBER
+from mlrc.results.records.record import UNTRAINED
 
+REDUCED = (
+    "; its trunk's features brought to 512 dimensions (concatenated) and 128 (separated), another quantity than the "
+    "row untrained, which is all of the pooled trunk in both settings"
+)
+"""What tells a paper's row without training from ours."""
 _COLUMNS = ("source", "protocol", "dataset", "loss", "title", "place", "setting", "metric", "mean", "sd")
 
 
@@ -82,6 +88,7 @@ def references(printed: Iterable[Printed]) -> dict[tuple[str, str], list[Referen
             values.setdefault(row, {})[one.setting or "separated", metric] = one.mean
     found: dict[tuple[str, str], list[Reference]] = {}
     for (dataset, protocol, loss, title, source, place), of_row in values.items():
-        reference = Reference(loss=loss, title=f"{title} (paper)", values=of_row, source=f"{source}, {place}")
+        told = f"{source}, {place}{REDUCED if loss == UNTRAINED else ''}"
+        reference = Reference(loss=loss, title=f"{title} (paper)", values=of_row, source=told)
         found.setdefault((dataset, protocol), []).append(reference)
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlrc.results.boards.mixtures import mixtures_of
 from mlrc.results.boards.papers import Printed
 from mlrc.results.records.ledger import Records
 from mlrc.results.records.metric_names import SETTINGS, metric_order
@@ -91,8 +92,22 @@ def _table(record: SweepRecord, records: Records, papers: Sequence[Printed]) -> 
         metrics=tuple(sorted({metric for run in every for metric in run.separated}, key=metric_order)),
         commits=tuple(sorted({run.environment.commit for run in every})),
         devices=tuple(sorted({fold.environment.device for fold in trainings})),
-        notes=tuple(sorted({one.note for identity, one in records.unchecked.items() if identity in mine})),
+        notes=(
+            *sorted({one.note for identity, one in records.unchecked.items() if identity in mine}),
+            *mixtures_of(_rows(record, trainings, runs)),
+        ),
     )
+
+
+def _rows(
+    record: SweepRecord, trainings: Sequence[FoldRecord], runs: Sequence[Sequence[RunRecord]]
+) -> list[tuple[str, Sequence[FoldRecord], Sequence[RunRecord]]]:
+    """Give the rows of the points that have repeats, by what tells them apart."""
+    return [
+        (", ".join(point.labels), [fold for fold in trainings if _is_of(point, record, fold)], of_point)
+        for point, of_point in zip(record.points, runs, strict=True)
+        if of_point
+    ]
 
 
 def _is_of(point: SweepPoint, sweep: SweepRecord, record: FoldRecord | RunRecord) -> bool:
@@ -110,8 +125,7 @@ def _point(asked: SweepPoint, runs: Sequence[RunRecord], records: Records, paper
     printed = {
         (one.dataset, one.metric): one
         for source, title, place in asked.printed
-        for one in papers
-        if one.source == source and one.title.startswith(title) and one.place.startswith(place)
+        for one in placed(source, title, place, papers)
     }
     return Point(
         asked=asked,
@@ -120,3 +134,11 @@ def _point(asked: SweepPoint, runs: Sequence[RunRecord], records: Records, paper
         rules=records.protocols.get(asked.digest),
         printed=printed,
     )
+
+
+def placed(source: str, title: str, place: str, papers: Sequence[Printed]) -> Sequence[Printed]:
+    """Give the rows whose title and place begin so; where some have this very title, those alone."""
+    found = [
+        one for one in papers if one.source == source and one.title.startswith(title) and one.place.startswith(place)
+    ]
+    return [one for one in found if one.title == title] or found

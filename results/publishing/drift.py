@@ -1,13 +1,16 @@
 """Has a result moved? Two leaderboards row by row, or two sets of golden values, to verdicts.
 
-A leaderboard's row is a mean over repeats with other seeds, so two honest runs differ. Their difference gets Welch's
-interval, and the row is
+A leaderboard's row is a mean over repeats with other seeds, so two honest runs differ. Their difference gets the
+interval of Student's t, its variance pooled over the two runs and steadied by those of the other losses (`shifts`), and
+the row is
     same         when the two one-sided tests show the difference to lie within ± margin, or both rows are identical;
     moved        when it is not within the margin and no chance: p ≤ α, corrected for the number of rows (Holm);
     cannot tell  otherwise, also where a row has one repeat: more repeats would tell;
     not compared where it has no counterpart under the same protocol and on the same images.
-So two honest runs have any row flagged as moved in no more than α of all comparisons. "All rows same" needs no
-correction, since each of them must pass (an intersection-union test).
+MAP@R comes first: most of α is its rows', the rest is for those of the other metrics, which share its noise and add
+their own; and where it is compared, it alone decides whether all is the same. So two honest runs have any row flagged
+as moved in no more than α of all comparisons. "All rows same" needs no correction, since each of them must pass (an
+intersection-union test).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlrc.results.boards.leaderboard import Row
+from mlrc.results.publishing.shifts import Told, corrected, hypothesis, is_identical, is_noiseless, seen, shifts
 from mlrc.results.publishing.verdict import Finding, Verdict, Verdicts
-from mlrc.results.records.metric_names import SAME_NUMBER, metric_order
-from mlrc.results.records.record import UNTRAINED, ProtocolRecord
-from mlrc.results.statistics.intervals import Difference, error_of, holm, welch
+from mlrc.results.records.metric_names import RANKED_BY, metric_order
+from mlrc.results.records.record import ProtocolRecord
+from mlrc.results.statistics.intervals import Difference
 from mlrc.results.statistics.levels import ALPHA, MARGIN
+from mlrc.results.statistics.power import smallest_margin
 
 SMALL = 0.01
 """Golden values below it are sums of larger ones that cancel, and are judged by their absolute difference."""
@@ -71,12 +76,15 @@ def drift(reference: Side, candidate: Side, *, margin: float = MARGIN, alpha: fl
     rows = sorted(reference.rows, key=_order)
     matches = [_match(row, reference, candidate) for row in rows]
     _require_rules(rows, matches, reference, candidate)
-    differences = {
-        index: _difference(row, match)
+    compared = {
+        index: (row, match)
         for index, (row, match) in enumerate(zip(rows, matches, strict=True))
         if isinstance(match, Row) and _comparable(row, match, pretrained=_pretrained(row, match, reference, candidate))
     }
-    adjusted = _corrected({index: (rows[index], difference) for index, difference in differences.items()})
+    differences = shifts(compared)
+    adjusted = corrected({index: (rows[index], difference) for index, difference in differences.items()})
+    first = {index for index in differences if rows[index].metric == RANKED_BY}
+    told = seen({index: differences[index] for index in first or differences}, alpha)
     findings = []
     for index, (row, match) in enumerate(zip(rows, matches, strict=True)):
         verdict: Verdict = "not compared"
@@ -93,6 +101,7 @@ def drift(reference: Side, candidate: Side, *, margin: float = MARGIN, alpha: fl
                 reference=row.mean,
                 candidate=match.mean if isinstance(match, Row) else None,
                 why=why,
+                decides=not first or index in first,
             )
         )
     matched = {id(match) for match in matches if isinstance(match, Row)}
@@ -101,7 +110,8 @@ def drift(reference: Side, candidate: Side, *, margin: float = MARGIN, alpha: fl
         title=f"Drift of {candidate.name} against {reference.name}",
         rule=f"Same: the difference lies within ± {margin:g} percent points (two one-sided tests, α = {alpha:g}). "
         f"Moved: it does not, and chance alone gives as much in no more than {alpha:.0%} of comparisons of "
-        f"{len({_hypothesis(rows[index]) for index in differences})} numbers (Welch's test, Holm).",
+        f"{len({hypothesis(rows[index]) for index in differences})} numbers (pooled variances, Holm). "
+        + _sight(told, first=bool(first)),
         findings=tuple(findings),
         notes=(f"{extra} rows of the candidate have no counterpart in the reference.",) if extra else (),
     )
@@ -194,41 +204,10 @@ def _pretrained(row: Row, other: Row, reference: Side, candidate: Side) -> bool:
 
 def _comparable(row: Row, other: Row, *, pretrained: bool) -> bool:
     return (
-        _identical(row, other)
-        or (pretrained and _noiseless(row, other))
+        is_identical(row, other)
+        or (pretrained and is_noiseless(row, other))
         or (row.ci95 is not None and other.ci95 is not None)
     )
-
-
-def _identical(row: Row, other: Row) -> bool:
-    """Whether two rows print the same: the same jobs under the same arithmetic, and no independent samples."""
-    return row.n == other.n and _printed(row) == _printed(other)
-
-
-def _printed(row: Row) -> tuple[str, str]:
-    return f"{row.mean:.4f}", "" if row.ci95 is None else f"{row.ci95:.4f}"
-
-
-def _noiseless(row: Row, other: Row) -> bool:
-    """Whether no seed enters where the trunk is pretrained: without training it needs no second repeat."""
-    return row.loss == UNTRAINED and row.n == other.n == 1
-
-
-def _difference(row: Row, other: Row) -> Difference:
-    if _identical(row, other) or _noiseless(row, other):
-        return Difference(mean=round(other.mean, 4) - round(row.mean, 4), error=0.0, freedom=1)
-    errors = (error_of(other.ci95 or 0.0, other.n), error_of(row.ci95 or 0.0, row.n))
-    return welch((other.mean, row.mean), errors, (other.n, row.n))
-
-
-def _corrected(compared: Mapping[int, tuple[Row, Difference]]) -> dict[int, float]:
-    """Give index to corrected p-value; rows that are one number under several names are one hypothesis."""
-    p_values: dict[tuple[str, ...], float] = {}
-    for row, difference in compared.values():
-        name = _hypothesis(row)
-        p_values[name] = min(p_values.get(name, 1.0), difference.p_value)
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    return {index: adjusted[_hypothesis(row)] for index, (row, _) in compared.items()}
 
 
 def _judge(
@@ -236,7 +215,7 @@ def _judge(
 ) -> tuple[Verdict, str]:
     if difference is None:
         return "cannot tell", "one repeat has no interval"
-    if _identical(row, match):
+    if is_identical(row, match):
         return "same", "identical"
     low, high = difference.interval()
     told = f"{difference.mean:+.2f}" + (f", 95 % interval {low:+.2f} to {high:+.2f}" if difference.error else "")
@@ -244,15 +223,23 @@ def _judge(
         return "same", told
     if adjusted <= alpha:
         return "moved", f"{told}, corrected p = {adjusted:.2g}"
-    return "cannot tell", f"{told}; more repeats would tell"
+    within = smallest_margin(difference, 1, alpha)
+    return "cannot tell", f"{told}; the same from a margin of {within:.2f} on; more repeats would tell"
+
+
+def _sight(told: Told | None, *, first: bool) -> str:
+    """Say what a check could see."""
+    if told is None:
+        return ""
+    what = f"{RANKED_BY}, which decides," if first else "A typical number"
+    return (
+        f"{what} is found to have moved in four checks of five where it did by {told.detectable:.2f} points; all would "
+        f"be the same from a margin of {told.margin:.2f} on."
+    )
 
 
 def _name(row: Row) -> tuple[str, str, str, str]:
     return row.dataset, row.loss, row.setting, row.metric
-
-
-def _hypothesis(row: Row) -> tuple[str, ...]:
-    return row.dataset, row.digest, row.loss, row.setting, SAME_NUMBER.get(row.metric, row.metric)
 
 
 def _order(row: Row) -> tuple[object, ...]:

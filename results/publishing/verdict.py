@@ -8,6 +8,7 @@ from typing import Literal
 from xml.etree import ElementTree as ET
 
 Verdict = Literal["same", "moved", "cannot tell", "not compared"]
+FailOn = Literal["moved", "unsure"]
 _STATUS: dict[Verdict, int] = {"same": 0, "moved": 1, "cannot tell": 3, "not compared": 4}
 
 _GRAVEST_FIRST: tuple[Verdict, ...] = ("moved", "not compared", "cannot tell", "same")
@@ -22,6 +23,7 @@ class Finding:
         measure: which of its values, such as a metric in a setting.
         reference: the value that should be, `candidate` the one that is; `None` where there is none.
         why: one clause that gives the reason.
+        decides: whether the check cannot tell if this one cannot.
     """
 
     subject: str
@@ -30,6 +32,7 @@ class Finding:
     reference: float | None
     candidate: float | None
     why: str
+    decides: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +54,18 @@ class Verdicts:
     @property
     def verdict(self) -> Verdict:
         """Give the gravest of the findings: moved, not compared, cannot tell, same; without one nothing is compared."""
-        found = {finding.verdict for finding in self.findings} or {"not compared"}
+        found = {one.verdict for one in self.findings if one.decides or one.verdict != "cannot tell"}
+        found = found or {"not compared"}
         return next(verdict for verdict in _GRAVEST_FIRST if verdict in found)
 
     @property
     def status(self) -> int:
         """Give the exit status of the check: 0 same, 1 moved, 3 cannot tell, 4 not compared."""
         return _STATUS[self.verdict]
+
+    def status_where(self, fail_on: FailOn) -> int:
+        """Give the exit status where what cannot be told is to fail (`unsure`), or only what `moved`."""
+        return 0 if fail_on == "moved" and self.verdict == "cannot tell" else self.status
 
 
 def markdown(verdicts: Verdicts) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrc.results.records.ledger import Records
-from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord
+from mlrc.results.records.record import BASELINES, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord
 from mlrc.results.records.trials import DIVERGED_SCORE, NEVER_STOPPED, SearchRules, ended, trial_score
 
 __all__ = ["DIVERGED_SCORE", "Evidence", "PerClass", "gather", "trial_score"]
@@ -86,10 +86,14 @@ class Evidence:
             raise ValueError(f"The trials of {self.loss} must be taken search by search (by_search); it has several.")
 
 
+def _place(loss: str) -> int:
+    return BASELINES.index(loss) if loss in BASELINES else len(BASELINES)
+
+
 def gather(records: Records) -> list[Evidence]:
     """Sort records by what they are about: dataset, protocol, and loss, the untrained trunk first."""
     folds, runs = _by_group(records.folds.values()), _by_group(records.runs.values())
-    groups = sorted(set(folds) | set(runs), key=lambda group: (*group[:4], group[4] != UNTRAINED, group[4]))
+    groups = sorted(set(folds) | set(runs), key=lambda group: (*group[:4], _place(group[4]), group[4]))
     versions: dict[str, set[str]] = {}
     for dataset, _, _, fingerprint, _ in groups:
         versions.setdefault(dataset, set()).add(fingerprint)

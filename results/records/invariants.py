@@ -20,17 +20,15 @@ def broken(run: RunRecord, per_class: PerClass | None) -> list[str]:
         run: the repeat.
         per_class: its per-class sums, if they are there.
     """
+    if per_class is not None and (wrong := _misshapen(per_class)):
+        return [wrong]
     found = []
     for setting in SETTINGS:
         scores = run.scores(setting)
         found += [f"{setting} {sentence}" for sentence in _broken_scores(scores)]
         if per_class is not None:
             found += [f"{setting} {sentence}" for sentence in _broken_sums(scores, per_class, setting)]
-    if per_class is not None and len(per_class["counts"]) > run.test_classes:
-        found.append(
-            f"per-class sums must be of {run.test_classes} test classes, but are of {len(per_class['counts'])}"
-        )
-    return found
+    return found if per_class is None else [*found, *_broken_classes(run, per_class)]
 
 
 def require_sound(run: RunRecord, per_class: PerClass | None) -> None:
@@ -63,9 +61,32 @@ def _broken_scores(scores: Mapping[str, float]) -> list[str]:
     return found
 
 
+def _misshapen(per_class: PerClass) -> str:
+    for name in ("classes", "counts"):
+        if name not in per_class:
+            return f"per-class sums must tell their {name}, but do not"
+    shape = per_class["counts"].shape
+    for name, values in per_class.items():
+        if values.shape != shape:
+            return f"per-class sums must have one value for each of {shape} classes, but {name} has {values.shape}"
+    return ""
+
+
+def _broken_classes(run: RunRecord, per_class: PerClass) -> list[str]:
+    classes, counts = per_class["classes"], per_class["counts"]
+    found = []
+    if len(counts) > run.test_classes:
+        found.append(f"per-class sums must be of {run.test_classes} test classes, but are of {len(counts)}")
+    if (np.diff(classes) <= 0).any():
+        found.append("the classes of per-class sums must be told once each and in ascending order, but are not")
+    if (counts < 1).any():
+        found.append("each class of per-class sums must have a query, but one has none")
+    return found
+
+
 def _broken_sums(scores: Mapping[str, float], per_class: PerClass, setting: str) -> list[str]:
     queries = per_class["counts"].sum()
-    found = []
+    found = _broken_in_a_class(per_class, setting)
     for name, value in scores.items():
         if name in WITHOUT_CLASSES:
             continue
@@ -74,4 +95,35 @@ def _broken_sums(scores: Mapping[str, float], per_class: PerClass, setting: str)
             found.append(f"{name} has no per-class sums")
         elif not np.isclose(100 * sums.sum() / queries, value, rtol=0, atol=TOLERANCE):
             found.append(f"{name} must be what its per-class sums give, {100 * sums.sum() / queries}, but is {value}")
+    return found
+
+
+def _broken_in_a_class(per_class: PerClass, setting: str) -> list[str]:
+    """Hold the sums of every class to the rules that the scores of all of them are held to."""
+    classes, counts = per_class["classes"], per_class["counts"]
+    sums = {
+        name.removeprefix(f"{setting}/"): values for name, values in per_class.items() if name.startswith(f"{setting}/")
+    }
+    found = []
+    for name, values in sums.items():
+        outside = ~((values >= -TOLERANCE) & (values <= counts + TOLERANCE))
+        if outside.any():
+            at = int(outside.argmax())
+            found.append(
+                f"{name} of class {classes[at]} must lie within 0 and {counts[at]} queries, but is {values[at]}"
+            )
+    hits = sorted((name for name in sums if name.startswith("R@")), key=metric_order)
+    for low, high in (("MAP@R", "RP"), *pairwise(hits), *SAME_NUMBER.items()):
+        if low not in sums or high not in sums:
+            continue
+        apart, sign = sums[low] - sums[high], "≤"
+        if SAME_NUMBER.get(low) == high:
+            apart, sign = np.abs(apart), "="
+        wrong = apart > TOLERANCE
+        if wrong.any():
+            at = int(wrong.argmax())
+            found.append(
+                f"{low} {sign} {high} must hold in every class, but in class {classes[at]} they are {sums[low][at]} "
+                f"and {sums[high][at]}"
+            )
     return found

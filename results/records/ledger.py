@@ -109,12 +109,24 @@ def require(runs: Path) -> Path:
     return path
 
 
+class NoLocksError(OSError):
+    """The file system has no locks, so that nobody can tell whether a process writes to a folder."""
+
+
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+"""What file systems answer that have no locks, as some network and container mounts."""
+
+
 def writer(runs: Path) -> str | None:
-    """Say which process writes to a runs folder now; `None` if there is none."""
+    """Say which process writes to a runs folder now; `None` if there is none.
+
+    Raises:
+        NoLocksError: that cannot be told there.
+    """
     try:
-        with (runs / _LOCK).open() as lock:
+        with (runs / _LOCK).open(encoding="utf-8", errors="replace") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                _lock(lock, fcntl.LOCK_SH)
             except BlockingIOError:
                 return lock.read().strip() or "another process"
     except FileNotFoundError:
@@ -122,12 +134,22 @@ def writer(runs: Path) -> str | None:
     return None
 
 
+def _lock(lock: TextIO, kind: int) -> None:
+    """Lock a file at once; raises `BlockingIOError` where another process has it, or `NoLocksError`."""
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            raise NoLocksError(error.errno, error.strerror, lock.name) from error
+        raise
+
+
 def _locked(lock: TextIO) -> bool:
     """Lock it for this process alone; `False` if another keeps it, and does not only look as `writer` does."""
     until = time.monotonic() + _SECONDS_TO_LOCK
     while True:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock, fcntl.LOCK_EX)
         except BlockingIOError:
             if time.monotonic() > until:
                 return False
@@ -148,12 +170,12 @@ class Ledger:
         self.path = runs / LEDGER
         try:
             runs.mkdir(parents=True, exist_ok=True)
-            self._lock = (runs / _LOCK).open("a+")
+            self._lock = (runs / _LOCK).open("a+", encoding="utf-8", errors="replace")
         except OSError as error:
             raise OSError(
                 f"The runs folder {runs} must be writable, but it is not ({error.strerror}); give another with --runs."
             ) from error
-        if not _locked(self._lock):
+        if not self._is_mine(runs):
             self._lock.seek(0)
             owner = self._lock.read().strip() or "another process"
             self._lock.close()
@@ -172,6 +194,16 @@ class Ledger:
             self._lock.close()
             raise
 
+    def _is_mine(self, runs: Path) -> bool:
+        try:
+            return _locked(self._lock)
+        except NoLocksError as error:
+            self._lock.close()
+            raise OSError(
+                f"The runs folder {runs} must lie on a file system with locks, as two writers would spoil its ledger, "
+                f"but that has none ({error.strerror}); give a folder elsewhere with --runs."
+            ) from error
+
     def append(self, records: Iterable[Record]) -> None:
         """Write records and wait until they are on the disk.
 
@@ -181,7 +213,8 @@ class Ledger:
         if self.path.stat().st_ino != os.fstat(self._file.fileno()).st_ino:
             raise FileNotFoundError(errno.ENOENT, "another file stands in its place", str(self.path))
         for record in records:
-            self._file.write(to_line(record).encode() + b"\n")
+            line = to_line(record).encode(errors="backslashreplace")  # JSON's own escape of a byte of a file's name
+            self._file.write(line + b"\n")
             self.records.add(record)
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -64,6 +64,10 @@ class PerClassFiles(Mapping[str, PerClass]):
         """Give the file of a run."""
         return self._folder / f"{key}.npz"
 
+    def sha256(self, key: str) -> str:
+        """Give the SHA-256 of the file of a run, as `sha256sum` does."""
+        return hashlib.sha256(self.path(key).read_bytes()).hexdigest()
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._keys))
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
+from mlrc.results.records.origin import Origins, origins
+
 SCHEMA = 1
 """Raised when a line gains or changes a field; older lines stay readable."""
 
@@ -19,6 +21,10 @@ Identity = tuple[str, str, str, str]
 """What tells the study of a record from others: digest of the protocol, dataset, fingerprint, loss."""
 UNTRAINED = "untrained"
 """The name under which the trunk before any training stands in the tables, and the stage of its jobs."""
+PCA = "pca"
+"""Likewise of a trunk's features, reduced to the size of an embedding on each fold's training classes."""
+BASELINES = (UNTRAINED, PCA)
+"""Rows that no loss made, in their order above the losses; none of them is ranked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,8 @@ class Environment:
         host: the machine's name.
         settings: how torch was set for the accelerator, name to value; empty on a processor, in the records of drivers,
             and in those of before it was told, where a line lacks it.
+        processor: model and instruction set of the processor, on which the last bits of a training hang; empty in lines
+            of before it was told.
     """
 
     commit: str
@@ -40,6 +48,7 @@ class Environment:
     device: str
     host: str
     settings: Mapping[str, str] = field(default_factory=dict)
+    processor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +85,17 @@ class ProtocolRecord:
 
     @property
     def searches(self) -> int:
-        """How many searches each loss has; one before there was a choice."""
+        """How many searches each loss has."""
         return int(self.fields.get("searches", 1))
 
     def planned_searches(self, loss: str) -> int:
         """Give how many searches a loss has; the untrained trunk has nothing to search, and counts as one."""
-        return 1 if loss == UNTRAINED else self.searches
+        return 1 if loss in BASELINES else self.searches
 
     def planned_repeats(self, loss: str) -> int:
-        """Give how many repeats a loss has of each search; an untrained trunk may give the same in all."""
+        """Give how many repeats a loss has of each search; one where all would be the same trunk without training."""
         same = self.fields.get("weights") or self.fields.get("trains") == "head"
-        return 1 if loss == UNTRAINED and same else int(self.fields["repeats"])
+        return 1 if loss in BASELINES and same else int(self.fields["repeats"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +117,7 @@ class FoldRecord:
         best_epoch: epoch of the best validation after the start; `best_score` its score. `None` if there is none.
         seconds: wall time of the job on its device, of which it had the `share`.
         search: which of the loss's searches it belongs to; a line of the first one, 0, lacks it.
+        plugins: where its loss, dataset and trunk came from; a line of before this was told lacks it.
     """
 
     key: str
@@ -131,6 +141,7 @@ class FoldRecord:
     message: str = ""
     share: float = 1.0
     search: int = 0
+    plugins: Origins = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -145,7 +156,7 @@ class RunRecord:
 
     Attributes:
         key: hash of the keys of its folds; names the file of per-class sums.
-        number: the repeat.
+        number: the repeat, counted from 0 in each `search`, the one whose best parameters it has.
         fold_keys: of its `FoldRecord`s, in fold order.
         test_classes: number of test classes, with `test_images` and `left_out`, the queries without a positive.
         queries: number of test images that ask while the others are their gallery; `None` where each asks all others.
@@ -154,6 +165,9 @@ class RunRecord:
         separated: metric to the mean over the fold models, percent; `concatenated`: of their ensemble.
         search: the one whose best parameters it has; the repeats of each are numbered from 0. A line of the first one,
             0, lacks it.
+        pretraining: which classes the weights that the trunk began from may have seen, as the data set says; empty
+            where it does not, or where the trunk was trained from scratch.
+        per_class_sha256: of the file of its per-class sums; empty in lines of before it was told.
     """
 
     key: str
@@ -176,6 +190,8 @@ class RunRecord:
     queries: int | None = None
     cameras: int | None = None
     search: int = 0
+    pretraining: str = ""
+    per_class_sha256: str = ""
     schema: int = SCHEMA
 
     def scores(self, setting: str) -> Mapping[str, float]:
@@ -302,8 +318,12 @@ def to_line(record: Record) -> str:
     """Give the record as one line of JSON, without the newline; equal records give equal lines."""
     kind = next(name for name, cls in _KINDS.items() if isinstance(record, cls))
     content = {"kind": kind, **asdict(record)}
-    if not content.get("environment", {}).get("settings", True):
-        del content["environment"]["settings"]
+    for name in ("settings", "processor"):
+        if not content.get("environment", {}).get(name, True):
+            del content["environment"][name]
+    for name in ("per_class_sha256", "plugins", "pretraining"):
+        if not content.get(name, True):
+            del content[name]
     if content.get("search") == 0:
         del content["search"]
     return json.dumps(content, allow_nan=False, ensure_ascii=False, sort_keys=True)
@@ -332,6 +352,8 @@ def _record(content: Any) -> Record:
         content["environment"] = _build(Environment, content["environment"])
     if cls is FoldRecord and "history" in content:
         content["history"] = tuple((int(epoch), float(score)) for epoch, score in content["history"])
+    if "plugins" in content:
+        content["plugins"] = origins(content["plugins"])
     if cls is SweepRecord and "points" in content:
         content["points"] = tuple(_point(point) for point in content["points"])
     for name in ("fold_keys", "keys", "factors", "broken"):

@@ -32,26 +32,23 @@ OVERTAKING_COLUMNS = ("dataset", "protocol", "digest", "first", "second", "from_
 """Of `overtaking.csv`; see `Overtaking`."""
 
 
-def budget_csv(boards: Sequence[Board]) -> str:
-    """Give `budget.csv`: a row per loss and number of trials, in percent with four decimals."""
-    rows = [
-        (board.dataset, board.protocol, board.digest, loss, *_cells(budget))
-        for board in boards
-        for loss, curve in budget_curves(board).curves.items()
-        for budget in curve
-    ]
-    return _csv(pd.DataFrame(rows, columns=list(BUDGET_COLUMNS)))
+def budget_tables(boards: Sequence[Board]) -> dict[str, str]:
+    """Give both tables by their file names.
 
-
-def overtaking_csv(boards: Sequence[Board]) -> str:
-    """Give `overtaking.csv`: a row per two losses, the one that is ahead at the end first."""
-    rows = [
-        (board.dataset, board.protocol, board.digest, one.first, one.second, one.from_trials, one.surely_from)
-        for board in boards
-        for one in budget_curves(board).overtakings
-    ]
-    table = pd.DataFrame(rows, columns=list(OVERTAKING_COLUMNS))
-    return _csv(table.astype({"surely_from": "Int64"}))
+    `budget.csv` has a row per loss and number of trials, in percent with four decimals; `overtaking.csv` a row per two
+    losses, the one that is ahead at the end first.
+    """
+    budgets: list[tuple[object, ...]] = []
+    overtakings: list[tuple[object, ...]] = []
+    for board in boards:
+        found, place = budget_curves(board), (board.dataset, board.protocol, board.digest)
+        budgets += [(*place, loss, *_cells(budget)) for loss, curve in found.curves.items() for budget in curve]
+        overtakings += [(*place, one.first, one.second, one.from_trials, one.surely_from) for one in found.overtakings]
+    ahead = pd.DataFrame(overtakings, columns=list(OVERTAKING_COLUMNS)).astype({"surely_from": "Int64"})
+    return {
+        "budget.csv": _csv(pd.DataFrame(budgets, columns=list(BUDGET_COLUMNS))),
+        "overtaking.csv": _csv(ahead),
+    }
 
 
 def drawn_curves(found: BudgetCurves) -> Mapping[str, Curve]:
@@ -70,8 +67,7 @@ def told_of(found: BudgetCurves) -> str:
         band = "standard deviation of the best of as many"
     elif found.searches > 1:
         what, band = f"{what}, mean over searches", "95 % interval over searches"
-    more = f" {found.told}" if found.told else ""
-    return f"{what}: how much of the budget a loss needed; band: {band}{more and '.'}{more.rstrip('.')}"
+    return f"{what}: how much of the budget a loss needed; band: {band}"
 
 
 def _curve(curve: Sequence[Budget]) -> Curve:

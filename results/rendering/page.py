@@ -6,12 +6,16 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 
+from mlrc.results.boards.across import Across
 from mlrc.results.boards.leaderboard import Board
 from mlrc.results.boards.papers import Reference
+from mlrc.results.boards.parameters import Ranges
+from mlrc.results.rendering.across import across_section
 from mlrc.results.rendering.caption import caption
 from mlrc.results.rendering.gallery import Gallery, Picture, Query
 from mlrc.results.rendering.page_tables import all_metrics, comparisons, cost, scores
 from mlrc.results.rendering.plots import Plot
+from mlrc.results.rendering.search_tables import found_parameters
 from mlrc.results.rendering.table import sources
 from mlrc.results.statistics.levels import MARGIN
 
@@ -25,6 +29,8 @@ def page(
     references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
     *,
     margin: float = MARGIN,
+    ranges: Ranges | None = None,
+    together: Mapping[str, tuple[Across, Plot]] | None = None,
 ) -> str:
     """Give the page.
 
@@ -34,6 +40,8 @@ def page(
         galleries: of any loss of any board.
         references: (dataset, protocol) to the rows of papers beside ours.
         margin: percent points within which a difference is of no interest.
+        ranges: loss to the ranges of its search, as far as they are known.
+        together: digest to what several data sets say together, and its picture.
     """
     assets = files("mlrc.results.rendering") / "assets"
     links = "".join(f'<li><a href="#{anchor(board)}">{_title(board)}</a></li>' for board in boards)
@@ -44,9 +52,13 @@ def page(
             [one for one in galleries if (one.dataset, one.digest) == (board.dataset, board.digest)],
             (references or {}).get((board.dataset, board.protocol), ()),
             margin,
+            ranges=ranges or {},
         )
         for board in boards
     )
+    for one, plot in (together or {}).values():
+        links += f'<li><a href="#across-{one.digest}">Across data sets, {escape(one.protocol)}</a></li>'
+        sections += "\n" + across_section(one, _figure(plot))
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -84,6 +96,8 @@ def _section(
     galleries: Sequence[Gallery],
     references: Sequence[Reference],
     margin: float,
+    *,
+    ranges: Ranges,
 ) -> str:
     told = "".join(f"<li>{escape(sentence)}</li>" for sentence in [*caption(board), *sources(references)])
     parts = [
@@ -93,6 +107,7 @@ def _section(
         f'<ul class="caption">{told}</ul>',
         comparisons(board, margin),
         *(_figure(plot) for plot in plots),
+        found_parameters(board, ranges),
         _galleries(galleries),
         all_metrics(board.rows),
         cost(board),

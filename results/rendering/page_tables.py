@@ -9,11 +9,13 @@ from mlrc.results.boards.papers import Reference
 from mlrc.results.records.metric_names import RANKED_BY
 from mlrc.results.rendering.table import ABSENT, Cell, layout
 from mlrc.results.statistics.levels import ALPHA
+from mlrc.results.statistics.outperforming import MEANINGFUL
 from mlrc.results.statistics.pairs import Contest, Pair
+from mlrc.results.statistics.ranks import Ranks
 
 FULL_CELLS = 6
 """With more losses, the cells of a comparison show the difference alone, so that the matrix fits a screen."""
-_IN_FULL = ", with the 95 % interval; below it how often one repeat of the row wins on another draw of classes"
+_IN_FULL = ", with the 95 % interval; below, how often one repeat of the row wins on other classes, likewise"
 _IN_BRIEF = "; the 95 % interval and how often the row wins are in comparisons.csv, and shown under the pointer"
 
 
@@ -26,12 +28,18 @@ def scores(board: Board, references: Sequence[Reference]) -> str:
     heads = _heading("loss", "ascending") + "".join(
         _heading(column, "ascending" if column == "rank" else "descending") for column in columns
     )
+    if board.verified:
+        groups += "<td></td>"
+        heads += _heading("verified", "ascending", "text")
     lines = []
     for line in plan.lines:
         cells = []
         for number, rank in enumerate(line.ranks):
             cells += [_score(cell) for cell in line.cells[number * (per - 1) : (number + 1) * (per - 1)]]
-            cells.append(_value(rank, ABSENT if rank is None else str(rank)))
+            cells.append(_place(rank))
+        if board.verified:
+            of_line = "" if line.is_reference else board.verified.get(line.title, "")
+            cells.append(f'<td class="text">{escape(of_line)}</td>')
         kind = ' class="paper"' if line.is_reference else ""
         lines.append(f'<tr{kind}><th scope="row">{_breakable(line.title)}</th>{"".join(cells)}</tr>')
     return _scroll(f'<tr class="groups"><td></td>{groups}</tr><tr>{heads}</tr>', lines, "sortable", "scores")
@@ -50,13 +58,14 @@ def comparisons(board: Board, margin: float) -> str:
         for metric in board.metrics:
             contest = board.contests.get((setting, metric))
             if contest:
-                block = f"<h4>{escape(metric)}, {setting}</h4>{_matrix(contest, margin)}"
+                block = f"<h4>{escape(metric)}, {setting}</h4>{_matrix(contest, margin, board.losses)}"
                 (shown if metric == RANKED_BY else others).append(block)
     if not shown:
         return ""
     small = all(len(contest.losses) <= FULL_CELLS for contest in board.contests.values())
     told = (
         f"Row minus column in percent points over repeats and test classes{_IN_FULL if small else _IN_BRIEF}. "
+        f"P: the probability; *: surely above ½ and at least {MEANINGFUL}, a meaningful difference. "
         "Blue: surely better, orange: surely worse (after correction for all pairs), white: cannot be told apart. "
         f"≈: surely within ± {margin:g} points of each other (two one-sided tests, corrected likewise)."
     )
@@ -64,9 +73,9 @@ def comparisons(board: Board, margin: float) -> str:
     return f'<h3>Comparison</h3><p class="told">{told}</p>{"".join(shown)}{more}'
 
 
-def _matrix(contest: Contest, margin: float) -> str:
+def _matrix(contest: Contest, margin: float, losses: Sequence[str]) -> str:
     equivalence = contest.equivalence(margin)
-    order = sorted(contest.losses, key=lambda loss: (contest.ranks[loss], loss))
+    order = [loss for loss in losses if loss in contest.losses]
     full = len(order) <= FULL_CELLS
     heads = "".join(f'<th scope="col"><span>{escape(loss)}</span></th>' for loss in order)
     lines = []
@@ -85,7 +94,9 @@ def _matrix(contest: Contest, margin: float) -> str:
 def _pair(pair: Pair, name: str, alike: str, *, full: bool) -> str:
     low, high = pair.difference.interval()
     kind = ("better" if pair.difference.mean > 0 else "worse") if pair.told_apart else "level"
-    interval, wins = f"{_signed(low)} to {_signed(high)}", f"wins {pair.probability:.0%}"
+    interval = f"{_signed(low)} to {_signed(high)}"
+    odds = pair.outperforming
+    wins = f"P {odds.probability:.2f} ({odds.low:.2f}–{odds.high:.2f}){' *' if odds.meaningful else ''}"
     if full:
         shown = f"{_signed(pair.difference.mean)}<small>{interval}</small><small>{wins} {alike}</small>"
         return f'<td class="{kind}">{shown}</td>'
@@ -147,6 +158,11 @@ def _breakable(name: str) -> str:
 
 def _heading(name: str, first: str, kind: str = "number") -> str:
     return f'<th scope="col" class="{kind}" data-first="{first}"><button type="button">{escape(name)}</button></th>'
+
+
+def _place(ranks: Ranks | None) -> str:
+    """Give a cell that sorts by the best place, then by the worst."""
+    return _value(None, ABSENT) if ranks is None else _value(ranks.low + ranks.high / 1000, str(ranks))
 
 
 def _score(cell: Cell | None) -> str:

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from mlrc.results.boards.budget import budget_curves
 from mlrc.results.boards.leaderboard import Board, Row
 from mlrc.results.records.metric_names import RANKED_BY
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 from mlrc.results.rendering.budget import drawn_curves, told_of
 from mlrc.results.statistics.curves import Curve, Pace, convergence, epochs_to_best, validation
 
@@ -76,7 +76,7 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
         (
             "budget",
             "What a budget buys",
-            f"{told_of(budget)}{grey(searches)}.",
+            f"{told_of(budget)}{grey(searches)}. {budget.told}".rstrip(),
             bool(searches),
             lambda: _lines(searches, "trials", f"best validation {metric} (%)", step=not budget.independent),
         ),
@@ -149,7 +149,7 @@ def _scores(board: Board) -> Figure:
 
 
 def _interval(axes: Axes, place: int, row: Row) -> None:
-    colour = "#777777" if row.loss == UNTRAINED else COLOURS[0]
+    colour = "#777777" if row.loss in BASELINES else COLOURS[0]
     if row.classes:
         axes.plot(row.classes, (place, place), "|-", color=colour, linewidth=1.2, markersize=7)
     if row.ci95 is not None:

@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mlrc.results.boards.across import across
 from mlrc.results.boards.leaderboard import Board, boards, costs
 from mlrc.results.boards.papers import Reference
+from mlrc.results.boards.parameters import Ranges
 from mlrc.results.records.ledger import read, require
 from mlrc.results.records.per_class import PerClassFiles
-from mlrc.results.rendering.budget import budget_csv, overtaking_csv
+from mlrc.results.rendering.across import across_plot, across_tables
+from mlrc.results.rendering.budget import budget_tables
 from mlrc.results.rendering.gallery import Gallery
 from mlrc.results.rendering.page import anchor, page
 from mlrc.results.rendering.plots import Importances, plots
+from mlrc.results.rendering.search_tables import parameters_csv, trials_csv
 from mlrc.results.rendering.spreadsheet import comparisons_csv, convergence_csv, cost_csv, leaderboard_csv
 from mlrc.results.rendering.table import latex, markdown
 from mlrc.results.statistics.levels import MARGIN
@@ -23,6 +27,8 @@ def write_report(
     importances: Mapping[tuple[str, str], Importances] | None = None,
     galleries: Sequence[Gallery] = (),
     margin: float = MARGIN,
+    ranges: Ranges | None = None,
+    found: Sequence[Board] | None = None,
 ) -> list[Path]:
     """Write all tables (see `tables`), `report.html` and `plots/`, and give their paths.
 
@@ -32,6 +38,8 @@ def write_report(
         importances: (dataset, digest) to what the search found to matter.
         galleries: pictures of what was retrieved.
         margin: percent points within which a difference is of no interest.
+        ranges: loss to the ranges of its search.
+        found: the boards, where they are not those of `runs` alone.
 
     Raises:
         FileNotFoundError: there is no ledger in `runs`.
@@ -40,7 +48,8 @@ def write_report(
         OSError: `out` cannot be written.
     """
     require_margin(margin)
-    files = rendered_report(read_boards(runs), importances or {}, galleries=galleries, margin=margin)
+    shown = read_boards(runs) if found is None else found
+    files = rendered_report(shown, importances or {}, galleries=galleries, margin=margin, ranges=ranges)
     out.mkdir(parents=True, exist_ok=True)
     (out / "plots").mkdir(exist_ok=True)
     for name, content in files.items():
@@ -61,6 +70,7 @@ def rendered_report(
     galleries: Sequence[Gallery] = (),
     references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
     margin: float = MARGIN,
+    ranges: Ranges | None = None,
 ) -> dict[str, bytes]:
     """Give path to content of every file of a report; see `write_report`.
 
@@ -70,11 +80,17 @@ def rendered_report(
         galleries: pictures of what was retrieved.
         references: (dataset, protocol) to the rows of papers beside ours.
         margin: percent points within which a difference is of no interest.
+        ranges: loss to the ranges of its search, as far as they are known.
     """
     printed = [board for board in found if board.rows]
     drawn = {anchor(board): plots(board, importances.get((board.dataset, board.digest))) for board in printed}
-    files = {name: text.encode() for name, text in tables(found, references, margin=margin).items()}
-    files["report.html"] = page(printed, drawn, galleries, references, margin=margin).encode()
+    files = {name: text.encode() for name, text in tables(found, references, margin=margin, ranges=ranges).items()}
+    together = {one.digest: (one, across_plot(one)) for one in across(printed)}
+    files["report.html"] = page(
+        printed, drawn, galleries, references, margin=margin, ranges=ranges, together=together
+    ).encode()
+    for digest, (_, plot) in together.items():
+        files |= {f"plots/across-{digest}.svg": plot.svg, f"plots/across-{digest}.png": plot.png}
     for name, of_board in drawn.items():
         for plot in of_board:
             files |= {f"plots/{name}-{plot.name}.svg": plot.svg, f"plots/{name}-{plot.name}.png": plot.png}
@@ -97,6 +113,7 @@ def tables(
     references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
     *,
     margin: float = MARGIN,
+    ranges: Ranges | None = None,
 ) -> dict[str, str]:
     """Give file name to content of all tables, in CSV, Markdown and LaTeX.
 
@@ -104,6 +121,7 @@ def tables(
         found: the boards.
         references: (dataset, protocol) to the rows of papers beside ours.
         margin: percent points within which a difference is of no interest.
+        ranges: loss to the ranges of its search, as far as they are known.
     """
     beside = references or {}
     printed = [(board, beside.get((board.dataset, board.protocol), ())) for board in found if board.rows]
@@ -111,9 +129,11 @@ def tables(
         "leaderboard.csv": leaderboard_csv([row for board in found for row in board.rows]),
         "comparisons.csv": comparisons_csv(found, margin),
         "convergence.csv": convergence_csv(found),
-        "budget.csv": budget_csv(found),
-        "overtaking.csv": overtaking_csv(found),
+        **budget_tables(found),
+        "parameters.csv": parameters_csv(found, ranges or {}),
+        "trials.csv": trials_csv(found),
         "cost.csv": cost_csv([row for board in found for row in costs(board)]),
         "table.md": "\n".join(markdown(board, rows) for board, rows in printed),
         "table.tex": "\n".join(latex(board, rows) for board, rows in printed),
+        **across_tables(across(found)),
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from mlrc.results.boards.leaderboard import Board
 from mlrc.results.boards.searches import several
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 from mlrc.results.records.trials import SearchRules
 from mlrc.results.statistics.search_luck import TRIALS, spread_of_best
 
@@ -34,12 +34,15 @@ def luck_of_the_search(board: Board) -> Iterable[str]:
         return
     if several(board.runs):
         per_loss = {one.loss: len({run.search for run in one.runs}) for one in board.evidence if one.runs}
-        per_loss.pop(UNTRAINED, None)
+        for baseline in BASELINES:
+            per_loss.pop(baseline, None)
         numbers = sorted(set(per_loss.values()))
+        given = [loss for loss in per_loss if loss not in {one.loss for one in board.evidence if one.search}]
         yield (
-            f"Each loss was searched {' or '.join(map(str, numbers))} times, independently, each time with repeats of "
-            "its own. Intervals over seeds are over searches, the outer random effect: the luck of the search and the "
-            "noise of seeds are inside; other images, trunks and protocols are not."
+            f"Each loss{' but ' + ', '.join(given) if given else ''} was searched "
+            f"{' or '.join(map(str, numbers))} times, independently, each time with repeats of its own. Intervals over "
+            "seeds are over searches, the outer random effect: the luck of the search and the noise of seeds are "
+            "inside; other images, trunks and protocols are not."
         )
         if numbers[0] == 1:
             alone = ", ".join(loss for loss, number in per_loss.items() if number == 1)

@@ -9,6 +9,7 @@ from mlrc.results.boards.leaderboard import Board, CostRow, Row
 from mlrc.results.boards.parameters import ParameterRow
 from mlrc.results.statistics.curves import epochs_to_best
 from mlrc.results.statistics.intervals import Interval
+from mlrc.results.statistics.ranks import Ranks
 
 COLUMNS = (
     "dataset",
@@ -26,9 +27,13 @@ COLUMNS = (
     "trials",
     "commit",
     "sd",
+    "rank_low",
+    "rank_high",
+    "could_be_best",
     "searches",
 )
-_LATER = {"sd", "searches"}
+"""`rank_low` to `rank_high`: the places that the loss may have in this metric; empty where it is not compared."""
+_LATER = {"sd", "rank_low", "rank_high", "could_be_best", "searches"}
 """Columns that older tables lack."""
 
 PAIR_COLUMNS = (
@@ -46,10 +51,20 @@ PAIR_COLUMNS = (
     "p_equal",
     "margin",
     "p_apart",
+    "first_wins_low",
+    "first_wins_high",
+    "meaningful",
+    "equivalent_within",
+    "repeats_needed",
 )
 """Of `comparisons.csv`. `difference`: first minus second, percent points, with its 95 % interval `low` to `high`;
-`first_wins`: `Pair.probability`; `p_equal`: how often equal losses differ as much, `p_apart`: how often losses that
-differ by `margin` or more lie as close; both corrected for the number of pairs in the column (Holm)."""
+`first_wins`: `Pair.outperforming` with its 95 % interval, and whether it is `meaningful` for either of the two;
+`p_equal`: how often equal losses differ as much, `p_apart`: how often losses that differ by `margin` or more lie as
+close; both corrected for all pairs in the column. `equivalent_within`: the smallest margin at which the latter is at
+most 0.05; `repeats_needed` (of each loss; searches where there are several): to tell a difference of this size apart in
+four tables of five, empty where no number is enough on as many classes."""
+_SHARES = ("first_wins", "first_wins_low", "first_wins_high")
+"""Columns that hold no more than two decimals."""
 
 
 PARAMETER_COLUMNS = (
@@ -75,17 +90,20 @@ def leaderboard_csv(rows: Sequence[Row]) -> str:
 
 def leaderboard_frame(rows: Sequence[Row]) -> pd.DataFrame:
     """Give the leaderboard with the columns `COLUMNS`, scores in percent, missing where there is no interval."""
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         [
             {
                 **{name: getattr(row, name) for name in COLUMNS if hasattr(row, name)},
                 "class_low": row.classes.low if row.classes else None,
                 "class_high": row.classes.high if row.classes else None,
+                "rank_low": row.ranks.low if row.ranks else None,
+                "rank_high": row.ranks.high if row.ranks else None,
             }
             for row in rows
         ],
         columns=list(COLUMNS),
     )
+    return frame.astype({"rank_low": "Int64", "rank_high": "Int64", "could_be_best": "boolean"})
 
 
 def cost_csv(rows: Sequence[CostRow]) -> str:
@@ -126,7 +144,10 @@ def convergence_csv(boards: Sequence[Board]) -> str:
 
 def comparisons_csv(boards: Sequence[Board], margin: float) -> str:
     """Give `comparisons.csv`: every two losses once, in the order of `PAIR_COLUMNS`."""
-    return _csv(comparisons_frame(boards, margin))
+    frame = comparisons_frame(boards, margin)
+    for name in _SHARES:
+        frame[name] = frame[name].map("{:.2f}".format)
+    return _csv(frame)
 
 
 def comparisons_frame(boards: Sequence[Board], margin: float) -> pd.DataFrame:
@@ -139,9 +160,11 @@ def comparisons_frame(boards: Sequence[Board], margin: float) -> pd.DataFrame:
                 if first < second:
                     place = (board.dataset, board.protocol, board.digest, setting, metric, first, second)
                     low, high = pair.difference.interval()
-                    told = (pair.difference.mean, low, high, pair.probability, pair.adjusted)
-                    rows.append((*place, *told, margin, equivalence[first, second]))
-    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+                    wins = pair.outperforming
+                    told = (pair.difference.mean, low, high, wins.probability, pair.adjusted)
+                    more = (wins.low, wins.high, wins.meaningful, pair.within, pair.needed)
+                    rows.append((*place, *told, margin, equivalence[first, second], *more))
+    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS)).astype({"repeats_needed": "Int64"})
 
 
 def read_leaderboard_csv(text: str) -> list[Row]:
@@ -176,6 +199,8 @@ def _row(cells: dict[str, str]) -> Row:
         trials=int(cells["trials"]),
         commit=cells["commit"],
         sd=float(cells["sd"]) if cells.get("sd") else None,
+        ranks=Ranks(int(cells["rank_low"]), int(cells["rank_high"])) if cells.get("rank_low") else None,
+        could_be_best=cells["could_be_best"] == "True" if cells.get("could_be_best") else None,
         searches=int(cells.get("searches") or 1),
     )
 

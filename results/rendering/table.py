@@ -8,14 +8,15 @@ from typing import NamedTuple
 from mlrc.results.boards.leaderboard import Board, Row
 from mlrc.results.boards.papers import Reference
 from mlrc.results.records.metric_names import RANKED_BY
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 from mlrc.results.rendering.caption import caption
+from mlrc.results.statistics.ranks import Ranks
 
 ABSENT = "–"
 
 
 class Cell(NamedTuple):
-    """A mean with the half width of its interval, percent; `bold` for the best and its ties.
+    """A mean with the half width of its interval, percent; `bold` where the loss could be the best.
 
     `sd`, the standard deviation, stands beside it in the tables of traditional protocols.
     """
@@ -31,7 +32,7 @@ class Line(NamedTuple):
 
     title: str
     cells: tuple[Cell | None, ...]
-    ranks: tuple[int | None, ...]
+    ranks: tuple[Ranks | None, ...]
     is_reference: bool
 
 
@@ -85,6 +86,8 @@ def markdown(board: Board, references: Sequence[Reference] = ()) -> str:
         lines.append(
             [f"*{line.title}*" if line.is_reference else line.title, *(cell for group in groups for cell in group)]
         )
+    if board.verified:
+        lines = [[*line, more] for line, more in zip(lines, _verified(board, plan, "---:"), strict=True)]
     table = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
     return f"## {board.dataset}, {board.protocol}\n\n{table}\n{' '.join(_sentences(board, references, ranks=True))}\n"
 
@@ -96,7 +99,11 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
     groups = " & ".join(rf"\multicolumn{{{per}}}{{c}}{{{_escaped(setting)}}}" for setting in plan.settings)
     rules = "".join(rf"\cmidrule(lr){{{2 + i * per}-{1 + (i + 1) * per}}}" for i in range(len(plan.settings)))
     heads = " & ".join(_escaped(metric) for _ in plan.settings for metric in plan.metrics)
-    lines = [" & ".join([_escaped(line.title), *map(_typeset, line.cells)]) + r" \\" for line in plan.lines]
+    cells = [[_escaped(line.title), *map(_typeset, line.cells)] for line in plan.lines]
+    if board.verified:
+        heads = f"{heads} & verified"
+        cells = [[*line, more] for line, more in zip(cells, _verified(board, plan, "")[2:], strict=True)]
+    lines = [" & ".join(line) + r" \\" for line in cells]
     return "\n".join(
         [
             r"% needs \usepackage{booktabs,graphicx}",
@@ -105,7 +112,7 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
             r"\footnotesize",
             r"\setlength{\tabcolsep}{3pt}",
             r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%  no wider than the page",
-            rf"\begin{{tabular}}{{l{'c' * per * len(plan.settings)}}}",
+            rf"\begin{{tabular}}{{l{'c' * (per * len(plan.settings) + bool(board.verified))}}}",
             r"\toprule",
             rf" & {groups} \\",
             rules,
@@ -122,6 +129,11 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
     )
 
 
+def _verified(board: Board, plan: Layout, rule: str) -> list[str]:
+    """Give the cells of the column that says how much of a row someone trained again, from the heading down."""
+    return ["verified", rule, *("" if line.is_reference else board.verified.get(line.title, "") for line in plan.lines)]
+
+
 def sources(references: Sequence[Reference]) -> list[str]:
     """Say where the rows of papers are printed, each place once."""
     titles: dict[str, list[str]] = {}
@@ -135,8 +147,8 @@ def _sentences(board: Board, references: Sequence[Reference], *, ranks: bool) ->
 
 
 def _best(board: Board, name: tuple[str, str], rows: Mapping[tuple[str, str, str], Row]) -> frozenset[str]:
-    """Give the best and all that nothing tells apart from it; a loss without a comparison counts by its mean."""
-    means = {loss: rows[loss, *name].mean for loss in board.losses if loss != UNTRAINED and (loss, *name) in rows}
+    """Give the losses that could be the best; one without a comparison counts by its mean."""
+    means = {loss: rows[loss, *name].mean for loss in board.losses if loss not in BASELINES and (loss, *name) in rows}
     contest = board.contests.get(name)
     if len(means) < 2:
         return frozenset()
@@ -149,13 +161,13 @@ def _cell(row: Row | None, *, bold: bool, sd: bool) -> Cell | None:
     return Cell(row.mean, row.ci95, bold, row.sd if sd else None) if row else None
 
 
-def _rank(board: Board, setting: str, loss: str) -> int | None:
+def _rank(board: Board, setting: str, loss: str) -> Ranks | None:
     contest = board.contests.get((setting, RANKED_BY))
     return contest.ranks.get(loss) if contest else None
 
 
 def _heading(board: Board, setting: str) -> str:
-    run = next(run for run in board.runs if run.loss != UNTRAINED or board.losses == (UNTRAINED,))
+    run = next(run for run in board.runs if run.loss not in BASELINES or {*board.losses} <= {*BASELINES})
     dimensions = run.embedding_size * (len(run.fold_keys) if setting == "concatenated" else 1)
     return f"{setting.capitalize() if len(board.settings) > 1 else 'One model'} ({dimensions}-dim)"
 
@@ -168,7 +180,7 @@ def _marked(cell: Cell | None) -> str:
     return f"**{text}**" if cell.bold else text
 
 
-def _rank_text(rank: int | None) -> str:
+def _rank_text(rank: Ranks | None) -> str:
     return ABSENT if rank is None else str(rank)
 
 

@@ -1,7 +1,8 @@
 """Intervals, differences and their tests, from stored records alone.
 
-Two sources of noise are kept apart and then brought together: repeats (another seed) and test classes (another draw of
-classes). Every bootstrap is seeded and every sum exact (`exact`, here); the same records give the same bytes.
+Two sources of noise are kept apart: repeats (another seed, or another search) and test classes (another draw of
+classes); `pairs` brings them together. Every bootstrap is seeded and every sum exact (`exact`, here); the same records
+give the same bytes.
 """
 
 import math
@@ -12,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
+from mlrc.results.statistics.components import layout_of, nested_error, over_draws
 from mlrc.results.statistics.exact import Whole, deviation, grid_bits, in_steps, percent, settled
 
 CONFIDENCE = 0.95
@@ -58,6 +60,13 @@ class Difference:
             return float(self.mean == 0)
         return 2 * _tail(abs(self.mean) / self.error, self.freedom)
 
+    @property
+    def exceeds_zero(self) -> float:
+        """How often the first would be ahead by as much if it were no better: a one-sided p-value."""
+        if self.error == 0:
+            return float(self.mean <= 0)
+        return _tail(self.mean / self.error, self.freedom)
+
     def equivalence(self, margin: float) -> float:
         """Give the p-value of two one-sided tests (TOST): small when the difference surely lies within ± `margin`.
 
@@ -68,8 +77,16 @@ class Difference:
         return _tail((margin - abs(self.mean)) / self.error, self.freedom)
 
 
-def half_width(values: Sequence[float]) -> float | None:
-    """Give the half width of the Student-t interval of the mean, ddof 1; `None` for fewer than two values."""
+def half_width(values: Sequence[float], searches: Sequence[int] = ()) -> float | None:
+    """Give the half width of the Student-t interval of the mean, ddof 1; `None` for fewer than two values.
+
+    Args:
+        values: of the repeats.
+        searches: of each repeat; where there are several, the means of the searches are what is independent.
+    """
+    if len(set(searches)) > 1:
+        error, units = nested_error(values, searches)
+        return half_width_of(error, units)
     if len(values) < 2:
         return None
     return half_width_of(deviation(values) / math.sqrt(len(values)), len(values))
@@ -139,7 +156,9 @@ class ClassDraws(NamedTuple):
         return percent(self.totals, self.queries[:, None], self.bits)
 
 
-def class_draws(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> ClassDraws:
+def class_draws(
+    sums: NDArray[np.float64], counts: NDArray[np.int64], *, stream: int = 0, whole: bool = False
+) -> ClassDraws:
     """Give what the totals would have been on other draws of the test classes.
 
     All columns see the same draws, so that their differences are those of paired classes.
@@ -147,11 +166,15 @@ def class_draws(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> ClassDr
     Args:
         sums: `(columns, classes)`, the sum of a metric (0 … 1) over the queries of each class.
         counts: `(classes,)`, queries per class.
+        stream: of random numbers; other sets of classes take another one.
+        whole: give one draw, each class once, which is what was measured.
 
     Raises:
         ValueError: the sums cannot be exact, see `mlrc.results.statistics.exact`.
     """
-    steps, weights = in_steps(sums, counts), _class_weights(len(counts))
+    classes = len(counts)
+    steps = in_steps(sums, counts)
+    weights = np.ones((1, classes), dtype=np.uint16) if whole else _class_weights(classes, stream)
     totals = np.empty((len(weights), len(sums)), dtype=np.int64)
     queries = np.empty(len(weights), dtype=np.int64)
     for start in range(0, len(weights), _BLOCK):
@@ -162,29 +185,42 @@ def class_draws(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> ClassDr
 
 
 def class_intervals(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> list[Interval] | None:
-    """Give the percentile bootstrap interval of each column over other draws of the test classes, in percent.
+    """Give the interval of each column over other draws of the test classes, in percent.
+
+    The influences of the classes on the ratio of sums give its error, Student's t with classes − 1 degrees of freedom
+    the width, on the logit scale, so that no end leaves 0 … 100. (Percentiles of a bootstrap cover too little.)
 
     Args:
-        sums: `(repeats, columns, classes)`, of whose repeats the mean counts; see `class_draws`.
+        sums: `(repeats, columns, classes)`, of whose repeats the mean counts, each the sum of a metric (0 … 1) over the
+            queries of a class.
         counts: `(classes,)`, queries per class.
 
     Returns:
         `None` for fewer than two classes.
+
+    Raises:
+        ValueError: the sums cannot be exact, see `mlrc.results.statistics.exact`.
     """
     if len(counts) < 2:
         return None
-    repeats, columns, classes = sums.shape
-    draws = class_draws(sums.reshape(-1, classes), counts)
-    totals = draws.totals.reshape(-1, repeats, columns).sum(axis=1)
-    means = percent(totals, repeats * draws.queries[:, None], draws.bits)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-    return [Interval(float(ends[0]), float(ends[1])) for ends in zip(low, high, strict=True)]
+    layout = layout_of(counts, len(sums))
+    quantile = _quantile(len(counts) - 1)
+    return [_class_interval(*over_draws(sums[:, column], layout), quantile) for column in range(sums.shape[1])]
+
+
+def _class_interval(mean: float, variance: float, quantile: float) -> Interval:
+    share = mean / 100
+    if variance == 0 or not 0 < share < 1:
+        return Interval(mean, mean)
+    middle = math.log(share / (1 - share))
+    half = quantile * math.sqrt(variance) / (100 * share * (1 - share))
+    return Interval(*(settled(100 / (1 + math.exp(-end))) for end in (middle - half, middle + half)))
 
 
 @lru_cache(maxsize=4)
-def _class_weights(classes: int) -> NDArray[np.uint16]:
+def _class_weights(classes: int, stream: int) -> NDArray[np.uint16]:
     """Give how often each class is drawn, `(resamples, classes)`; each row sums to the number of classes."""
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng([SEED, stream] if stream else SEED)
     weights = np.empty((RESAMPLES, classes), dtype=np.uint16)
     for row in weights:
         row[:] = np.bincount(generator.integers(classes, size=classes), minlength=classes)
@@ -193,8 +229,8 @@ def _class_weights(classes: int) -> NDArray[np.uint16]:
 
 
 def _quantile(freedom: float) -> float:
-    return settled(float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)))
+    return settled(float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2)))
 
 
 def _tail(ratio: float, freedom: float) -> float:
-    return settled(float(stats.t.sf(ratio, freedom)))
+    return settled(float(special.stdtr(freedom, -ratio)))

@@ -1,24 +1,29 @@
 """Every pair of losses of one table: by how much they differ, how surely, and which cannot be told apart.
 
-The noise of both sources enters: a hierarchical bootstrap draws repeats of each loss and, for both losses at once, test
-classes. The interval takes the bootstrap's standard error and the Student-t quantile for the few repeats there are,
-because percentiles of a bootstrap over three repeats are too narrow. All sums are exact and ties have a rule
-(`mlrc.results.statistics.exact`), so that no rounding decides.
+The error of a difference is made of components: test classes, which both losses share, repeats (searches, where there
+are several), and the two together (`noise`). The variance of a few repeats is steadied by those of all losses
+(`moderation`), and all pairs of a column are corrected together (`step_down`). All sums are exact (`components`), so
+that no rounding decides.
 """
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrc.results.statistics.exact import DECIMALS, Whole, grid_bits, in_billionths, in_steps, percent, variance
-from mlrc.results.statistics.intervals import SEED, ClassDraws, Difference, class_draws, holm, satterthwaite
+from mlrc.results.statistics.components import Layout, Parts, layout_of, over_classes, parts
+from mlrc.results.statistics.exact import DECIMALS
+from mlrc.results.statistics.intervals import Difference, holm
 from mlrc.results.statistics.levels import ALPHA
+from mlrc.results.statistics.moderation import FEWEST, moderated
+from mlrc.results.statistics.noise import Noise, OfUnits, typical_freedom
+from mlrc.results.statistics.outperforming import Outperforming, outperforming
+from mlrc.results.statistics.power import detectable, fewest, smallest_margin
+from mlrc.results.statistics.ranks import Ranks, could_be_best, rank_intervals
+from mlrc.results.statistics.step_down import all_pairs
 
 Values = NDArray[np.float64]
 
@@ -29,14 +34,15 @@ class Pair:
 
     Attributes:
         difference: of their means over repeats.
-        probability: that one repeat of the first beats one repeat of the second on another draw of the test classes
-            (ties count half); the probability of outperforming of Bouthillier et al., MLSys 2021, arXiv 2103.03098.
-        adjusted: p-value of the difference, corrected for the number of pairs in the column (Holm).
+        adjusted: p-value of the difference, corrected for all pairs of the column (`step_down`).
+        noise: where the error of the difference comes from.
+        tests: how many pairs the column has.
     """
 
     difference: Difference
-    probability: float
     adjusted: float
+    noise: Noise
+    tests: int
 
     @property
     def told_apart(self) -> bool:
@@ -48,10 +54,33 @@ class Pair:
         """Whether the first is surely worse."""
         return self.told_apart and self.difference.mean < 0
 
+    @property
+    def outperforming(self) -> Outperforming:
+        """How often one repeat of the first beats one of the second on another draw of the test classes."""
+        return outperforming(self.difference, self.noise.of_one)
+
+    @property
+    def within(self) -> float:
+        """The smallest margin within which they are shown to lie, corrected likewise (Bonferroni); percent points."""
+        return smallest_margin(self.difference, self.tests, ALPHA)
+
+    @property
+    def needed(self) -> int | None:
+        """Units of each loss with which a difference of this size would be told apart in four tables of five.
+
+        `None` where no number of them is enough on as many classes, or there is no difference.
+        """
+        size = abs(self.difference.mean)
+
+        def enough(units: int) -> bool:
+            there = self.noise.at(units).difference(0.0)
+            return detectable(there.error, there.freedom, self.tests, ALPHA) <= size
+
+        return fewest(enough) if size else None
+
     def mirrored(self) -> "Pair":
         """Give the same pair seen from the second loss."""
-        seen = Difference(mean=-self.difference.mean, error=self.difference.error, freedom=self.difference.freedom)
-        return Pair(difference=seen, probability=1 - self.probability, adjusted=self.adjusted)
+        return replace(self, difference=replace(self.difference, mean=-self.difference.mean))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +90,16 @@ class Contest:
     Attributes:
         losses: their names, sorted.
         pairs: for each two names, in both orders.
-        ranks: one more than the number of losses that are surely better; losses that cannot be told apart from the
-            same others share a rank.
-        best: the losses that cannot be told apart from the one with the highest mean, itself included.
+        ranks: from the best to the worst place that each may have; all hold together but for 5 % of tables.
+        best: the losses that could be the best one; it is among them but for 5 % of tables.
+        noises: of each two names in their sorted order.
     """
 
     losses: tuple[str, ...]
     pairs: Mapping[tuple[str, str], Pair]
-    ranks: Mapping[str, int]
+    ranks: Mapping[str, Ranks]
     best: frozenset[str]
+    noises: Mapping[tuple[str, str], Noise]
 
     def equivalence(self, margin: float) -> dict[tuple[str, str], float]:
         """Give for each pair, in both orders, the p-value that it differs by less than `margin` percent points.
@@ -81,99 +111,100 @@ class Contest:
         found = dict(zip(names, p_values, strict=True))
         return found | {(second, first): p_value for (first, second), p_value in found.items()}
 
+    def detectable(self, units: int | None = None, tests: int | None = None) -> float:
+        """Give the smallest difference that is told apart in four tables of five, of a typical pair, percent points.
 
-def contest(sums: Mapping[str, Values], counts: NDArray[np.int64]) -> Contest | None:
+        Args:
+            units: of each loss, repeats or searches; as many as there are unless said otherwise.
+            tests: pairs that are judged together; those of the column unless said otherwise.
+        """
+        return median(
+            detectable(one.error, one.freedom, tests or len(self.noises), ALPHA)
+            for noise in self.noises.values()
+            for one in [noise.difference(0.0) if units is None else noise.at(units).difference(0.0)]
+        )
+
+
+def contest(
+    sums: Mapping[str, Values], counts: NDArray[np.int64], searches: Mapping[str, Sequence[int]] | None = None
+) -> Contest | None:
     """Compare all losses on one metric.
 
     Args:
         sums: loss to `(repeats, classes)`, the sum of the metric (0 … 1) over the queries of each class; a loss with
-            one repeat has no interval and takes no part.
+            one unit has no interval and takes no part.
         counts: `(classes,)`, queries per class.
+        searches: loss to the search of each repeat; where any loss has several, searches are the units and no longer
+            repeats, as those of one search share its luck.
 
     Returns:
-        `None` where nothing can be said: fewer than two losses with at least two repeats each, or one class.
+        `None` where nothing can be said: fewer than two losses with at least two units each, or one class.
     """
-    losses = tuple(sorted(loss for loss, repeats in sums.items() if len(repeats) > 1))
-    if len(losses) < 2 or len(counts) < 2:
+    if len(sums) < 2 or len(counts) < 2:
         return None
-    bits, queries = grid_bits(counts), int(counts.sum())
-    draws = {loss: class_draws(sums[loss], counts) for loss in losses}
-    totals = {loss: in_steps(sums[loss], counts).sum(axis=1).astype(np.int64) for loss in losses}
-    means = {loss: _mean(totals[loss], queries, bits) for loss in losses}
-    repeats = {loss: in_billionths(percent(totals[loss], queries, bits)) for loss in losses}
-    names = list(combinations(losses, 2))
-    first, second = ({loss: _draw_repeats(draws[loss], side) for loss in losses} for side in (1, 2))
-    over_classes = {loss: _over_repeats(draws[loss]) for loss in losses}
-    found = [
-        Difference(
-            mean=float(round(means[a] - means[b], DECIMALS)),
-            error=math.sqrt(variance(first[a] - second[b])),
-            freedom=_freedom(repeats[a], repeats[b], over_classes[a] - over_classes[b], len(counts)),
-        )
-        for a, b in names
-    ]
-    adjusted = holm([difference.p_value for difference in found])
-    pairs: dict[tuple[str, str], Pair] = {}
-    for (a, b), difference, p_value in zip(names, found, adjusted, strict=True):
-        pair = Pair(
-            difference=difference,
-            probability=_outperforming(draws[a].totals, draws[b].totals, len(counts)),
-            adjusted=p_value,
-        )
-        pairs |= {(a, b): pair, (b, a): pair.mirrored()}
-    beaten = {loss: sum(pairs[loss, other].lost for other in losses if other != loss) for loss in losses}
-    top = max(losses, key=lambda loss: round(means[loss], DECIMALS))  # the first by name of those that tie
+    layout = layout_of(counts, max(len(repeats) for repeats in sums.values()))
+    nested = several_searches(searches or {})
+    found = {}
+    for loss in sorted(sums):
+        units = searches[loss] if searches and nested else range(len(sums[loss]))
+        if of_loss := parts(sums[loss], units, layout):
+            found[loss] = of_loss
+    if len(found) < 2:
+        return None
+    losses = tuple(found)
+    noises = _noises(found, layout)
+    differences = {
+        (a, b): noise.difference(float(round(found[a].mean - found[b].mean, DECIMALS)))
+        for (a, b), noise in noises.items()
+    }
+    pairs = _pairs(differences, noises)
     return Contest(
         losses=losses,
         pairs=pairs,
-        ranks={loss: 1 + beaten[loss] for loss in losses},
-        best=frozenset(loss for loss in losses if loss == top or not pairs[loss, top].told_apart),
+        ranks=rank_intervals(losses, lambda a, b: pairs[a, b].lost),
+        best=could_be_best(losses, lambda a, b: pairs[a, b].difference, ALPHA),
+        noises=noises,
     )
 
 
-def _mean(totals: Whole, queries: int, bits: int) -> Fraction:
-    """Give the mean of repeats `(repeats,)` in percent, from their totals in grid steps."""
-    return Fraction(100 * int(totals.sum()), len(totals) * queries << bits)
+def several_searches(searches: Mapping[str, Sequence[int]]) -> bool:
+    """Whether any loss was searched for more than once."""
+    return any(len(set(of_loss)) > 1 for of_loss in searches.values())
 
 
-def _freedom(a: Whole, b: Whole, of_classes: Whole, classes: int) -> float:
-    """Give the degrees of freedom of the error of a difference.
-
-    Args:
-        a: `(repeats,)`, means of the first loss in billionths of percent points.
-        b: likewise, of the second.
-        of_classes: `(resamples,)`, the difference with classes drawn alone, likewise.
-        classes: number of test classes.
-    """
-    variances = (variance(a) / len(a), variance(b) / len(b), variance(of_classes))
-    return satterthwaite(variances, (len(a) - 1, len(b) - 1, classes - 1))
-
-
-def _draw_repeats(draws: ClassDraws, side: int) -> Whole:
-    """Give the mean over drawn repeats, `(resamples,)`, in billionths of percent points; each side draws its own.
-
-    Of n repeats n − 1 are drawn: the bootstrap's variance is then that of the mean with ddof 1, also for few repeats
-    (J. N. K. Rao, C. F. J. Wu, Journal of the American Statistical Association 83, 1988).
-    """
-    resamples, repeats = draws.totals.shape
-    totals = (draws.totals * _repeat_weights(resamples, repeats, side)).sum(axis=1)
-    return in_billionths(percent(totals, (repeats - 1) * draws.queries, draws.bits))
-
-
-def _over_repeats(draws: ClassDraws) -> Whole:
-    """Give the mean over all repeats, `(resamples,)`, in billionths of percent points."""
-    return in_billionths(percent(draws.totals.sum(axis=1), draws.totals.shape[1] * draws.queries, draws.bits))
+def _noises(found: Mapping[str, Parts], layout: Layout) -> dict[tuple[str, str], Noise]:
+    steadied = moderated([one.spread for one in found.values()], [one.freedom for one in found.values()])
+    units = {
+        loss: OfUnits(
+            variance=max(steady.variance * one.weight, one.interaction),
+            freedom=steady.freedom,
+            count=1 / one.weight,
+            moderated=len(found) >= FEWEST,
+        )
+        for (loss, one), steady in zip(found.items(), steadied, strict=True)
+    }
+    apart = over_classes(found, layout)
+    classes = {
+        (a, b): max(apart[a, b] - found[a].interaction - found[b].interaction, 0.0) for a, b in combinations(found, 2)
+    }
+    ceiling = typical_freedom(list(classes.values()), list(units.values()), layout.classes - 1)
+    return {
+        (a, b): Noise(
+            classes=of_classes,
+            class_freedom=layout.classes - 1,
+            units=(units[a], units[b]),
+            ceiling=ceiling,
+        )
+        for (a, b), of_classes in classes.items()
+    }
 
 
-@lru_cache(maxsize=8)
-def _repeat_weights(resamples: int, repeats: int, side: int) -> Whole:
-    """Give how often each repeat is drawn, `(resamples, repeats)`."""
-    generator = np.random.default_rng([SEED, side])
-    return np.asarray(generator.multinomial(repeats - 1, np.full(repeats, 1 / repeats), size=resamples), dtype=np.int64)
-
-
-def _outperforming(a: Whole, b: Whole, steps: int) -> float:
-    """Compare each repeat of `a` `(resamples, repeats)` with each of `b` on the same draw; `steps` apart is a tie."""
-    apart = a[:, :, None] - b[:, None, :]
-    ahead, behind = np.count_nonzero(apart > steps), np.count_nonzero(apart < -steps)
-    return float(0.5 + (ahead - behind) / (2 * apart.size))
+def _pairs(
+    differences: Mapping[tuple[str, str], Difference], noises: Mapping[tuple[str, str], Noise]
+) -> dict[tuple[str, str], Pair]:
+    adjusted = all_pairs({name: difference.p_value for name, difference in differences.items()})
+    pairs: dict[tuple[str, str], Pair] = {}
+    for (a, b), difference in differences.items():
+        pair = Pair(difference=difference, adjusted=adjusted[a, b], noise=noises[a, b], tests=len(differences))
+        pairs |= {(a, b): pair, (b, a): pair.mirrored()}
+    return pairs

@@ -24,7 +24,11 @@ from mlrc.protocols.quick import QUICK
 from mlrc.protocols.reality_check import REALITY_CHECK
 
 IMAGES, STEPS = 256, 8
-CASES = {"SqueezeNet, 64 px": ("squeezenet1_1", 64), "SqueezeNet, 128 px": ("squeezenet1_1", 128)}
+CASES = {
+    "SqueezeNet, 64 px": ("squeezenet1_1", 64),
+    "SqueezeNet, 128 px": ("squeezenet1_1", 128),
+    "EfficientNet-Lite0, 160 px": ("timm:tf_efficientnet_lite0", 160),
+}
 WAYS = {"evaluation, batch 256": 256, "evaluation, batch 32": 32, "training step, batch 32": 0}
 
 

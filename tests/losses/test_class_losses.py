@@ -13,7 +13,7 @@ from mlrc.losses import large_margin_softmax, sphereface, sub_center_arcface
 from mlrc.losses.contract import rehearsal
 from mlrc.losses.manifold import SPEC as MANIFOLD
 from mlrc.losses.manifold import Manifold
-from mlrc.losses.p2s_grad import P2SGrad
+from mlrc.losses.p2s_grad import SPEC as P2S_GRAD
 from mlrc.losses.spec import LOSS_LR, LossSpec
 from tests.examples import examples
 from tests.losses.loss_oracle import (
@@ -51,17 +51,16 @@ def test_large_margin_softmax_and_sphereface(spec: LossSpec, problem: Problem, t
 @examples(40)
 @given(problem=problems())
 def test_p2s_grad(problem: Problem) -> None:
-    torch.manual_seed(problem.seed)
-    loss = P2SGrad(problem.embeddings.size(1), problem.num_classes).double()
-    weights = loss.weight.detach()
-    expected = mean(
-        [
-            (cosine(x, w) - int(c == y)) ** 2
-            for x, y in zip(problem.embeddings, problem.labels, strict=True)
-            for c, w in enumerate(weights.t())
-        ]
-    )
-    torch.testing.assert_close(loss(problem.embeddings, problem.labels), expected, rtol=1e-6, atol=1e-6)
+    def equation(x: Tensor, weights: Tensor) -> Tensor:
+        return mean(
+            [
+                (cosine(one, w) - int(c == y)) ** 2
+                for one, y in zip(x, problem.labels, strict=True)
+                for c, w in enumerate(weights.t())
+            ]
+        )
+
+    assert_equals_its_equation(built(P2S_GRAD, problem), problem, equation)
 
 
 @examples(40)

@@ -7,10 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pytorch_metric_learning.losses import ProxyAnchorLoss
-from torch import Tensor
+from torch import Tensor, nn
 
+from mlrc.losses.contract import rehearsal
 from mlrc.losses.multi_proxy_anchor import SPEC, MultiProxyAnchorLoss
 from mlrc.losses.parts.proxy_spread import ProxySpreadRegularizer
+from mlrc.losses.soft_triple import SPEC as SOFT_TRIPLE
 from tests.examples import examples
 from tests.losses.loss_oracle import Problem, assert_equals_its_equation, built, cosine, problems, total
 
@@ -104,3 +106,66 @@ def test_an_exponent_far_beyond_float32_stays_finite(alpha: float) -> None:
     value = loss(torch.randn(5, 4).half(), torch.tensor([0, 0, 1, 1, 2]))
     assert value.dtype == torch.float32
     assert math.isfinite(value.item())
+
+
+def _gradient_of_similarities(loss: nn.Module, similarities: Tensor, labels: Tensor) -> Tensor:
+    """Give dL/dS `(batch, classes)`, the similarities put in the place of those of images and centres."""
+    leaf = similarities.clone().requires_grad_()
+    loss.get_logits = lambda *_: leaf  # type: ignore[assignment]
+    value = loss(torch.randn(len(labels), 4, dtype=torch.float64), labels)
+    (gradient,) = torch.autograd.grad(value, leaf)
+    return gradient
+
+
+@examples(20)
+@given(problem=problems(min_classes=2, min_present=2), alpha=st.floats(0.1, 40), margin=st.floats(0, 0.5))
+def test_equations_8_and_9_are_the_gradient_of_the_similarities(problem: Problem, alpha: float, margin: float) -> None:
+    loss = MultiProxyAnchorLoss(problem.num_classes, 4, proxies_per_class=2, margin=margin, alpha=alpha).double()
+    size, classes, labels = len(problem.labels), problem.num_classes, problem.labels
+    similarities = torch.rand(size, classes, dtype=torch.float64, generator=torch.manual_seed(problem.seed)) * 2 - 1
+    gradient = _gradient_of_similarities(loss, similarities, labels)
+    present = len(set(labels.tolist()))
+    for c in range(classes):
+        inside = [i for i in range(size) if labels[i] == c]
+        outside = [i for i in range(size) if labels[i] != c]
+        pulls = {i: torch.exp(-alpha * (similarities[i, c] - margin)) for i in inside}
+        pushes = {i: torch.exp(alpha * (similarities[i, c] + margin)) for i in outside}
+        for i, pull in pulls.items():
+            expected = -alpha * pull / (1 + total(list(pulls.values()))) / present  # (8)
+            torch.testing.assert_close(gradient[i, c], expected, rtol=1e-9, atol=1e-12)
+        for i, push in pushes.items():
+            expected = alpha * push / (1 + total(list(pushes.values()))) / classes  # (9)
+            torch.testing.assert_close(gradient[i, c], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_equation_5_is_the_gradient_of_soft_triple_with_its_signs_turned() -> None:
+    la, margin, labels = 20.0, 0.01, torch.tensor([0, 2, 1, 0])
+    similarities = (torch.rand(4, 3, generator=torch.manual_seed(0), dtype=torch.float64) * 2 - 1).requires_grad_()
+    one_hot = nn.functional.one_hot(labels, 3)
+    logits = la * (similarities - margin * one_hot)
+    value = nn.functional.cross_entropy(logits, labels)
+    (gradient,) = torch.autograd.grad(value, similarities)
+    shares = logits.detach().softmax(dim=1)
+    printed = torch.where(one_hot.bool(), la * (1 - shares), -la * shares)  # positive for the target in the paper
+    torch.testing.assert_close(gradient, -printed / len(labels))
+    params = {"loss_lr": 0.1, "la": la, "gamma": 0.1, "reg_weight": 0.0, "margin": margin, "centers_per_class": 1}
+    loss = rehearsal.module(SOFT_TRIPLE.make(num_classes=3, embedding_size=4, params=params))
+    embeddings = torch.randn(4, 4)
+    centres = next(iter(loss.parameters())).detach()
+    cosines = nn.functional.normalize(embeddings) @ nn.functional.normalize(centres, dim=0)
+    expected = nn.functional.cross_entropy(la * (cosines - margin * one_hot), labels)
+    torch.testing.assert_close(loss(embeddings, labels), expected)
+
+
+@pytest.mark.parametrize("kind", ["max", "mean"])
+def test_the_similarity_to_a_class_may_be_the_maximum_or_the_mean(kind: str) -> None:
+    params = {"loss_lr": 0.1, "proxies_per_class": 3, "margin": 0.1, "alpha": 32.0, "gamma": 0.1, "tau": 0.0}
+    loss = SPEC.make(num_classes=4, embedding_size=5, params={**params, "similarity": kind})
+    assert isinstance(loss, MultiProxyAnchorLoss)
+    embeddings = torch.randn(6, 5)
+    found = loss.get_logits(embeddings)
+    for i, embedding in enumerate(embeddings):
+        for c, proxies in enumerate(loss.proxies.detach()):
+            cosines = torch.stack([cosine(embedding, proxy) for proxy in proxies])
+            expected = cosines.max() if kind == "max" else cosines.mean()
+            torch.testing.assert_close(found[i, c].detach(), expected)

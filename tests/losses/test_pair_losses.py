@@ -2,10 +2,11 @@
 
 import math
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pytorch_metric_learning.losses import AngularLoss, TupletMarginLoss
+from pytorch_metric_learning.losses import AngularLoss, CircleLoss, TupletMarginLoss
 from torch import Tensor, nn
 
 from mlrc.losses import (
@@ -87,9 +88,21 @@ def test_circle(problem: Problem, m: float, gamma: float) -> None:
                 pull = [torch.exp(-gamma * (1 + m - s.detach()).relu() * (s - 1 + m)) for s in inner]
                 push = [torch.exp(gamma * (s.detach() + m).relu() * (s - m)) for s in outer]
                 terms.append(torch.log(1 + total(pull) * total(push)))
-        return mean_of_active(terms)
+        return mean(terms)
 
     assert_equals_its_equation(built(circle.SPEC, problem, m=m, gamma=gamma), problem, equation)
+
+
+def test_circle_averages_over_the_same_anchors_in_every_precision() -> None:
+    # Terms of classes that lie well apart vanish in float32, and PML leaves them out.
+    embeddings = torch.eye(4).repeat_interleave(2, dim=0) + 0.05 * torch.randn(8, 4, generator=torch.manual_seed(0))
+    embeddings[7] = embeddings[0]  # one image among those of another class, so that not all terms vanish
+    labels = torch.arange(8) // 2
+    loss = rehearsal.module(circle.SPEC.make(num_classes=4, embedding_size=4, params={"m": 0.4, "gamma": 512.0}))
+    single = loss(embeddings, labels)
+    assert single == pytest.approx(float(loss(embeddings.double(), labels)), rel=1e-5)
+    dropped = CircleLoss(m=0.4, gamma=512)(embeddings, labels)
+    assert dropped > 1.3 * single
 
 
 @examples(40)

@@ -110,3 +110,50 @@ def test_nca_is_pmls_where_some_image_has_a_positive(problem: Problem, scale: fl
         assert len(set(problem.labels.tolist())) == len(problem.labels)
     else:
         torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
+
+
+def turned(loss: ProxyNCAClassicLoss | ProxyNCAPlusPlusLoss, problem: Problem) -> float:
+    """Give by how many degrees one step of fast proxies, under Adam with eps 1, turns the own proxy of an image."""
+    optimizer = torch.optim.Adam(loss.parameters(), lr=400, eps=1.0)
+    before = loss.proxies.detach().clone()
+    loss(problem.embeddings.detach(), problem.labels).backward()
+    optimizer.step()
+    cosine = torch.nn.functional.cosine_similarity(before, loss.proxies.detach())[problem.labels]
+    return float(cosine.clamp(-1, 1).arccos().rad2deg().mean())
+
+
+def test_fast_proxies_turn_as_far_without_prob_as_with_it_only_if_they_start_as_short() -> None:
+    torch.manual_seed(0)
+    problem = Problem(torch.randn(32, 2048), torch.arange(32) % 8, num_classes=100, seed=0)
+    params = {"loss_lr": 0.01, "scale": 9.0}
+    plus_plus = ProxyNCAPlusPlusLoss(100, 2048)
+    long, short = (
+        proxy_nca_classic.SPEC.make(num_classes=100, embedding_size=2048, params=one)
+        for one in (params, {**params, "proxy_std": 1 / 8})
+    )
+    assert isinstance(long, ProxyNCAClassicLoss)
+    assert isinstance(short, ProxyNCAClassicLoss)
+    degrees = [turned(loss, problem) for loss in (plus_plus, short, long)]
+    assert degrees == pytest.approx([86, 86, 12], abs=1)
+
+
+def test_the_study_s_proxy_nca_drops_images_whose_probability_underflows_in_value_and_gradient() -> None:
+    embeddings = torch.tensor([[0.6, -0.8], [-0.61, 0.79], [-1.0, 0.0]]).requires_grad_()
+    labels = torch.zeros(3, dtype=torch.int64)
+    loss = ProxyNCA(2, 2, softmax_scale=100)
+    loss.proxies.data = torch.tensor([[0.8, 0.6], [-0.8, -0.6]])
+    terms = torch.stack(
+        [
+            -torch.log_softmax(torch.stack([-100 * distance(one, proxy) for proxy in loss.proxies]), dim=0)[0]
+            for one in embeddings
+        ]
+    )
+    alive = terms.detach().neg().exp() > 0
+    assert alive.tolist() == [True, True, False]
+    value = loss(embeddings, labels)
+    torch.testing.assert_close(value, terms[alive].mean())
+    assert terms.mean().item() > value.item() + 50
+    (gradient,) = torch.autograd.grad(value, embeddings)
+    (expected,) = torch.autograd.grad(terms[alive].mean(), embeddings)
+    torch.testing.assert_close(gradient, expected)
+    assert not gradient[2].any()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from mlrc.harness.plugins import LOSSES
+from mlrc.harness.plugins import LOSSES, PROTOCOLS
 from mlrc.losses.spec import LOSS_LR, LOSS_LR_RANGE
 
 DATASETS = ("cub200", "cars196", "sop")
@@ -53,6 +53,20 @@ def test_the_table_holds_fourteen_losses_on_three_datasets() -> None:
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: f"{fact.loss}-{fact.dataset}-{fact.parameter}")
 def test_a_published_optimum_is_the_reports(fact: Fact) -> None:
     assert LOSSES.find(fact.loss).published[fact.dataset][fact.parameter] == fact.best
+
+
+@pytest.mark.parametrize("name", STUDIED)
+def test_the_optima_of_batches_of_256_are_those_of_their_reports(name: str) -> None:
+    with Path(__file__).with_name("reality_check_batch_256.csv").open() as file:
+        found = {row["parameter"]: float(row["best"]) for row in csv.DictReader(file) if row["loss"] == name}
+    assert found
+    assert LOSSES.find(name).under["reality_check_batch_256"] == {"cub200": found}
+
+
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_every_family_is_one_of_a_protocol(name: str) -> None:
+    families = {PROTOCOLS.find(one).family for one in PROTOCOLS.names()}
+    assert set(LOSSES.find(name).under) <= families
 
 
 @pytest.mark.parametrize("name", STUDIED)

@@ -14,9 +14,12 @@ from mlrc.harness.plugins import PROTOCOLS
 from mlrc.protocols.protocol import NOT_IN_DIGEST, PerDataset, Protocol, completed, digest_of, of
 from mlrc.protocols.quick import QUICK
 from mlrc.protocols.reality_check import REALITY_CHECK
+from mlrc.protocols.reality_check_frozen import REALITY_CHECK_FROZEN
 
 OTHER: dict[str, Any] = {
     "name": "other",
+    "family": "other",
+    "similarity": "euclidean",
     "trunk": "resnet50",
     "weights": "0" * 64,
     "pooling": "max",
@@ -46,11 +49,15 @@ OTHER: dict[str, Any] = {
     "nmi": PerDataset(True),
     "sampler": "random",
     "fold_stopping": "paired:2",
+    "trains": "head",
+    "head": "mlp:7",
+    "views": 3,
 }
 WITHOUT_VALIDATION = replace(REALITY_CHECK, folds=1, trials=0, validation_fraction=0, epoch_choice="last")
 BASE = {
     "epoch_choice": WITHOUT_VALIDATION,
     "two_stages": replace(WITHOUT_VALIDATION, two_stages=True, validation_fraction=0.5),
+    "views": REALITY_CHECK_FROZEN,
 }
 
 
@@ -112,11 +119,15 @@ def test_a_field_that_enters_later_leaves_the_digests_of_what_did_without_it() -
 def test_digests_are_the_same_in_every_process_and_version_of_python() -> None:
     # A change of a published protocol's digest means that its old rows no longer stand beside new ones: raise its
     # version, and say so in the change log, before you change this number.
-    published = ("reality_check", "reality_check_small", "reality_check_small_handwriting", "quick")
+    published = (
+        *("reality_check", "reality_check_small", "reality_check_small_handwriting"),
+        *("reality_check_frozen", "quick"),
+    )
     assert {name: PROTOCOLS.find(name).digest for name in published} == {
         "reality_check": "40ccde8d9330",
         "reality_check_small": "cc4be4fe8204",
         "reality_check_small_handwriting": "16e07e0f171d",
+        "reality_check_frozen": "0cc89e992792",
         "quick": "fdb677e4e74c",
     }
 
@@ -228,6 +239,10 @@ def test_setting_a_dataset_to_its_own_value_changes_nothing(dataset: str, value:
     ("assignment", "sentence"),
     [
         ("trails=3", "no field 'trails' to set. Did you mean 'trials'?"),
+        ("views=2", "views must be 0 with trains=all, which augments the images of every batch, but got 2"),
+        ("trunk=none", "trunk must name a network with trains=all, which trains it, but got none"),
+        ("trains=trunk", "trains must be all or head, but got trunk"),
+        ("head=mlp:0", "head must be linear, or mlp:N such as mlp:512, but got mlp:0"),
         ("zzz=3", "no field 'zzz' to set. The fields are"),
         ("name=mine", "no field 'name' to set"),
         ("version=2", "no field 'version' to set"),

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from mlrc.harness.plan.parameters import given
+from mlrc.harness.plugins import LOSSES
 from mlrc.protocols.protocol import PerDataset, Protocol, of
 from mlrc.protocols.traditional_mean_field import TRADITIONAL_MEAN_FIELD as MEAN_FIELD
 from mlrc.protocols.traditional_mpa import TRADITIONAL_MPA as MPA
@@ -113,7 +115,7 @@ def test_numbers_that_hold_for_every_dataset(protocol: Protocol, fields: dict[st
         (MPA, "nmi", (False, False, False, False)),
         (MEAN_FIELD, "frozen_batch_norm", (True, True, False, False)),
         (MEAN_FIELD, "lr", (1e-4, 1e-4, 6e-4, 6e-4)),
-        (MEAN_FIELD, "loss_lr", (0.2, 0.2, 1.2, 1.2)),
+        (MEAN_FIELD, "loss_lr", (1e-2, 1e-2, 6e-2, 6e-2)),
         (MEAN_FIELD, "lr_step", (10, 20, 20, 20)),
         (MEAN_FIELD, "lr_decay", (0.5, 0.5, 0.25, 0.25)),
         (MEAN_FIELD, "patience", (10, 10, 10, 10)),
@@ -121,7 +123,7 @@ def test_numbers_that_hold_for_every_dataset(protocol: Protocol, fields: dict[st
         (PROXY_NCA_PP, "images_per_class_pairs", (4, 4, 3, 3)),
         (PROXY_NCA_PP, "images_per_class_classes", (4, 4, 3, 3)),
         (PROXY_NCA_PP, "lr", (4e-3, 4e-3, 2.4e-2, 2.4e-2)),
-        (PROXY_NCA_PP, "loss_lr", (4e2, 4e2, 2.4e2, 2.4e3)),
+        (PROXY_NCA_PP, "loss_lr", (4e-3, 4e-3, 2.4e-2, 2.4e-2)),
         (PROXY_NCA_PP, "lr_step", (0, 0, 0, 0)),
         (PROXY_NCA_PP, "lr_decay", (0.1, 0.1, 0.1, 0.1)),
         (PROXY_NCA_PP, "max_epochs", (45, 45, 85, 85)),  # 5 of them the warm-up
@@ -132,9 +134,12 @@ def test_numbers_per_dataset(protocol: Protocol, field: str, values: tuple[objec
     assert tuple(of(getattr(protocol, field), dataset) for dataset in DATASETS) == values
 
 
-def test_mean_fields_learn_two_thousand_times_as_fast_as_the_trunk() -> None:
+def test_mean_fields_learn_two_thousand_times_as_fast_as_the_trunk_and_other_proxies_a_hundred_times() -> None:
+    spec = LOSSES.find("mean_field_contrastive")
     for dataset in DATASETS:
-        assert MEAN_FIELD.loss_lr.of(dataset) == pytest.approx(2000 * of(MEAN_FIELD.lr, dataset))
+        rate = of(MEAN_FIELD.lr, dataset)
+        assert given(spec, MEAN_FIELD, dataset, {})["loss_lr"] == pytest.approx(2000 * rate)
+        assert MEAN_FIELD.loss_lr.of(dataset) == pytest.approx(100 * rate)
 
 
 @pytest.mark.parametrize("protocol", TRADITIONAL, ids=lambda protocol: protocol.name)

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mlrc.harness.cli.words.options import (
+    AcceptDataset,
+    AcceptLoss,
+    AcceptTrunk,
     Changes,
     Dataset,
     Device,
@@ -44,6 +47,25 @@ class Subject:
     def cache(self) -> Path | None:
         """The folder of decoded images."""
         return None if self.no_cache else self.root / "cache"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """Which plug-ins may be others than those that the records of a run were made with."""
+
+    accept_changed_loss: AcceptLoss = False
+    accept_changed_dataset: AcceptDataset = False
+    accept_changed_trunk: AcceptTrunk = False
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds, of `mlrc.results.records.origin.KINDS`."""
+        given = {
+            "loss": self.accept_changed_loss,
+            "dataset": self.accept_changed_dataset,
+            "trunk": self.accept_changed_trunk,
+        }
+        return frozenset(kind for kind, accepted in given.items() if accepted)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,6 +101,17 @@ Unchecked = Annotated[
         help="Run losses that break what resume, seeds and devices rest on (see mlrc check); their rows say so.",
     ),
 ]
+AcceptLoss = Annotated[
+    bool,
+    typer.Option("--accept-changed-loss", help="Go on in --runs although a loss was changed since; the tables say so."),
+]
+AcceptDataset = Annotated[
+    bool,
+    typer.Option("--accept-changed-dataset", help="Likewise, although the dataset's plug-in was changed."),
+]
+AcceptTrunk = Annotated[
+    bool, typer.Option("--accept-changed-trunk", help="Likewise, although the trunk's plug-in was changed.")
+]
 Root = Annotated[Path, typer.Option(help="Folder that holds the dataset; glyphs is made there.")]
 Runs = Annotated[Path, typer.Option(help="Folder of the ledger; what it records is not done again.")]
 Workers = Annotated[
@@ -141,6 +152,11 @@ Storage = Annotated[
 SaveModels = Annotated[
     bool, typer.Option("--save-models", help="Keep the models of the final repeats in RUNS/models, with their cards.")
 ]
+Against = Annotated[
+    str | None,
+    typer.Option(help="Rank with stored losses, not trained again: published evidence by its name, or a runs folder."),
+]
+Published = Annotated[Path, typer.Option("--published", help="Folder of the published leaderboard.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the report; the runs folder by default.")]
 
 

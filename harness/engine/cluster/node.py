@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mlrc.harness.engine.attempts import UnfitError
 from mlrc.harness.engine.events import Told
+from mlrc.harness.engine.identity import changed
 from mlrc.harness.engine.perform import do, score
 from mlrc.harness.engine.workplace import JobOutcome, Workplace
 from mlrc.harness.machine import environment
@@ -114,7 +115,8 @@ def require_fit(workplace: Workplace) -> None:
     """Compare this node with what the driver has.
 
     Raises:
-        UnfitError: the node lacks the dataset, the weights, what a loss's file imports, a package or the commit.
+        UnfitError: the node lacks the dataset, the weights, what a loss's file imports, a plug-in, a package or the
+            commit.
     """
     host = socket.gethostname()
     paths = [root if ":" not in name else Path(name.split(":", 1)[1]) for name, root in workplace.roots.values()]
@@ -131,6 +133,17 @@ def require_fit(workplace: Workplace) -> None:
             raise UnfitError(
                 f"Every node of the Ray cluster must be able to run the losses' files, but on {host}: {error}"
             ) from error
+    try:
+        different = changed(workplace.origins, workplace)
+    except (LookupError, ImportError, TypeError) as error:
+        raise UnfitError(
+            f"Every node of the Ray cluster must have the driver's plug-ins, but on {host}: {error}"
+        ) from error
+    if different:
+        raise UnfitError(
+            f"Every node of the Ray cluster must have the driver's plug-ins, but on {host} the {different}; install "
+            "the same one there."
+        )
     here, driver = environment.current(torch.device("cpu")), workplace.environment
     for package, version in driver.versions.items():
         if here.versions.get(package) != version:

@@ -154,7 +154,7 @@ def _settle(ranking: Ranking, candidates: Candidates, needed: Integers, ranks: i
         matters[run[:, 1:][mixed[rows]]] = True
         row, place = np.nonzero(matters[run] & (similarities[rows] >= last_needed[rows] - margin))
         exact = similarities[rows].astype(np.float64)
-        exact[row, place] = _pairs(ranking, start + rows[row], indices[rows[row], place])
+        exact[row, place] = pairs(ranking, start + rows[row], indices[rows[row], place])
         order = np.lexsort((indices[rows], -exact), axis=1)
         kinds[rows] = np.take_along_axis(kinds[rows], order, axis=1)
         tied[rows] = _ties(*_ranked(np.take_along_axis(exact, order, axis=1), kinds[rows]), kept[rows])
@@ -178,7 +178,7 @@ def _ranked(exact: NDArray[np.floating[Any]], kinds: Kinds) -> tuple[NDArray[np.
 
 def _searched_exactly(ranking: Ranking, queries: Integers, kept: Integers, length: int) -> tuple[Kinds, Bools]:
     """Search some queries exactly: kinds of their neighbours `(queries, length)`, and whether those with a rank tie."""
-    exact, found = _exhaustive(ranking, queries, length)
+    exact, found = exhaustive(ranking, queries, length)
     kinds = ranking.kinds(queries, found)
     ranked, relevant = _ranked(exact, kinds)
     tied = _ties(ranked, relevant, kept)
@@ -189,7 +189,7 @@ def _searched_exactly(ranking: Ranking, queries: Integers, kept: Integers, lengt
     return kinds, tied
 
 
-def _pairs(ranking: Ranking, queries: Integers, others: Integers) -> Floats:
+def pairs(ranking: Ranking, queries: Integers, others: Integers) -> Floats:
     """Give the exact similarities of pairs of images, `(pairs,)`."""
     exact = np.empty(len(queries))
     for part in chunks((len(queries), ranking.within.rows.shape[1])):
@@ -211,12 +211,12 @@ def _ties_with_others(ranking: Ranking, query: int, *, level: float, relevant: b
         others = indices[ranking.kinds(np.array([query]), indices[None])[0] == (not relevant)]
         if ranking.gallery is None:
             others = others[others != query]
-        if (_pairs(ranking, np.full_like(others, query), others) == level).any():
+        if (pairs(ranking, np.full_like(others, query), others) == level).any():
             return True
     return False
 
 
-def _exhaustive(ranking: Ranking, queries: Integers, length: int) -> tuple[Floats, Integers]:
+def exhaustive(ranking: Ranking, queries: Integers, length: int) -> tuple[Floats, Integers]:
     """Search some queries exactly, within `EXACT_MEMORY`: similarities and indices `(queries, length)`, ranked."""
     found, where = [], []
     parts = chunks((len(ranking.within), max(128, ranking.within.rows.shape[1])), EXACT_COMPONENTS)

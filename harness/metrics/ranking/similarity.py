@@ -75,12 +75,13 @@ def chunks(shape: tuple[int, ...], components: int = CHUNK) -> list[slice]:
     return [slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step)]
 
 
-def directions(embeddings: NDArray[Any] | torch.Tensor, of: str = "embeddings") -> Directions:
+def directions(embeddings: NDArray[Any] | torch.Tensor, of: str = "embeddings", *, scaled: bool = True) -> Directions:
     """Check embeddings and measure their lengths.
 
     Args:
         embeddings: `(images, dim)`, float16, bfloat16, float32 or float64.
         of: what a message calls them.
+        scaled: whether rows of extreme length may be scaled, which leaves their directions alone.
 
     Raises:
         ValueError: another shape, or a value that is not finite.
@@ -105,7 +106,7 @@ def directions(embeddings: NDArray[Any] | torch.Tensor, of: str = "embeddings") 
             )
         with np.errstate(over="ignore", under="ignore"):
             norms[part] = np.sqrt(np.multiply(wide, wide, out=wide).sum(axis=1))
-        if rows.dtype == np.float64 and ((largest > 1e140) | ((largest > 0) & (largest < 1e-140))).any():
+        if scaled and rows.dtype == np.float64 and ((largest > 1e140) | ((largest > 0) & (largest < 1e-140))).any():
             return directions(rows / np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float64).tiny), of)
     norms[norms == 0] = np.inf
     return Directions(rows=rows, norms=norms)

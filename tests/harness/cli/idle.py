@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from mlrc import result
 from mlrc.harness.cli import app
 from mlrc.harness.cli.new_loss import writing
-from mlrc.harness.guard import canary, doctor, goldens
+from mlrc.harness.guard import canary, doctor, goldens, verify
 from mlrc.harness.images import prepare
 from mlrc.harness.metrics import retrieval
 from mlrc.harness.report import reporting
-from mlrc.harness.study import carry_out, comparison, estimate
+from mlrc.harness.study import carry_out, comparison, embedding, estimate
 from mlrc.harness.watch import optuna_export
 from mlrc.losses.contract import promises
-from mlrc.results.publishing import published, references
+from mlrc.results.publishing import audit, published, references
 
 WORK = (
     (comparison, "cached"),
@@ -25,11 +26,15 @@ WORK = (
     (doctor, "examine"),
     (canary, "canary"),
     (reporting, "write_full_report"),
+    (result, "write_full_report"),
     (published, "regenerate"),
     (published, "check"),
+    (audit, "enter_split"),
+    (verify, "retrained"),
     (references, "_of_ledger"),
     (optuna_export, "export"),
-    (retrieval, "_ranking"),
+    (retrieval, "asked"),
+    (embedding, "embed_images"),
     (promises, "check"),
     (writing, "_names"),
 )

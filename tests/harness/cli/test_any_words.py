@@ -28,9 +28,18 @@ REQUIRED = {
     "--labels": "L.npy",
     "--storage": "sqlite:///searches.db",
     "--reason": "a test",
+    "--out": "E.npz",
+    "--retrain": "1",
 }
 """A good value of each option that a command needs, so that the bad one is what the command meets first."""
-ARGUMENTS = {"what": "losses", "names": "contrastive", "dataset": "glyphs", "name": "canary", "runs": "runs"}
+ARGUMENTS = {
+    "what": "losses",
+    "names": "contrastive",
+    "dataset": "glyphs",
+    "name": "canary",
+    "runs": "runs",
+    "images": "glyphs",
+}
 QUICKLY = {"run": ["--protocol", "quick"], "sweep": ["--loss", "contrastive", "--vary", "pos_margin=0,0.1"]}
 
 WORDS = st.sampled_from(

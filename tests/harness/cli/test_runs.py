@@ -1,6 +1,7 @@
 """What a driver leaves for others, and the commands on it: status, retry."""
 
 import errno
+import fcntl
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -246,6 +247,24 @@ def test_status_during_a_training_without_validation_tells_its_epoch_alone(
         shown = _mlrc("status", "--runs", tmp_path)
     assert shown.exit_code == 0
     assert "tiny contrastive, search 0, fold 0: epoch 4, attempt 1, since" in shown.stdout
+
+
+def test_status_where_there_are_no_locks_tells_what_it_can(
+    tmp_path: Path, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger(tmp_path), RunLog(tmp_path, [StudyState(study, (), (), set())]) as log:
+        log._write_status()
+        monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
+        shown = _mlrc("status", "--runs", tmp_path)
+        told = json.loads(_mlrc("status", "--runs", tmp_path, "--json").stdout)
+    assert shown.exit_code == 0
+    assert "tiny contrastive" in shown.stdout
+    assert f"Whether a driver is at work cannot be told: the file system of {tmp_path} has no locks" in shown.stdout
+    assert (told["locks"], told["writer"]) == (False, None)
+    refused = _mlrc("retry", "--runs", tmp_path)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"Error: The runs folder {tmp_path} must lie on a file system with locks")
+    assert refused.stderr.count("\n") == 1
 
 
 def test_status_after_the_driver_is_gone_says_so(

@@ -15,6 +15,7 @@ from mlrc.harness.engine.serving import Death
 from mlrc.harness.engine.worker import Inbox, Worker
 from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.images.glyphs import DATASET
+from mlrc.harness.machine.environment import processor
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.study import Study
@@ -56,7 +57,7 @@ def test_processes_give_the_outcomes_of_this_process_and_tell_of_every_validatio
         assert {event.job.key for event in events if isinstance(event, Started)} == {job.key for job in jobs}
     here, there = results
     assert all(content["outcome"] == "done" for content in here.values())
-    host = {"environment": replace(ENVIRONMENT, host=socket.gethostname())}
+    host = {"environment": replace(ENVIRONMENT, host=socket.gethostname(), processor=processor())}
     assert {key: content | host for key, content in here.items()} == there
     assert told[0] == told[1] == sorted((job.key, epoch) for job in jobs for epoch in (0, 1))
 

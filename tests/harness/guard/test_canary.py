@@ -7,14 +7,16 @@ import pytest
 
 from mlrc.harness.cli.carry_out import carry_out
 from mlrc.harness.cli.words.option_groups import Effort
+from mlrc.harness.engine.perform import record_of
 from mlrc.harness.guard.canary import canary
 from mlrc.harness.study.comparison import Comparison
+from mlrc.harness.training.fold import Trained
 from mlrc.protocols.protocol import completed, of
 from mlrc.results.publishing.drift import drift
 from mlrc.results.publishing.place import PUBLISHED
 from mlrc.results.publishing.references import open_side
 from mlrc.results.publishing.verdict import Verdicts
-from mlrc.results.records.ledger import LEDGER
+from mlrc.results.records.ledger import LEDGER, Ledger
 
 
 def _sung(comparison: Comparison, runs: Path, *, called: Comparison) -> Verdicts:
@@ -36,3 +38,18 @@ def test_a_learning_rate_times_ten_is_moved(tmp_path: Path) -> None:
     verdicts = _sung(replace(comparison, studies=studies), tmp_path / "runs", called=comparison)
     assert "proxy_anchor" in {one.subject.split()[0] for one in verdicts.findings if one.verdict == "moved"}
     assert verdicts.status == 1
+
+
+def test_a_canary_of_another_loss_in_the_folder_hides_no_drift(tmp_path: Path) -> None:
+    comparison = canary(tmp_path / "root")
+    (study,) = (study for study in comparison.studies if study.loss == "proxy_anchor")
+    job = study.jobs("final", 0, study.params or {})[0]
+    record = record_of(job, Trained("done", None, (), None, None), comparison.workplace, 1.0)
+    with Ledger(tmp_path / "same") as ledger:
+        ledger.append([record])
+    assert canary(tmp_path / "root", runs=tmp_path / "same").studies == comparison.studies
+    edited = replace(record.plugins["loss"], source="0123456789abcdef")
+    with Ledger(tmp_path / "other") as ledger:
+        ledger.append([replace(record, plugins={**record.plugins, "loss": edited})])
+    with pytest.raises(ValueError, match=r"The loss 'proxy_anchor' must be the one .* or give another --runs\.$"):
+        canary(tmp_path / "root", runs=tmp_path / "other")

@@ -7,17 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from optuna.distributions import FloatDistribution
 from pytorch_metric_learning.reducers import SumReducer
 
 from mlrc.harness.guard import goldens
+from mlrc.harness.guard.golden_training import of_training
 from mlrc.harness.guard.goldens import judge, of_loss, of_metrics, of_split, to_text
 from mlrc.harness.metrics import retrieval as metrics
 from mlrc.harness.plugins import LOSSES
 from mlrc.losses.spec import LossSpec
 from mlrc.losses.triplet import SPEC as TRIPLET
 from mlrc.protocols import splits
+from mlrc.protocols.quick import QUICK
 from mlrc.results.publishing.place import PUBLISHED
 from mlrc.results.publishing.verdict import Verdicts
 
@@ -27,6 +30,24 @@ REFERENCE = PUBLISHED / "references" / "goldens" / "values.json"
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, float]]:
     return goldens.goldens()
+
+
+def test_each_class_of_devices_has_values_of_its_own(tmp_path: Path) -> None:
+    names = {kind: goldens.stored_in(tmp_path, torch.device(kind)).name for kind in ("cpu", "cuda:1", "mps")}
+    assert names == {"cpu": "values.json", "cuda:1": "values-cuda.json", "mps": "values-mps.json"}
+    goldens.stored_in(tmp_path, torch.device("cpu")).write_text(to_text({"a": {"value": 1.0}}), encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match=r"values-cuda\.json, which are kept per class of devices"):
+        judge(goldens.stored_in(tmp_path, torch.device("cuda")), {"a": {"value": 1.0}})
+
+
+def test_values_are_of_the_device_that_is_asked_for() -> None:
+    """The meta device holds no numbers, so whatever is computed on it fails at the first one that is read."""
+    of_loss(TRIPLET, torch.device("cpu"))
+    of_training(QUICK, "contrastive", torch.device("cpu"))
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        of_loss(TRIPLET, torch.device("meta"))
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        of_training(QUICK, "contrastive", torch.device("meta"))
 
 
 def _moved(verdicts: Verdicts) -> set[str]:

@@ -1,6 +1,7 @@
 """The decode-once cache: the same bytes as decoding on the fly, whole or not at all, shared, resumable."""
 
 import errno
+import fcntl
 import multiprocessing
 import os
 import shutil
@@ -259,3 +260,12 @@ def test_all_bad_files_are_named_in_one_pass_truncated_ones_too(tmp_path: Path, 
     ):
         cached(photos, 16, folder=tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_place_without_locks_is_a_sentence(tmp_path: Path, photos: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OSError, match=r"must be kept on a file system with locks, .* or decode on the fly"):
+        cached(photos, 16, folder=tmp_path)

@@ -1,6 +1,8 @@
 """Anyone's own images: class folders and manifests, what is said of malformed ones, and reading single files."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -193,6 +195,18 @@ def test_sides_without_class_folders_are_refused_and_classes_called_so_among_oth
     assert folder.open_folder(tmp_path).class_names == ("bus", "test", "train")
 
 
+def test_sides_of_a_split_beside_another_folder_are_not_taken_for_classes(
+    tmp_path: Path, make_image: MakeImage
+) -> None:
+    for side, name in (("train", "a"), ("train", "b"), ("test", "c"), ("test", "d"), ("extra", "e")):
+        for number in range(2):
+            make_image(tmp_path / "mine" / side / name / f"{number}.jpg")
+    with pytest.raises(ValueError, match=r"it holds test and train with folders in each, and extra beside them; move"):
+        folder.open_folder(tmp_path / "mine")
+    make_image(tmp_path / "mine" / "train" / "1.jpg")  # a class that is called so has images of its own
+    assert folder.open_folder(tmp_path / "mine").class_names == ("extra", "test", "train")
+
+
 def test_queries_and_gallery_below_a_folder_each_are_asked_so(tmp_path: Path, make_image: MakeImage) -> None:
     for name in ("train/a/1.jpg", "train/a/2.jpg", "query/b/1.jpg", "gallery/b/2.jpg", "gallery/c/3.jpg"):
         make_image(tmp_path / name)
@@ -213,6 +227,32 @@ def test_class_folders_that_look_the_same_and_names_that_are_no_text_are_refused
     (tmp_path / "bytes" / "a" / "1.jpg").rename(os.fsdecode(bytes(tmp_path / "bytes" / "a") + b"/caf\xe9.jpg"))
     with pytest.raises(ValueError, match=r"Every name must be UTF-8, but b'caf\\xe9\.jpg' in .* is not; rename it"):
         folder.open_folder(tmp_path / "bytes")
+    make_image(tmp_path / "whole" / "a" / "1.jpg")
+    unnamed = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9"))
+    (tmp_path / "whole").rename(unnamed)
+    with pytest.raises(ValueError, match=r"Every name must be UTF-8, but b'caf\\xe9' in .* is not; rename it"):
+        folder.open_folder(unnamed)
+
+
+def test_where_names_are_not_read_as_utf_8_the_way_out_is_told(tmp_path: Path, make_image: MakeImage) -> None:
+    for number, name in enumerate(("a", "a", "caf\u00e9", "caf\u00e9")):
+        make_image(tmp_path / "mine" / name / f"{number}.png")
+    lines = [f"{name}/{number}.png,{name}" for number, name in enumerate(("a", "a", "caf\u00e9", "caf\u00e9"))]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]), encoding="utf-8")
+    script = "import sys\nfrom pathlib import Path\nfrom mlrc.harness.images.folder import open_folder\n"
+    for place, told in (("mine", "b'caf\\xc3\\xa9' in"), ("list.csv", "list.csv, line 4: ")):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{script}open_folder(Path({str(tmp_path / place)!r}))"],
+            env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        sentence = done.stderr.splitlines()[-1]
+        assert sentence.startswith("ValueError: "), done.stderr
+        assert told in sentence
+        assert "must be read as UTF-8" in sentence
+        assert "ascii; set PYTHONUTF8=1." in sentence
 
 
 def test_a_cache_that_a_command_left_among_the_images_is_no_class(tmp_path: Path, make_image: MakeImage) -> None:

@@ -97,3 +97,11 @@ def test_the_published_files_hold_human_handwriting_with_little_ink(shared_data:
     assert images.pixels.array.shape == (32460, 105, 105, 1)
     assert 0.05 < images.pixels.array.mean() / 255 < 0.12
     assert images.fingerprint == "3bc3976468d5b454"
+
+
+def test_files_with_the_first_characters_alone_are_a_smaller_set(miniature: Path) -> None:
+    write(miniature / "images_background.npz", 2)
+    images = omniglot.open_omniglot(miniature)
+    assert (images.facts.classes, images.facts.images, images.facts.official_trainval_classes) == (4, 80, 2)
+    assert images.class_names[1:3] == ("background 1", "evaluation 0")
+    assert len(images.labels) == len(images.pixels) == 80

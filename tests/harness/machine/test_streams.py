@@ -9,6 +9,7 @@ import pytest
 from mlrc.harness.machine.stopping import DISK_FULL
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+CANARY = Path(__file__).parents[2] / "results" / "canaries" / "other_seed"
 COMMAND = f"{sys.executable} -m mlrc.harness.cli"
 
 
@@ -33,3 +34,29 @@ def test_a_closed_stream_that_is_not_needed_changes_nothing(how: str) -> None:
     done = _shell(f"{COMMAND} list protocols {how}")
     assert done.returncode == 0
     assert ("quick" in done.stdout) == (how != ">&-")
+
+
+@pytest.mark.parametrize(
+    ("setting", "shown"),
+    [
+        ("PYTHONIOENCODING=latin-1", "86.88 \xb1 0.59".encode("latin-1")),
+        ("PYTHONIOENCODING=ascii", b"86.88 ? 0.59"),
+        ("PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 LC_ALL=C", b"86.88 ? 0.59"),
+    ],
+)
+def test_what_a_terminal_s_encoding_lacks_is_replaced_and_the_report_is_whole(
+    setting: str, shown: bytes, tmp_path: Path
+) -> None:
+    line = f"{setting} {COMMAND} report --runs {CANARY} --out {tmp_path}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert shown in done.stdout
+    assert "86.88 ± 0.59" in (tmp_path / "table.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("setting", ["PYTHONUTF8=1", "PYTHONIOENCODING=latin-1"])
+def test_a_name_that_is_no_text_is_named_byte_by_byte(setting: str, tmp_path: Path) -> None:
+    done = _shell(f"{setting} {COMMAND} retry --runs \"$(printf 'caf\\351')\"")
+    assert done.returncode == 2
+    assert done.stderr == "Error: There is no ledger.jsonl in caf\\xe9; give the folder of a run with --runs.\n"

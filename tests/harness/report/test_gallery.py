@@ -13,7 +13,7 @@ from PIL import Image
 from mlrc.harness.images.dataset import ArrayPixels, ImageSet
 from mlrc.harness.metrics.retrieval import retrieval
 from mlrc.harness.metrics.scores import concatenate
-from mlrc.harness.report.gallery import NEIGHBOURS, QUERIES_PER_KIND, choose, nearest, of_run, repeat_with_models
+from mlrc.harness.report.gallery import NEIGHBOURS, QUERIES_PER_KIND, choose, neighbours, of_run, repeat_with_models
 from mlrc.protocols.datasets.facts import DatasetFacts
 from mlrc.results.records.evidence import gather
 from mlrc.results.records.record import RunRecord
@@ -88,11 +88,39 @@ def test_average_precision_and_neighbours_are_those_of_the_metrics(
         assert [one.right for one in query.neighbours] == [labels[other] == labels[place] for other in nearest_first]
 
 
-def test_nearest_neighbours_are_sorted_without_the_query_and_ties_go_to_the_lower_index() -> None:
+def test_neighbours_are_sorted_without_the_query_and_ties_go_to_the_lower_index() -> None:
     model = np.array([[1, 0], [0, 1], [1, 0], [0.6, 0.8], [1, 0]], dtype=np.float32)
-    everyone = np.ones(5, dtype=bool)
-    assert nearest(model, 2, everyone, 3).tolist() == [0, 4, 3]
-    assert nearest(model, 2, np.array([False, True, True, True, False]), 3).tolist() == [3, 1]
+    labels, everyone = np.zeros(5, dtype=np.int64), np.ones(5, dtype=bool)
+    assert neighbours(model, np.array([2, 1]), labels, everyone) == [[0, 4, 3, 1], [3, 0, 2, 4]]
+    some = np.array([False, True, True, True, False])
+    assert neighbours(model, np.array([2, 0]), labels, some) == [[3, 1], [2, 3, 1]]
+    cameras = np.array([0, 0, 1, 1, 2])
+    assert neighbours(model, np.array([2]), labels, everyone, cameras=cameras) == [[0, 4, 1]]
+
+
+def test_neighbours_that_float32_cannot_tell_apart_come_as_the_metrics_rank_them() -> None:
+    random = np.random.default_rng(0)
+    centre = random.standard_normal(64)
+    model = concatenate([(centre + 2e-4 * random.standard_normal((300, 64))).astype(np.float32)])
+    rows = model.astype(np.float64)
+    fixed = np.rint(rows / np.linalg.norm(rows, axis=1)[:, None] * 2.0**26)
+    exact = fixed @ fixed.T
+    np.fill_diagonal(exact, -1)
+    expected = np.argsort(-exact, axis=1, kind="stable")[:, :NEIGHBOURS]
+    places = np.arange(300)
+    found = neighbours(model, places, np.zeros(300, dtype=np.int64), np.ones(300, dtype=bool))
+    np.testing.assert_array_equal(found, expected)
+    float32 = model @ model.T
+    np.fill_diagonal(float32, -1)
+    assert (np.argsort(-float32, axis=1, kind="stable")[:, :NEIGHBOURS] != expected).any()
+
+
+def test_by_distance_a_long_embedding_of_the_same_direction_is_far() -> None:
+    model = np.array([[1, 0], [9, 0], [1, 0.5]], np.float32)
+    everyone = np.ones(3, dtype=bool)
+    labels, first = np.zeros(3, dtype=np.int64), np.array([0])
+    assert neighbours(model, first, labels, everyone) == [[1, 2]]
+    assert neighbours(model, first, labels, everyone, similarity="euclidean") == [[2, 1]]
 
 
 def test_the_choice_among_equals_is_seeded() -> None:
@@ -115,7 +143,7 @@ def test_where_queries_search_a_gallery_only_it_answers(
     asks = np.zeros(len(images.labels), dtype=bool)
     asks[TEST[::PER_CLASS]] = True
     pictures = {_picture(images, int(index)) for index in TEST[::PER_CLASS]}
-    (single, _) = of_run(run, folds, replace(images, queries=asks), dataset="tiny")
+    (single, _) = of_run(replace(run, queries=int(asks.sum())), folds, replace(images, queries=asks), dataset="tiny")
     for query in single.queries:
         assert query.picture.image in pictures
         assert pictures.isdisjoint(one.image for one in query.neighbours)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mlrc.harness.study import comparison, sweep
 from mlrc.harness.study.sweep import Planned
 from mlrc.harness.training import batches
 from mlrc.protocols.protocol import Protocol
-from mlrc.protocols.sweeps import SWEEPS, Sweep, factor
+from mlrc.protocols.sweeps import SWEEPS, Sweep, factor, losses
 from mlrc.results.records.ledger import LEDGER, Ledger, read
 from mlrc.results.records.record import FoldRecord, RunRecord
 from mlrc.results.rendering.sweep_report import write_sweeps
@@ -28,18 +29,16 @@ Plan = Callable[..., Planned]
 @pytest.fixture
 def plan(tiny_images: ImageSet, tiny_protocol: Protocol, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """Plan a sweep of the contrastive loss over the given `--vary` texts."""
-    for module in (sweep, comparison):
-        monkeypatch.setattr(module, "open_dataset", lambda name, root: tiny_images)
 
-    def planned(*vary: str, loss: str = "contrastive", asked: Sweep | None = None, **options: Any) -> Planned:
-        own = Sweep(
-            name="own",
-            title="Own",
-            source="",
-            loss=loss,
-            protocol=tiny_protocol.name,
-            factors=tuple(factor(text) for text in vary),
-        )
+    def planned(
+        *vary: str,
+        loss: str = "contrastive",
+        asked: Sweep | None = None,
+        images: ImageSet = tiny_images,
+        **options: Any,
+    ) -> Planned:
+        for module in (sweep, comparison):
+            monkeypatch.setattr(module, "open_dataset", lambda name, root: images)
         params = ["pos_margin=0", "neg_margin=0.5"] if asked is None and loss == "contrastive" else []
         given = {
             "protocol": tiny_protocol,
@@ -49,9 +48,15 @@ def plan(tiny_images: ImageSet, tiny_protocol: Protocol, monkeypatch: pytest.Mon
             "params": params,
             **options,
         }
-        return sweep.planned_sweep(asked or own, dataset="tiny", **given)
+        return sweep.planned_sweep(asked or own(*vary, loss=loss), dataset="tiny", **given)
 
     return planned
+
+
+def own(*vary: str, loss: str = "contrastive", several: tuple[str, ...] = ()) -> Sweep:
+    """Give a sweep over `--vary` texts, of several losses as a factor of its own."""
+    factors = (*(factor(text) for text in vary), *([losses(*several)] if several else []))
+    return Sweep(name="own", title="Own", source="", loss=loss, protocol="quick", factors=factors)
 
 
 def _done(planned: Planned, images: ImageSet, workplace: Workplace, runs: Path) -> int:
@@ -158,7 +163,35 @@ def test_an_enhancement_may_be_another_loss(plan: Plan) -> None:
     points = plan(asked=SWEEPS["proxy_nca_pp_enhancements"], protocol=protocol).record.points
     by_label = {point.labels[0]: point for point in points}
     assert by_label["-prob"].loss == "proxy_nca_classic"
-    assert by_label["-prob"].params == {"scale": 9.0}
-    assert by_label["-scale"].params == {"temperature": 1.0}
+    assert by_label["-prob"].params == {"scale": 9.0, "loss_lr": 400.0, "proxy_std": 1 / 8}
+    assert by_label["all"].params == {"temperature": 1 / 9, "loss_lr": 400.0}
+    assert by_label["-scale"].params == {"temperature": 1.0, "loss_lr": 400.0}
+    assert by_label["-fast"].params == {"temperature": 1 / 9, "loss_lr": 4e-3}
     assert {by_label[label].loss for label in ("all", "-scale", "-norm", "-cbs", "-max", "-fast")} == {"proxy_nca_pp"}
-    assert len({by_label[label].digest for label in ("all", "-norm", "-cbs", "-max", "-fast")}) == 5
+    assert len({by_label[label].digest for label in ("all", "-norm", "-cbs", "-max")}) == 4
+
+
+def test_rates_of_the_enhancements_are_those_of_the_dataset(plan: Plan, tiny_images: ImageSet) -> None:
+    sop = replace(tiny_images, facts=replace(tiny_images.facts, name="sop"))
+    protocol = PROTOCOLS.find("traditional_proxy_nca_pp").set([*SMALL, "batch_size=12", "cut=half"])
+    asked = SWEEPS["proxy_nca_pp_enhancements"]
+    points = plan(asked=asked, protocol=protocol, images=sop).record.points
+    rates = {point.labels[0]: point.params["loss_lr"] for point in points}
+    assert rates == {label: 0.024 if label == "-fast" else 240 for label in rates}
+
+
+def test_a_sweep_may_name_several_losses(plan: Plan) -> None:
+    points = plan(asked=own("embedding_size=4,8", several=("contrastive", "triplet"))).record.points
+    assert [(point.labels, point.loss) for point in points] == [
+        ((size, loss), loss) for size in ("4", "8") for loss in ("contrastive", "triplet")
+    ]
+
+
+def test_a_composite_factor_sets_several_things_at_once(plan: Plan) -> None:
+    points = plan("variant=small:embedding_size=4,pos_margin=0.1;wide:embedding_size=16").record.points
+    assert [(point.labels[0], point.params["pos_margin"]) for point in points] == [("small", 0.1), ("wide", 0.0)]
+
+
+def test_what_is_set_twice_at_one_point_is_refused(plan: Plan) -> None:
+    with pytest.raises(ValueError, match="embedding_size must be set once"):
+        plan("variant=a:embedding_size=4;b:embedding_size=16", "embedding_size=8")

@@ -265,7 +265,7 @@ def test_the_time_spent_before_a_stop_is_counted(job: FoldJob, workplace: Workpl
         perform(job, place, lambda *_: None, iter([False, True]).__next__)
     path = place.checkpoint(job)
     assert path is not None
-    origin = _origin(job, place.environment)
+    origin = _origin(job, place)
     course = Checkpoint(path, origin).restore({}, CPU)
     assert course is not None
     assert course.earlier_seconds > 0

@@ -211,6 +211,32 @@ def test_queries_ask_the_gallery_when_the_epoch_is_chosen_on_the_test_set(
         assert run.separated["P@1"] == pytest.approx(records.folds[run.fold_keys[0]].best_score)
 
 
+def test_undivided_every_test_image_asks_all_others(
+    tmp_path: Path, tiny_images: ImageSet, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = replace(tiny_images, queries=np.arange(len(tiny_images.labels)) % 3 == 0)
+    monkeypatch.setattr(work, "open_dataset", lambda name, root: images)
+    protocol = small("traditional_mpa", "batch_size=12", "epoch_choice=best_on_test", "max_epochs=2", "divided=false")
+    records = on_tiny(tmp_path, protocol, images, workplace)
+    for run in records.runs.values():
+        assert run.queries is None
+        assert run.separated["P@1"] == pytest.approx(records.folds[run.fold_keys[0]].best_score)
+
+
+def test_a_protocol_of_distances_selects_and_tests_by_them(
+    tmp_path: Path, tiny_images: ImageSet, workplace: Workplace
+) -> None:
+    changes = ("batch_size=12", "epoch_choice=best_on_test", "max_epochs=2", "repeats=1")
+    scores = {}
+    for similarity in ("cosine", "euclidean"):
+        protocol = small("traditional_mpa", *changes, f"similarity={similarity}")
+        records = on_tiny(tmp_path / similarity, protocol, tiny_images, workplace)
+        (run,) = records.runs.values()
+        scores[similarity] = run.separated["MAP@R"]
+        assert run.separated["P@1"] == pytest.approx(records.folds[run.fold_keys[0]].best_score)
+    assert len(set(scores.values())) == 2
+
+
 @pytest.mark.parametrize(
     ("choice", "told"), [("last", {"validation", "epoch_chosen_on_test"}), ("best_on_test", {"validation"})]
 )

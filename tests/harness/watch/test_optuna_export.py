@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import optuna
 import pytest
@@ -23,7 +24,9 @@ from mlrc.harness.plan.parameters import space
 from mlrc.harness.plan.search import sobol_point
 from mlrc.harness.plan.state import StudyState
 from mlrc.harness.plan.study import Study
+from mlrc.harness.plugin_files import PluginFile
 from mlrc.harness.plugins import LOSSES
+from mlrc.harness.study.carry_out import Work
 from mlrc.harness.training.fold import Trained
 from mlrc.harness.watch.optuna_export import Mirror, export, open_storage, study_name
 from mlrc.protocols.protocol import PerDataset
@@ -31,6 +34,7 @@ from mlrc.results.records.evidence import trial_score
 from mlrc.results.records.ledger import Ledger, Records
 from mlrc.results.records.record import FoldRecord, ProtocolRecord
 from tests.harness.conftest import ENVIRONMENT, POSTGRES
+from tests.mlrc.conftest import LOSS
 
 TRIALS = 5
 
@@ -233,3 +237,49 @@ def test_a_folder_without_a_ledger_is_refused(tmp_path: Path) -> None:
     result = _mlrc("export-optuna", "--runs", tmp_path, "--storage", "sqlite://")
     assert result.exit_code == 2
     assert "There is no ledger.jsonl in" in result.stderr
+
+
+CHOICES = LOSS.replace("FloatDistribution(0, 1)", "CategoricalDistribution({choices})").replace(
+    "import FloatDistribution", "import CategoricalDistribution"
+)
+
+
+def test_a_search_whose_choices_were_widened_goes_on_in_a_study_of_its_own(
+    tmp_path: Path, study: Study, records: Records
+) -> None:
+    path, of_file = tmp_path / "widened.py", replace(study, loss="widened")
+
+    def has(*choices: float) -> None:
+        path.write_text(CHOICES.format(name="widened", choices=choices), encoding="utf-8")
+        LOSSES.find(str(path))
+
+    has(0.25, 0.5)
+    folds = [_fold(job) for number in (0, 1) for job in of_file.jobs("search", number, {"margin": 0.25})]
+    later = [_fold(job) for job in of_file.jobs("search", 2, {"margin": 0.75})]
+    with open_storage(f"sqlite:///{tmp_path}/searches.db") as storage:
+        mirror = Mirror(storage)
+        mirror.recorded(StudyState(of_file, folds, (), set()), folds[-1])
+        has(0.25, 0.5, 0.75)
+        mirror.recorded(StudyState(of_file, [*folds, *later], (), set()), later[-1])
+        assert mirror.failure == ""
+        plain, widened = sorted(optuna.get_all_study_names(storage), key=len)
+        assert plain == study_name(folds[0])
+        assert widened.startswith(f"{plain}/")
+        trials = optuna.load_study(study_name=widened, storage=storage).trials
+        assert [trial.params["margin"] for trial in trials] == [0.25, 0.25, 0.75]
+        there = Records(protocols=records.protocols)
+        for fold in (*folds, *later):
+            there.add(fold)
+        assert export(there, storage) == {plain: 0}
+
+
+def test_the_advice_after_a_storage_broke_names_all_that_the_command_needs(tmp_path: Path) -> None:
+    file = PluginFile(path="/my losses/pull.py", attribute="SPEC", text="")
+    comparison = Mock(workplace=Mock(losses={"pull": file}))
+    mirror = Mirror(Mock(), "mysql://me:secret@host/searches")
+    mirror.failure = "gone"
+    ledger = Mock(path=tmp_path / "ledger.jsonl")
+    advice = Work(comparison=comparison, ledger=ledger, means=Mock(), mirror=mirror).warning
+    assert advice.endswith(
+        f"mlrc export-optuna --runs {tmp_path} --storage 'mysql://me:***@host/searches' --losses '/my losses/pull.py'"
+    )

@@ -7,9 +7,13 @@ from rich.console import Console
 
 from mlrc.harness.engine.events import Lost
 from mlrc.harness.plan.state import StudyState
-from mlrc.harness.plan.study import Study
+from mlrc.harness.plan.study import Study, of_all_searches
 from mlrc.harness.watch.progress import Display
+from mlrc.harness.watch.status import retry
 from mlrc.harness.watch.study_names import labels
+from mlrc.results.records.ledger import Records
+from mlrc.results.records.record import ProtocolRecord
+from tests.harness.plan.test_state import _record
 
 
 def test_a_study_alone_of_its_name_is_called_by_dataset_and_loss(study: Study) -> None:
@@ -38,3 +42,29 @@ def test_what_happens_to_a_job_is_told_under_the_name_of_its_study(study: Study)
     display = Display(states, "final", Console(file=text))
     display.told(Lost(next(iter(states[1].ready("final"))), "it broke"))
     assert text.getvalue() == "tiny contrastive neg_margin=0.25: repeat 0, fold 0, it broke; it is done again\n"
+
+
+def test_several_searches_of_a_loss_are_told_apart_and_each_job_stands_under_its_own(study: Study) -> None:
+    several = of_all_searches(replace(study, protocol=study.protocol.vary({"searches": 2, "sampler": "random"})))
+    assert labels(several) == ["tiny contrastive search 0", "tiny contrastive search 1"]
+    states = [StudyState(one, (), (), set()) for one in several]
+    text = StringIO()
+    display = Display(states, "final", Console(file=text))
+    display.told(Lost(next(iter(states[1].ready("final"))), "it broke"))
+    assert text.getvalue() == "tiny contrastive search 1: trial 0, fold 0, it broke; it is done again\n"
+
+
+def test_a_retry_takes_back_what_follows_the_batch_of_a_failed_training_in_its_own_search_alone(study: Study) -> None:
+    rules = {"searches": 2, "sampler": "random", "trials": 4, "startup_trials": 0, "parallel_trials": 2}
+    several = of_all_searches(replace(study, protocol=study.protocol.vary(rules)))
+    protocol = several[0].protocol
+    records = Records()
+    records.add(ProtocolRecord(digest=protocol.digest, name=protocol.name, fields=protocol.to_json(), changes={}))
+    jobs = {
+        (one.search, number): one.jobs("search", number, {"pos_margin": 0.0, "neg_margin": number / 10})[0]
+        for one in several
+        for number in range(4)
+    }
+    for (search, number), job in jobs.items():
+        records.add(_record(job, "failed" if (search, number) == (1, 0) else "done"))
+    assert set(retry(records).keys) == {jobs[1, number].key for number in (0, 2, 3)}

@@ -9,7 +9,7 @@ import pytest
 from mlrc.protocols.protocol import digest_of
 from mlrc.results.publishing.audit import KnownSplit, audit
 from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
-from tests.results.studies import CLASSES, QUERIES, Made, sound
+from tests.results.studies import CLASSES, QUERIES, Made, rekeyed, sound
 
 KNOWN = {KnownSplit("glyphs", "f1f1f1f1f1f1f1f1", "official", CLASSES, CLASSES * QUERIES)}
 MEANS = {UNTRAINED: 20.0, "triplet": 60.0, "contrastive": 40.0}
@@ -42,6 +42,12 @@ def _with_commit(run: R) -> R:
     return replace(run, environment=replace(run.environment, commit="0123456789ab-dirty"))
 
 
+def _of_other_images(made: Made) -> Made:
+    for kind in (FoldRecord, RunRecord):
+        made = _change(made, kind, lambda record: replace(record, fingerprint="0" * 16))
+    return made
+
+
 def _without(made: Made, kind: str, **which: object) -> Made:
     records = getattr(made.records, kind)
     gone = [key for key, record in records.items() if _has(record, which)]
@@ -54,7 +60,7 @@ def _without(made: Made, kind: str, **which: object) -> Made:
 
 FAULTS: dict[str, tuple[Callable[[Made], Made], str]] = {
     "altered score": (lambda m: _change(m, RunRecord, _with_scores, loss="triplet", number=0), "per-class sums give"),
-    "unknown split": (lambda m: _change(m, RunRecord, lambda r: replace(r, test_images=9)), "is not among the known"),
+    "unknown split": (lambda m: rekeyed(_of_other_images(m)), "is not among the known"),
     "other size": (lambda m: _change(m, RunRecord, lambda r: replace(r, embedding_size=64), loss="triplet"), "128 dim"),
     "missing fold": (
         lambda m: _change(m, RunRecord, lambda r: replace(r, fold_keys=r.fold_keys[:3]), number=1),
@@ -74,7 +80,7 @@ FAULTS: dict[str, tuple[Callable[[Made], Made], str]] = {
     ),
     "best score": (
         lambda m: _change(m, FoldRecord, lambda r: replace(r, best_score=99.0), stage="final", number=0, fold=3),
-        "best validation score of fold 3",
+        "repeat 0, fold 3: its best validation score must be 23.0, but is 99.0",
     ),
     "missing repeat": (lambda m: _without(m, "runs", loss="triplet", number=2), "3 repeats are planned, but 2"),
     "missing trial": (lambda m: _without(m, "folds", stage="search", number=0), "every search has 2 trials"),
@@ -166,6 +172,28 @@ FAULTS: dict[str, tuple[Callable[[Made], Made], str]] = {
 }
 
 
+def test_a_stage_2_has_the_key_of_the_schedule_that_its_stage_1_found() -> None:
+    made = sound({"triplet": 60.0}, trials=0, folds=1, fields={"two_stages": True})
+    for record in list(made.records.folds.values()):
+        made.records.add(replace(record, key=f"s{record.key[1:]}", stage="schedule"))
+    asked: list[object] = []
+
+    def schedule_of(history: object, fields: Mapping[str, Any]) -> tuple[int, ...]:
+        asked.append(history)
+        return (1, 2)
+
+    found = audit(made.records, made.per_class, KNOWN, digest_of, schedule_of)
+    assert asked
+    assert any("repeat 0, fold 0: what it says of itself gives the key" in one for one in found)
+    short = {"max_epochs": 20, "patience": {"default": 9, "named": []}}
+    assert any("must go on to epoch 20" in one for one in _faults(sound({"triplet": 60.0}, fields=short)))
+    ended_by_stage_1 = sound({"triplet": 60.0}, trials=0, folds=1, fields={**short, "two_stages": True})
+    assert not [one for one in _faults(ended_by_stage_1) if "must go on" in one]
+    for key in [key for key, record in made.records.folds.items() if record.stage == "schedule"]:
+        del made.records.folds[key]
+    assert any("the record of its stage 1 is missing" in one for one in _faults(made))
+
+
 def test_sound_evidence_has_no_fault() -> None:
     made = sound(MEANS)
     assert _faults(made) == []
@@ -205,7 +233,7 @@ def test_a_loss_without_parameters_and_a_protocol_without_trials_need_no_search(
     made = _without(sound(MEANS), "folds", stage="search")
     for kind in (FoldRecord, RunRecord):
         made = _change(made, kind, lambda record: replace(record, params={}))
-    assert _faults(made) == []
+    assert _faults(rekeyed(made)) == []
     given = sound(MEANS, trials=0)
     assert _faults(given) == []
 

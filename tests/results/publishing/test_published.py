@@ -16,12 +16,13 @@ from mlrc.results.publishing.audit import read_splits
 from mlrc.results.publishing.place import PUBLISHED
 from mlrc.results.publishing.published import add, check, evidence, regenerate
 from mlrc.results.records.evidence import gather
+from mlrc.results.records.identity import key_of_repeat
 from mlrc.results.records.ledger import LEDGER, Records, read
 from mlrc.results.records.record import UNTRAINED
 from mlrc.results.rendering import report
 from mlrc.results.rendering.papers_page import papers_markdown
 from mlrc.results.rendering.plots import Plot
-from tests.results.studies import Made, sound
+from tests.results.studies import Made, rekeyed, sound
 
 MEANS = {UNTRAINED: 20.0, "triplet": 60.0, "contrastive": 40.0}
 MLRC_DATASETS = ("cub200", "cars196", "sop")
@@ -105,7 +106,9 @@ def test_rendered_files_that_were_altered_or_removed_are_found(filled: Path) -> 
     for path in files:
         path.write_bytes(path.read_bytes() + b" ")
     assert check(filled, _nothing, digest_of) == [
-        f"{name} is not what the evidence gives; run mlrc leaderboard" for name in names
+        f"{name} is not what the evidence gives; where evidence came in on purpose, run mlrc leaderboard, otherwise "
+        "restore what was changed from the history of the repository"
+        for name in names
     ]
     for path in files:
         path.unlink()
@@ -163,8 +166,11 @@ def test_what_is_published_is_not_published_again(filled: Path, tmp_path: Path) 
     other = sound({"triplet": 10.0})
     records = Records(protocols=other.records.protocols, folds=other.records.folds)
     for run in other.records.runs.values():
-        records.add(replace(run, key="f" + run.key[1:]))
-    renamed = Made(records=records, per_class={"f" + key[1:]: sums for key, sums in other.per_class.items()})
+        records.add(replace(run, params={"margin": 0.5}))
+    for fold in list(records.folds.values()):
+        if (fold.stage, fold.number) in {("final", n) for n in range(3)} | {("search", 1)}:
+            records.add(replace(fold, params={"margin": 0.5}))
+    renamed = rekeyed(Made(records=records, per_class=other.per_class))
     with pytest.raises(ValueError, match="triplet on glyphs under quick is published already"):
         add(filled, renamed.write(tmp_path / "other"), "other", digest_of)
 
@@ -181,10 +187,13 @@ def test_a_run_that_is_not_there_or_badly_named_is_refused(folder: Path, tmp_pat
 def test_a_search_that_another_replaced_is_not_published(folder: Path, tmp_path: Path) -> None:
     made = sound({"triplet": 50.0})
     (*_, last) = made.records.runs.values()
-    older = replace(last, key="0" * 16, params={"margin": 7.0}, number=7)  # of the highest number, yet not the last
-    runs = {older.key: older, **made.records.runs}
+    keys = ("a" * 16, "b" * 16, "c" * 16, "d" * 16)  # of no training
+    older = replace(last, key=key_of_repeat(keys), fold_keys=keys, params={"margin": 7.0}, number=7)
+    runs = {older.key: older, **made.records.runs}  # of the highest number, yet not the last
     made.records = replace(made.records, runs=runs)
-    made.per_class[older.key] = made.per_class[last.key]
+    made.per_class[older.key] = {
+        name: sums / 2 if "/" in name else sums for name, sums in made.per_class[last.key].items()
+    }
     add(folder, made.write(tmp_path / "runs"), "first", digest_of)
     (one,) = gather(evidence(folder)[0])
     assert [run.number for run in one.runs] == [0, 1, 2]
@@ -225,8 +234,10 @@ def test_a_fault_in_published_evidence_is_named_with_the_evidence(filled: Path) 
 def test_a_run_with_a_fault_is_refused_and_nothing_is_written(folder: Path, tmp_path: Path) -> None:
     made = sound(MEANS)
     for run in list(made.records.runs.values()):
-        made.records.add(replace(run, test_images=9))
-    with pytest.raises(ValueError, match=r"cannot be published: .* is not among the known ones; .* \(8 more faults\)"):
+        made.records.add(replace(run, cut="half"))
+    for fold in list(made.records.folds.values()):
+        made.records.add(replace(fold, cut="half"))
+    with pytest.raises(ValueError, match=r"cannot be published: .* is not among the known ones .* \(8 more faults\)"):
         add(folder, made.write(tmp_path / "runs"), "bad", digest_of)
     assert not (folder / "evidence").exists()
 
@@ -264,13 +275,17 @@ def test_the_papers_numbers_in_this_repository_are_within_range_and_named_once()
     assert set(anchor.values) == {
         ("separated", metric) for metric in ("P@1", "R@2", "R@4", "R@8", "nDCG@2", "nDCG@4", "nDCG@8")
     }
+    pretrained = next(one for one in beside["cub200", "reality_check"] if one.loss == "untrained")
+    assert "another quantity than the row untrained" in pretrained.source
     contrastive = next(one for one in beside["cub200", "reality_check"] if one.loss == "contrastive")
     assert contrastive.values["concatenated", "MAP@R"] == 26.53
     assert contrastive.source == "arXiv2003.08505, transcript in the Within-Pair-Mining README"
 
 
 def test_the_published_leaderboard_of_this_repository_holds() -> None:
-    from mlrc.harness.report.importance import importances  # noqa: PLC0415 the rest of this file needs no torch
+    from mlrc.harness.plan.parameters import ranges_of_ours  # noqa: PLC0415 the rest of this file needs no torch
+    from mlrc.harness.plan.schedule import schedule_of  # noqa: PLC0415
+    from mlrc.harness.report.importance import importances  # noqa: PLC0415
 
-    assert published.check(PUBLISHED, importances, digest_of) == []
+    assert published.check(PUBLISHED, importances, digest_of, schedule_of, ranges_of_ours) == []
     assert read_splits((PUBLISHED / "splits.csv").read_text(encoding="utf-8"))

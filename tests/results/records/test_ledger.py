@@ -1,6 +1,8 @@
 """The ledger: what is written stays, a torn end is forgiven, anything else is said, and there is one writer."""
 
+import errno
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,7 @@ from threading import Timer
 
 import pytest
 
-from mlrc.results.records.ledger import LEDGER, Ledger, read
+from mlrc.results.records.ledger import LEDGER, Ledger, NoLocksError, read, writer
 from mlrc.results.records.record import ProtocolRecord, to_line
 
 
@@ -111,3 +113,30 @@ def test_a_second_writer_is_refused_with_the_first_one_s_host_and_process(tmp_pa
     assert second.returncode == 1
     assert "must have one writer, but process" in second.stderr
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.fixture(params=[errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def _no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the file system have no locks."""
+
+    def flock(*_: object) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.usefixtures("_no_locks")
+def test_a_file_system_without_locks_is_a_sentence_for_a_writer_and_no_hindrance_for_a_reader(tmp_path: Path) -> None:
+    (tmp_path / LEDGER).write_text(to_line(_protocol("a")) + "\n", encoding="utf-8")
+    with pytest.raises(OSError, match=r"must lie on a file system with locks, .* give a folder elsewhere with --runs"):
+        Ledger(tmp_path)
+    assert list(read(tmp_path / LEDGER).protocols) == ["a"]
+    with pytest.raises(NoLocksError):
+        writer(tmp_path)
+
+
+def test_a_byte_of_a_name_in_a_message_comes_back_as_it_was(tmp_path: Path) -> None:
+    name = "caf\udce9 \\udce9"
+    with Ledger(tmp_path) as ledger:
+        ledger.append([ProtocolRecord(digest="a", name=name, fields={}, changes={})])
+    assert read(tmp_path / LEDGER).protocols["a"].name == name

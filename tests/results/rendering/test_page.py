@@ -114,7 +114,7 @@ def test_a_report_holds_tables_page_and_plots_in_two_formats(tmp_path: Path) -> 
     runs = make({"triplet": 60.0, "contrastive": 40.0}).write(tmp_path / "runs")
     names = {path.relative_to(tmp_path / "out").as_posix() for path in write_report(runs, tmp_path / "out")}
     assert {"leaderboard.csv", "comparisons.csv", "cost.csv", "table.md", "table.tex", "report.html"} <= names
-    for plot in ("scores", "search", "convergence", "validation"):
+    for plot in ("scores", "budget", "convergence", "validation"):
         for kind in ("svg", "png"):
             assert f"plots/glyphs-d0d0d0d0d0d0-{plot}.{kind}" in names
     assert names == {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
@@ -132,7 +132,7 @@ def test_more_losses_than_colours_have_a_panel_each() -> None:
     study = make({f"loss_{number}": 40.0 + number for number in range(8)}, fields={"iterations_per_epoch": 25})
     (board,) = boards(study.records, study.per_class)
     told = {plot.name: plot.told for plot in plots(board)}
-    assert told["search"].endswith("grey: the other losses.")
+    assert "grey: the other losses." in told["budget"]
     assert told["convergence"].endswith("grey: the other losses.")
     few = make({"triplet": 40.0}, fields={"iterations_per_epoch": 25})
     (board,) = boards(few.records, few.per_class)
@@ -208,7 +208,9 @@ def test_on_a_phone_a_name_leaves_room_for_the_numbers(tab: chromium.Page, crowd
 
 def test_cells_of_a_large_comparison_tell_the_interval_under_the_pointer(crowded: Path) -> None:
     text = crowded.read_text(encoding="utf-8")
-    assert re.search(r'title="loss_a − loss_b: [+−]\d+\.\d\d \([+−]\d+\.\d\d to [+−]\d+\.\d\d\), wins \d+%"', text)
+    number, share = r"[+−]\d+\.\d\d", r"[01]\.\d\d"
+    told = rf"{number} \({number} to {number}\), P {share} \({share}–{share}\) ?\*?"
+    assert re.search(rf'title="loss_a − loss_b: {told}"', text)
     assert "are in comparisons.csv, and shown under the pointer" in text
 
 
@@ -229,7 +231,7 @@ def test_the_comparison_colours_who_is_surely_better(found: list[Board]) -> None
 def test_equivalent_losses_are_marked_and_the_margin_is_stated() -> None:
     study = make({"triplet": 50.0, "contrastive": 50.0}, repeats=10, noise=0.05)
     found = boards(study.records, study.per_class)
-    assert page(found, {}, margin=2.5).count("% ≈</small>") == 2 * 8
+    assert page(found, {}, margin=2.5).count(") ≈</small>") == 2 * 8
     assert "≈: surely within ± 2.5 points of each other" in page(found, {}, margin=2.5)
     assert page(found, {}, margin=0.001).count("≈</small>") == 0
 

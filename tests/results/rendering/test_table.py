@@ -15,6 +15,7 @@ from mlrc.results.rendering.caption import caption
 from mlrc.results.rendering.page_tables import comparisons, scores
 from mlrc.results.rendering.report import tables
 from mlrc.results.rendering.table import latex, layout, markdown, sources
+from mlrc.results.statistics.ranks import Ranks
 from tests.results.studies import make, merged
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -44,12 +45,12 @@ def test_the_files_of_a_report_are_as_they_were(name: str) -> None:
     assert made == (GOLDEN / name).read_text(encoding="utf-8")
 
 
-def test_the_best_and_its_ties_are_bold_and_share_the_first_rank() -> None:
+def test_the_losses_that_could_be_the_best_are_bold_and_may_have_the_first_rank() -> None:
     plan = layout(_boards()[0])
     lines = {line.title: line for line in plan.lines}
     for loss, bold in (("triplet", True), ("margin_per_class", True), ("contrastive", False), (UNTRAINED, False)):
         assert {cell.bold for cell in lines[loss].cells if cell} == {bold}
-    assert (lines["triplet"].ranks, lines["contrastive"].ranks) == ((1, 1), (3, 3))
+    assert (lines["triplet"].ranks, lines["contrastive"].ranks) == ((Ranks(1, 2),) * 2, (Ranks(3, 3),) * 2)
     assert lines[UNTRAINED].ranks == (None, None)
 
 
@@ -111,7 +112,7 @@ def test_a_paper_row_of_a_loss_that_we_did_not_run_is_shown() -> None:
         "Split: official, 20 test classes with 200 images; images with fingerprint f1f1f1f1f1f1f1f1",
         "trials in which a fold diverged or failed: 1 of triplet",
         "Made on cpu; torch 2.9.0; commit 0123456789ab",
-        "Holm over all pairs",
+        "Hsu's multiple comparisons with the best",
         "“untrained” is the trunk's pooled output before any training, and is not ranked",
     ],
 )

@@ -15,7 +15,8 @@ from mlrc.results.boards.budget import budget_curves
 from mlrc.results.boards.leaderboard import boards
 from mlrc.results.records.evidence import Evidence, gather
 from mlrc.results.records.record import FoldRecord
-from mlrc.results.rendering.budget import BUDGET_COLUMNS, budget_csv, drawn_curves, overtaking_csv, told_of
+from mlrc.results.rendering.budget import BUDGET_COLUMNS, budget_tables, drawn_curves, told_of
+from mlrc.results.rendering.plots import plots
 from mlrc.results.statistics.budget import Budget, Overtaking, budgets, courses, expected_best, overtakings
 from mlrc.results.statistics.search_luck import spread_of_best
 from tests.examples import examples
@@ -139,17 +140,21 @@ def test_the_tables_have_a_row_per_budget_and_per_pair_and_say_who_leads() -> No
         {("triplet", 0): (20.0, 22.0, 22.0), ("contrastive", 0): (21.0, 21.0, 21.0)},
     )
     found = boards(made.records, made.per_class)
-    lines = [line.split(",") for line in budget_csv(found).splitlines()]
+    lines = [line.split(",") for line in budget_tables(found)["budget.csv"].splitlines()]
     assert tuple(lines[0]) == BUDGET_COLUMNS
     assert [line[3:6] for line in lines[1:]] == [
         [loss, str(n), f"{best + 1.5:.4f}"]
         for loss, bests in (("contrastive", (21, 21, 21)), ("triplet", (20, 22, 22)))
         for n, best in enumerate(bests, 1)
     ]
-    assert overtaking_csv(found).splitlines()[1:] == ["glyphs,quick,d0d0d0d0d0d0,triplet,contrastive,2,"]
+    assert budget_tables(found)["overtaking.csv"].splitlines()[1:] == [
+        "glyphs,quick,d0d0d0d0d0d0,triplet,contrastive,2,"
+    ]
     curves = budget_curves(found[0])
     assert curves.told == "triplet is ahead of all others from 2 trials on."
-    assert told_of(curves).endswith("the best trial. triplet is ahead of all others from 2 trials on")
+    assert told_of(curves).endswith("band: 95 % interval over the folds of the best trial")
+    (plot,) = (plot for plot in plots(found[0]) if plot.name == "budget")
+    assert plot.told.endswith("the best trial. triplet is ahead of all others from 2 trials on.")
     assert drawn_curves(curves)["triplet"].half is not None
 
 
@@ -160,7 +165,7 @@ def test_independent_trials_are_drawn_with_their_expected_best() -> None:
     curves = budget_curves(boards(made.records, made.per_class)[0])
     assert drawn_curves(curves)["triplet"].y.tolist() == pytest.approx([22.5, 23.5 - 1 / 3, 23.5])
     assert "Expected best" in told_of(curves)
-    assert "budget" not in budget_csv([])
+    assert {len(text.splitlines()) for text in budget_tables([]).values()} == {1}
 
 
 def test_a_trial_that_diverged_scores_nothing() -> None:
