@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mlrc.harness.machine import mps as mps_service
 from mlrc.harness.machine.given import require_content, require_means
 from mlrc.harness.machine.stopping import Stop
 from mlrc.harness.plugins import LOSSES
@@ -96,6 +97,8 @@ def compare(
     require_margin(margin)
     require_means(workers=workers, per_device=per_device, stop_after=stop_after, ray=ray, mps=mps)
     require_content(root=root, runs=runs, out=out, storage=storage, device=device)
+    if mps:
+        mps_service.require(device)
     place, folder = Path(root), Path(runs)
     chosen = rules.chosen(
         protocol,

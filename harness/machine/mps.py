@@ -33,8 +33,19 @@ def is_running() -> bool:
     return answer.returncode == 0 and "annot find" not in answer.stdout + answer.stderr
 
 
-def require() -> None:
-    """Raise `ValueError` where there is no such service to start."""
+def require(device: str) -> None:
+    """Raise `ValueError` where the devices of that name are no NVIDIA GPUs, or there is no such service to start."""
+    from mlrc.harness.machine.environment import resolve_devices  # noqa: PLC0415 torch, for which options do not wait
+
+    devices = resolve_devices(device)
+    if not any(place.type == "cuda" for place in devices):
+        raise ValueError(
+            f"--mps lets trainings share an NVIDIA GPU, but the device is {', '.join(map(str, devices))}; leave it out."
+        )
+    _require_control()
+
+
+def _require_control() -> None:
     if not shutil.which(CONTROL):
         raise ValueError(f"--mps needs NVIDIA's {CONTROL}, which is not on the PATH; run without --mps.")
 
@@ -46,7 +57,7 @@ def service() -> Iterator[None]:
     Raises:
         ValueError: there is none to start, or it does not start.
     """
-    require()
+    _require_control()
     if is_running():
         yield
         return

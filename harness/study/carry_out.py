@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
+from mlrc.harness.machine import mps as mps_service
 from mlrc.harness.machine.atomic import is_full
 from mlrc.harness.machine.determinism import require_precision
 from mlrc.harness.machine.given import require_content, require_means
-from mlrc.harness.machine.mps import service
 from mlrc.harness.machine.stopping import Stop, seconds
 from mlrc.harness.plan.state import Until
 from mlrc.harness.study.comparison import Comparison
@@ -110,12 +110,8 @@ def ready(
     stop.limit(seconds(stop_after) if stop_after else None)
     with ExitStack() as stack:
         if mps:
-            if not any(place.startswith("cuda") for place in comparison.devices):
-                raise ValueError(
-                    f"--mps lets trainings share an NVIDIA GPU, but the device is {', '.join(comparison.devices)}; "
-                    "leave it out."
-                )
-            stack.enter_context(service())
+            mps_service.require(",".join(comparison.devices))
+            stack.enter_context(mps_service.service())
         mirror = Mirror(stack.enter_context(open_storage(storage)), storage) if storage else None
         listeners: list[Listener] = [mirror] if mirror else []
         if tensorboard:

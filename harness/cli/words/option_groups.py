@@ -27,6 +27,7 @@ from mlrc.harness.cli.words.options import (
     Workers,
     user_errors,
 )
+from mlrc.harness.machine import mps
 from mlrc.harness.machine.given import require_means
 
 
@@ -83,6 +84,8 @@ class Effort:
         require_means(
             workers=self.workers, per_device=self.per_device, stop_after=self.stop_after, ray=self.ray, mps=self.mps
         )
+        if self.mps:
+            mps.require(self.device_here)
 
     @property
     def device_here(self) -> str:
