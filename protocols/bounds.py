@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Protocol
+from types import UnionType
+from typing import Annotated, Any, Protocol, Union, get_args, get_origin
 
 
 class Bound(Protocol):
@@ -99,3 +100,14 @@ def _outside(value: float, low: float, high: float) -> str:
     if value > high:
         return f"be at most {high:g}" if isinstance(high, float) else f"be at most {high}"
     return ""
+
+
+def alternatives(hint: Any) -> tuple[Any, ...]:
+    """Give the kinds that a field may be of, without its bounds."""
+    kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def rises(bounds: tuple[float, ...], lowest: float, highest: float) -> bool:
+    """Say whether two numbers come in their order between a lowest and a highest one."""
+    return len(bounds) == 2 and lowest <= bounds[0] <= bounds[1] <= highest

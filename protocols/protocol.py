@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
-from types import UnionType
-from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, get_origin
 
-from mlrc.protocols.bounds import Bound, OneOf, Real, Several, Text, Whole, either
+from mlrc.protocols.bounds import Bound, OneOf, Real, Several, Text, Whole, alternatives, either, rises
 from mlrc.protocols.field_values import PerDataset, as_json, each, in_order, of, parse, short
 from mlrc.protocols.suggestion import did_you_mean
 
@@ -194,79 +193,53 @@ class Protocol:
                 for one in each(value):
                     rule = bound.broken(one)
                     _hold(name, value, not rule, rule)
-        _hold("crop", self.crop, self.crop <= self.resize, f"not exceed resize={self.resize}")
-        _hold(
-            "crop_scale",
-            self.crop_scale,
-            _rises(self.crop_scale, 0.001, 1),
-            "be two numbers, 0.001 <= low <= high <= 1",
-        )
-        _hold(
-            "crop_ratio",
-            self.crop_ratio,
-            _rises(self.crop_ratio, 0.01, 100),
-            "be two numbers, 0.01 <= low <= high <= 100",
-        )
-        enough = self.trials == 0 or self.startup_trials <= self.trials
-        _hold("startup_trials", self.startup_trials, enough, f"not exceed trials={self.trials}, of which they are")
-        for name in ("searches", "parallel_trials", "fold_stopping"):
-            of_no_search = self.trials > 0 or getattr(self, name) == _DEFAULTS[name]
-            _hold(
-                name,
-                getattr(self, name),
-                of_no_search,
-                f"be {_DEFAULTS[name]} with trials=0, where nothing is searched",
-            )
-        _hold(
-            "fold_stopping",
-            self.fold_stopping,
-            self.fold_stopping == "none" or self.folds > 2,
-            "be none with fewer than three folds, of which it looks at two",
-        )
-        longer = min(each(self.max_epochs)) > self.warm_up
-        _hold(
-            "max_epochs", self.max_epochs, longer, f"exceed warm_up={self.warm_up}, in which the trunk does not learn"
-        )
-        self._hold_stages()
-        self._hold_features()
+        for name, holds, rule in (*self._rules(), *self._rules_of_stages(), *self._rules_of_features()):
+            _hold(name, getattr(self, name), holds, rule)
         for name in ("images_per_class_pairs", "images_per_class_classes"):
             m, size = (each(value)[0] for value in (getattr(self, name), self.batch_size))
             _hold(name, m, self.sampling == "random" or size % m == 0, f"divide batch_size={size}")
+
+    def _rules(self) -> Iterator[tuple[str, bool, str]]:
+        """Give field, whether it goes with the others, and how it must."""
+        yield "crop", self.crop <= self.resize, f"not exceed resize={self.resize}"
+        yield "crop_scale", rises(self.crop_scale, 0.001, 1), "be two numbers, 0.001 <= low <= high <= 1"
+        yield "crop_ratio", rises(self.crop_ratio, 0.01, 100), "be two numbers, 0.01 <= low <= high <= 100"
+        enough = self.trials == 0 or self.startup_trials <= self.trials
+        yield "startup_trials", enough, f"not exceed trials={self.trials}, of which they are"
+        for name in ("searches", "parallel_trials", "fold_stopping"):
+            holds = self.trials > 0 or getattr(self, name) == _DEFAULTS[name]
+            yield name, holds, f"be {_DEFAULTS[name]} with trials=0, where nothing is searched"
+        few = "be none with fewer than three folds, of which it looks at two"
+        yield "fold_stopping", self.fold_stopping == "none" or self.folds > 2, few
+        longer = min(each(self.max_epochs)) > self.warm_up
+        yield "max_epochs", longer, f"exceed warm_up={self.warm_up}, in which the trunk does not learn"
         channels = 1 if self.channels == "grey" else 3
         for name in ("mean", "std"):
-            value = getattr(self, name)
-            _hold(name, value, len(value) == channels, f"have {channels} numbers for channels={self.channels}")
+            have = f"have {channels} numbers for channels={self.channels}"
+            yield name, len(getattr(self, name)) == channels, have
 
-    def _hold_stages(self) -> None:
+    def _rules_of_stages(self) -> Iterator[tuple[str, bool, str]]:
         validated = self.two_stages or self.epoch_choice == "best_on_validation"
         fraction = self.validation_fraction
         because = "two_stages" if self.two_stages else f"epoch_choice={self.epoch_choice}"
-        _hold(
-            "validation_fraction",
-            fraction,
-            0 < fraction < 1 if validated else fraction == 0,
-            f"{'lie in (0, 1)' if validated else 'be 0'} with {because}",
-        )
+        rule = f"{'lie in (0, 1)' if validated else 'be 0'} with {because}"
+        yield "validation_fraction", 0 < fraction < 1 if validated else fraction == 0, rule
         if self.two_stages:
             waits = min(each(self.patience)) >= self.warm_up
-            _hold("patience", self.patience, waits, f"be at least warm_up={self.warm_up} with two_stages")
+            yield "patience", waits, f"be at least warm_up={self.warm_up} with two_stages"
             choices = ("last", "best_on_test")
-            _hold(
-                "epoch_choice",
-                self.epoch_choice,
-                self.epoch_choice in choices,
-                f"be {either(choices)} with two_stages, whose last epoch stage 1 chooses",
-            )
+            rule = f"be {either(choices)} with two_stages, whose last epoch stage 1 chooses"
+            yield "epoch_choice", self.epoch_choice in choices, rule
         if self.two_stages or not validated:
-            _hold("folds", self.folds, self.folds == 1, "be 1 where the final models train on all trainval classes")
-            _hold("trials", self.trials, self.trials == 0, "be 0 where the final models train on all trainval classes")
+            yield "folds", self.folds == 1, "be 1 where the final models train on all trainval classes"
+            yield "trials", self.trials == 0, "be 0 where the final models train on all trainval classes"
 
-    def _hold_features(self) -> None:
+    def _rules_of_features(self) -> Iterator[tuple[str, bool, str]]:
         if self.trains == "head":
             return
-        _hold("views", self.views, self.views == 0, "be 0 with trains=all, which augments the images of every batch")
-        _hold("scaling", self.scaling, self.scaling == "none", "be none with trains=all, whose features change")
-        _hold("trunk", self.trunk, self.trunk != NO_TRUNK, "name a network with trains=all, which trains it")
+        yield "views", self.views == 0, "be 0 with trains=all, which augments the images of every batch"
+        yield "scaling", self.scaling == "none", "be none with trains=all, whose features change"
+        yield "trunk", self.trunk != NO_TRUNK, "name a network with trains=all, which trains it"
 
     @property
     def digest(self) -> str:
@@ -365,21 +338,11 @@ def _hold(name: str, value: object, holds: bool, rule: str) -> None:
         raise ValueError(f"{name} must {rule}, but got {short(value) if isinstance(value, tuple) else value}.")
 
 
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    """Give the kinds that a field may be of, without its bounds."""
-    kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-
-
-def _rises(bounds: tuple[float, ...], lowest: float, highest: float) -> bool:
-    return len(bounds) == 2 and lowest <= bounds[0] <= bounds[1] <= highest
-
-
 _FIELDS_IN_ORDER = tuple(field.name for field in fields(Protocol))
 _FIELDS = frozenset(_FIELDS_IN_ORDER)
 _REQUIRED = object()
 _DEFAULTS = {field.name: as_json(field.default) for field in fields(Protocol) if field.default is not MISSING}
 _BOUNDS: Mapping[str, tuple[Bound, ...]] = {one.name: getattr(one.type, "__metadata__", ()) for one in fields(Protocol)}
 _MAY_DIFFER: Mapping[str, frozenset[bool]] = {
-    one.name: frozenset(get_origin(kind) is PerDataset for kind in _alternatives(one.type)) for one in fields(Protocol)
+    one.name: frozenset(get_origin(kind) is PerDataset for kind in alternatives(one.type)) for one in fields(Protocol)
 }

@@ -34,6 +34,7 @@ def job_of(record: FoldRecord, records: Records) -> FoldJob:
         number=record.number,
         fold=record.fold,
         recorded=schedule,
+        search=record.search,
     )
     if (job.key, job.seed) != (record.key, record.seed):
         raise ValueError(
@@ -44,8 +45,8 @@ def job_of(record: FoldRecord, records: Records) -> FoldJob:
 
 
 def _schedule(record: FoldRecord, records: Records) -> Recorded:
-    mine = (record.identity, record.number, record.fold, record.params)
+    mine = (record.identity, record.search, record.number, record.fold, record.params)
     for one in records.folds.values():
-        if one.stage == "schedule" and (one.identity, one.number, one.fold, one.params) == mine:
+        if one.stage == "schedule" and (one.identity, one.search, one.number, one.fold, one.params) == mine:
             return schedule_of(one.history, records.protocols[record.digest].fields)
     raise ValueError(f"The record of stage 1 of training {record.key} is missing in its ledger.")

@@ -36,7 +36,8 @@ class ParameterRow:
     """A parameter of a loss on a dataset under a protocol.
 
     Attributes:
-        value: in all repeats that count.
+        search: whose repeats have it; 0 where the loss has one search, or none.
+        value: in all repeats of that search that count.
         searched: whether a search found it; otherwise it was given.
         range: of the search; `None` where it is not known here, or does not hold the value.
     """
@@ -45,6 +46,7 @@ class ParameterRow:
     protocol: str
     digest: str
     loss: str
+    search: int
     parameter: str
     value: Value
     searched: bool
@@ -56,16 +58,17 @@ Ranges = Mapping[str, Mapping[str, Range]]
 
 
 def parameters(board: Board, ranges: Ranges) -> list[ParameterRow]:
-    """Give the parameters of every loss of a board that has rows, sorted by name.
+    """Give the parameters of every loss of a board that has rows, by search and name.
 
     Args:
         board: with the losses.
         ranges: of today; the records hold values and no bounds.
     """
-    return [row for one in board.evidence if one.runs for row in _of_loss(one, ranges.get(one.loss, {}))]
+    searches = [one for of_loss in board.evidence for one in of_loss.by_search if one.runs]
+    return [row for one in searches for row in _of_search(one, ranges.get(one.loss, {}))]
 
 
-def _of_loss(evidence: Evidence, ranges: Mapping[str, Range]) -> list[ParameterRow]:
+def _of_search(evidence: Evidence, ranges: Mapping[str, Range]) -> list[ParameterRow]:
     rows = []
     for name, value in sorted(evidence.runs[-1].params.items()):
         known = ranges.get(name)
@@ -75,6 +78,7 @@ def _of_loss(evidence: Evidence, ranges: Mapping[str, Range]) -> list[ParameterR
                 protocol=evidence.protocol,
                 digest=evidence.digest,
                 loss=evidence.loss,
+                search=evidence.runs[-1].search,
                 parameter=name,
                 value=value,
                 searched=bool(evidence.search),

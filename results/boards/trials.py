@@ -12,9 +12,10 @@ class TrialRow:
     """A trial of the search of a loss on a dataset under a protocol.
 
     Attributes:
-        trial: its number.
+        search: whose trial it is, with its number, `trial`.
         score: mean over the folds of the best validation score, percent; 0 where a fold diverged.
-        outcome: `done`, or `diverged` where a fold did (in older ledgers: or failed).
+        outcome: `done`; `diverged` where a fold did (in older ledgers: or failed); `stopped` where it ended after its
+            first folds, so that its score is an estimate.
         chosen: whether the repeats have its parameters because it is the best, the earliest of equals.
     """
 
@@ -22,6 +23,7 @@ class TrialRow:
     protocol: str
     digest: str
     loss: str
+    search: int
     trial: int
     score: float
     outcome: str
@@ -30,12 +32,12 @@ class TrialRow:
 
 
 def trials(board: Board) -> list[TrialRow]:
-    """Give the trials of every loss of a board, in their order."""
-    return [row for one in board.evidence for row in _of_loss(one)]
+    """Give the trials of every loss of a board, by search and in their order."""
+    return [row for of_loss in board.evidence for one in of_loss.by_search if one.search for row in _of_search(one)]
 
 
-def _of_loss(evidence: Evidence) -> list[TrialRow]:
-    scores, done = evidence.trial_scores, evidence.trials
+def _of_search(evidence: Evidence) -> list[TrialRow]:
+    scores, done, stopped = evidence.trial_scores, evidence.trials, evidence.stopped
     best = max(scores, key=lambda number: (scores[number], -number), default=None)
     params = {record.number: record.params for record in evidence.search}
     return [
@@ -44,9 +46,10 @@ def _of_loss(evidence: Evidence) -> list[TrialRow]:
             protocol=evidence.protocol,
             digest=evidence.digest,
             loss=evidence.loss,
+            search=evidence.search[0].search,
             trial=number,
             score=scores[number],
-            outcome="done" if done[number] else "diverged",
+            outcome="diverged" if not done[number] else "stopped" if number in stopped else "done",
             chosen=number == best,
             params=params[number],
         )

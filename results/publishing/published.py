@@ -28,8 +28,9 @@ from mlrc.results.publishing.place import EVIDENCE, RENDERED, came_with_a_wheel
 from mlrc.results.publishing.verification import faults, read_verified, with_verified
 from mlrc.results.records.evidence import PerClass, gather
 from mlrc.results.records.ledger import LEDGER, Records, read, require
+from mlrc.results.records.lines import to_line
 from mlrc.results.records.per_class import PER_CLASS, PerClassFiles
-from mlrc.results.records.record import BASELINES, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord, to_line
+from mlrc.results.records.record import BASELINES, FoldRecord, ProtocolRecord, RunRecord, UncheckedRecord
 from mlrc.results.rendering.papers_page import papers_markdown
 from mlrc.results.rendering.plots import Importances
 from mlrc.results.rendering.report import rendered_report

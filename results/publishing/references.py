@@ -12,8 +12,9 @@ from mlrc.results.publishing.drift import Side
 from mlrc.results.publishing.place import EVIDENCE, REFERENCES
 from mlrc.results.publishing.published import check_name, counting
 from mlrc.results.records.ledger import LEDGER, read, require
+from mlrc.results.records.lines import to_line
 from mlrc.results.records.per_class import PerClassFiles
-from mlrc.results.records.record import ProtocolRecord, RunRecord, to_line
+from mlrc.results.records.record import ProtocolRecord, RunRecord
 from mlrc.results.rendering.spreadsheet import read_leaderboard_csv
 
 ACCEPTED = "accepted.csv"

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from mlrc.results.records.lines import from_line, to_line
 from mlrc.results.records.record import (
     FoldRecord,
     Identity,
@@ -25,8 +26,6 @@ from mlrc.results.records.record import (
     RunRecord,
     SweepRecord,
     UncheckedRecord,
-    from_line,
-    to_line,
 )
 
 LEDGER = "ledger.jsonl"

@@ -12,7 +12,10 @@ from mlrc.results.boards.trials import TrialRow, trials
 from mlrc.results.rendering.caption import told_parameters
 from mlrc.results.rendering.spreadsheet import PARAMETER_COLUMNS, parameters_frame
 
-TRIAL_COLUMNS = ("dataset", "protocol", "digest", "loss", "trial", "score", "outcome", "chosen", "parameter", "value")
+TRIAL_COLUMNS = (
+    *("dataset", "protocol", "digest", "loss", "search", "trial"),
+    *("score", "outcome", "chosen", "parameter", "value"),
+)
 """Of `trials.csv`, a line per parameter of a trial; see `mlrc.results.boards.trials.TrialRow`."""
 
 
@@ -29,7 +32,7 @@ def parameters_csv(boards: Sequence[Board], ranges: Ranges) -> str:
 def trials_csv(boards: Sequence[Board]) -> str:
     """Give `trials.csv`: what each trial of each search tried and scored; percent with four decimals."""
     lines = [
-        (*_place(row), row.trial, f"{row.score:.4f}", row.outcome, row.chosen, name, _exact(value))
+        (*_place(row), row.search, row.trial, f"{row.score:.4f}", row.outcome, row.chosen, name, _exact(value))
         for board in boards
         for row in trials(board)
         for name, value in sorted(row.params.items())
@@ -56,7 +59,7 @@ def _line(row: ParameterRow) -> str:
     where = "" if row.range is None or not row.searched else place(row.value, row.range)
     shown = "given" if not row.searched else "" if row.range is None else _span(row.range)
     return (
-        f'<tr><th scope="row">{escape(row.loss)}</th><td class="text">{escape(row.parameter)}</td>'
+        f'<tr><th scope="row">{_name(row)}</th><td class="text">{escape(row.parameter)}</td>'
         f'<td class="text">{escape(_plain(row.value))}</td><td class="text">{escape(shown)}</td>'
         f'<td class="text">{where}</td></tr>'
     )
@@ -66,8 +69,8 @@ def _trials(rows: Sequence[TrialRow]) -> str:
     if not rows:
         return ""
     lines = "".join(
-        f'<tr><th scope="row">{escape(row.loss)}</th><td>{row.trial}{" ★" * row.chosen}</td>'
-        f"<td>{row.score:.2f}{' (diverged)' * (row.outcome != 'done')}</td>"
+        f'<tr><th scope="row">{_name(row)}</th><td>{row.trial}{" ★" * row.chosen}</td>'
+        f"<td>{row.score:.2f}{f' ({row.outcome})' * (row.outcome != 'done')}</td>"
         f'<td class="text">{escape(told_parameters(row.params))}</td></tr>'
         for row in rows
     )
@@ -101,6 +104,10 @@ def _exact(value: object) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else repr(float(value)).removesuffix(".0")
     return "" if value is None else str(value)
+
+
+def _name(row: ParameterRow | TrialRow) -> str:
+    return escape(row.loss) + (f", search {row.search}" if row.search else "")
 
 
 def _place(row: TrialRow) -> tuple[str, str, str, str]:

@@ -72,6 +72,7 @@ PARAMETER_COLUMNS = (
     "protocol",
     "digest",
     "loss",
+    "search",
     "parameter",
     "value",
     "searched",

@@ -52,6 +52,7 @@ OTHER: dict[str, Any] = {
     "trains": "head",
     "head": "mlp:7",
     "views": 3,
+    "step": "graph",
     "scaling": "unit",
 }
 WITHOUT_VALIDATION = replace(REALITY_CHECK, folds=1, trials=0, validation_fraction=0, epoch_choice="last")

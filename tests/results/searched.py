@@ -1,6 +1,5 @@
 """Records of losses that were searched several times, made up of single searches."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlrc.results.records.record import UNTRAINED
-from tests.results.studies import Made, make
+from tests.results.studies import Made, make, rekeyed
 
 
 def searched(means: Mapping[str, float], searches: int, *, luck: float = 0.0, **options: Any) -> Made:
@@ -33,8 +32,9 @@ def searched(means: Mapping[str, float], searches: int, *, luck: float = 0.0, **
             keys = tuple(_key(key, search) for key in run.fold_keys)
             together.records.add(replace(run, key=_key(run.key, search), fold_keys=keys, search=search))
             together.per_class[_key(run.key, search)] = made.per_class[run.key]
-    return together
+    return rekeyed(together)
 
 
 def _key(key: str, search: int) -> str:
-    return hashlib.sha256(f"{key} {search}".encode()).hexdigest()[:16] if search else key
+    """Tell the records of several searches apart until they have keys of their own."""
+    return f"{key}/{search}"

@@ -12,16 +12,8 @@ from numpy.typing import NDArray
 from mlrc.protocols.protocol import digest_of
 from mlrc.results.records.identity import key_of, key_of_repeat, seed_of, training_hash
 from mlrc.results.records.ledger import LEDGER, Records
-from mlrc.results.records.record import (
-    UNTRAINED,
-    Environment,
-    FoldRecord,
-    Outcome,
-    ProtocolRecord,
-    Record,
-    RunRecord,
-    to_line,
-)
+from mlrc.results.records.lines import to_line
+from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, Outcome, ProtocolRecord, Record, RunRecord
 
 ENVIRONMENT = Environment(
     commit="0123456789ab", versions={"torch": "2.9.0", "python": "3.11.7"}, device="cpu", host="here"
@@ -173,6 +165,7 @@ def _hash(record: FoldRecord) -> str:
         stage=record.stage,
         number=record.number,
         fold=record.fold,
+        search=record.search,
     )
 
 

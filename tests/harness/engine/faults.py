@@ -31,7 +31,8 @@ from mlrc.harness.study import comparison
 from mlrc.harness.training import fold as train
 from mlrc.harness.training.fold import train_fold
 from mlrc.results.records.ledger import Ledger
-from mlrc.results.records.record import Record, to_line
+from mlrc.results.records.lines import to_line
+from mlrc.results.records.record import Record
 
 FOLDER = Path(os.environ["FAULTS"])
 DIVERGES = ("proxy_anchor", "search", 0, 1)

@@ -14,7 +14,7 @@ from mlrc.harness.plan.job import ScoreJob
 from mlrc.protocols.datasets import cars196, cub200, glyphs, inshop, omniglot, sop
 from mlrc.protocols.quick import QUICK
 from mlrc.results.boards.leaderboard import boards
-from mlrc.results.records.record import from_line, to_line
+from mlrc.results.records.lines import from_line, to_line
 from mlrc.results.rendering.caption import caption
 from tests.results.studies import ENVIRONMENT, Made, sound
 

@@ -13,7 +13,8 @@ from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.plan.job import FoldJob, Job
 from mlrc.harness.plan.study import Study, of_all_searches
 from mlrc.results.records.ledger import LEDGER, read
-from mlrc.results.records.record import Record, to_line
+from mlrc.results.records.lines import to_line
+from mlrc.results.records.record import Record
 from mlrc.results.rendering.report import read_boards, tables
 from tests.harness.driving import driven
 from tests.harness.in_this_process import in_this_process

@@ -11,7 +11,8 @@ from mlrc.losses.contract import before_a_run
 from mlrc.losses.spec import LossSpec
 from mlrc.results.boards.sweep import sweep_tables
 from mlrc.results.records.ledger import LEDGER, Records, read
-from mlrc.results.records.record import SweepPoint, SweepRecord, UncheckedRecord, from_line, to_line
+from mlrc.results.records.lines import from_line, to_line
+from mlrc.results.records.record import SweepPoint, SweepRecord, UncheckedRecord
 from mlrc.results.rendering.sweep_table import sweep_markdown
 from tests.harness.cli.idle import WorkBeganError, make_idle
 from tests.harness.cli.idle import mlrc as command_line

@@ -7,8 +7,9 @@ import pytest
 
 from mlrc.results.boards.leaderboard import Board, boards
 from mlrc.results.boards.sweep import sweep_tables
+from mlrc.results.records.lines import from_line, to_line
 from mlrc.results.records.origin import Origin
-from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, SweepPoint, SweepRecord, from_line, to_line
+from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, SweepPoint, SweepRecord
 from mlrc.results.rendering.page import page
 from mlrc.results.rendering.table import latex, markdown
 from tests.results.studies import ENVIRONMENT, Made, make, merged

@@ -38,6 +38,7 @@ def _row(**changes: object) -> ParameterRow:
         protocol="quick",
         digest="d",
         loss="a",
+        search=0,
         parameter="margin",
         value=0.5,
         searched=True,

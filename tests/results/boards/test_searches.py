@@ -10,7 +10,8 @@ from scipy import stats
 from mlrc.results.boards.leaderboard import Board, boards
 from mlrc.results.publishing.audit import KnownSplit, audit
 from mlrc.results.records.evidence import gather
-from mlrc.results.records.record import FoldRecord, RunRecord, from_line, to_line
+from mlrc.results.records.lines import from_line, to_line
+from mlrc.results.records.record import FoldRecord, RunRecord
 from mlrc.results.rendering.caption import caption
 from mlrc.results.rendering.spreadsheet import leaderboard_csv, read_leaderboard_csv
 from tests.results.searched import searched

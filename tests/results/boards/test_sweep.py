@@ -9,7 +9,8 @@ from scipy import stats
 from mlrc.results.boards.papers import Printed
 from mlrc.results.boards.sweep import sweep_tables
 from mlrc.results.records.ledger import LEDGER, Records
-from mlrc.results.records.record import Record, SweepPoint, SweepRecord, to_line
+from mlrc.results.records.lines import to_line
+from mlrc.results.records.record import Record, SweepPoint, SweepRecord
 from mlrc.results.rendering.sweep_plots import _places, sweep_plot
 from mlrc.results.rendering.sweep_report import write_sweeps
 from mlrc.results.rendering.sweep_table import sweep_csv, sweep_markdown

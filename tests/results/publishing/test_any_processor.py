@@ -19,7 +19,8 @@ import pytest
 
 from mlrc.results.publishing.place import PUBLISHED
 from mlrc.results.records.ledger import LEDGER, read
-from mlrc.results.records.record import UNTRAINED, Record, to_line
+from mlrc.results.records.lines import to_line
+from mlrc.results.records.record import UNTRAINED, Record
 
 RENDER = """
 import sys

@@ -11,7 +11,8 @@ from threading import Timer
 import pytest
 
 from mlrc.results.records.ledger import LEDGER, Ledger, NoLocksError, read, writer
-from mlrc.results.records.record import ProtocolRecord, to_line
+from mlrc.results.records.lines import to_line
+from mlrc.results.records.record import ProtocolRecord
 
 
 def _protocol(digest: str) -> ProtocolRecord:

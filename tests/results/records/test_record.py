@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlrc.results.records.lines import from_line, to_line
 from mlrc.results.records.record import (
     Environment,
     FoldRecord,
@@ -16,8 +17,6 @@ from mlrc.results.records.record import (
     RunRecord,
     SweepPoint,
     SweepRecord,
-    from_line,
-    to_line,
 )
 
 TEXT = st.text(max_size=12)

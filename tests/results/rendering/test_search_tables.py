@@ -9,6 +9,7 @@ from mlrc.results.boards.leaderboard import boards
 from mlrc.results.boards.parameters import Range
 from mlrc.results.boards.trials import trials
 from mlrc.results.rendering.search_tables import found_parameters, parameters_csv, place, trials_csv
+from tests.results.searched import searched
 from tests.results.studies import make
 
 RANGES = {"triplet": {"margin": Range(low=0.0, high=0.4)}}
@@ -65,3 +66,17 @@ def test_a_board_without_parameters_has_no_panel() -> None:
     made = make({"untrained": 50.0})
     (board,) = boards(made.records, made.per_class)
     assert found_parameters(board, RANGES) == ""
+
+
+def test_each_search_has_its_own_parameters_trials_and_winner() -> None:
+    made = searched({"untrained": 10.0, "triplet": 50.0}, 2)
+    (board,) = boards(made.records, made.per_class)
+    assert [(row.search, row.trial, row.chosen) for row in trials(board)] == [
+        *((0, 0, False), (0, 1, True)),
+        *((1, 0, False), (1, 1, True)),
+    ]
+    lines = list(csv.DictReader(StringIO(parameters_csv([board], RANGES))))
+    assert [(line["loss"], line["search"], line["value"]) for line in lines] == [
+        *(("triplet", "0", "0.1"), ("triplet", "1", "0.1")),
+    ]
+    assert "triplet, search 1" in found_parameters(board, RANGES)
