@@ -22,7 +22,7 @@ from mlrc.harness.metrics.asked import Similarity, asked
 from mlrc.harness.metrics.ranking.nearest import NONE, nearest
 from mlrc.harness.metrics.scores import ask, concatenate
 from mlrc.harness.metrics.task import Task
-from mlrc.harness.plan.split import test_images
+from mlrc.harness.plan.split import as_asked, test_images
 from mlrc.harness.training.extraction import features_of
 from mlrc.harness.training.fold import Subset, embed
 from mlrc.harness.training.saved_model import load
@@ -84,8 +84,8 @@ def galleries(run: RunRecord, studio: Studio, *, dataset: str, on_progress: OnPr
         pixels = _given(studio, model.protocol, next(model.network.parameters()).device)
         subset = Subset(pixels, studio.images.labels, test)
         folds.append(embed(model.network, subset, model.protocol, next(model.network.parameters()).device))
-    euclidean = bool(folds) and model.protocol.similarity == "euclidean"
-    return of_run(run, folds, studio.images, dataset=dataset, euclidean=euclidean)
+    euclidean = model.protocol.similarity == "euclidean"
+    return of_run(run, folds, as_asked(studio.images, model.protocol), dataset=dataset, euclidean=euclidean)
 
 
 def _given(studio: Studio, protocol: Protocol, device: torch.device) -> Pixels | Features:
@@ -116,9 +116,8 @@ def of_run(
     """
     test = test_images(images, run.cut)
     labels = images.labels[test]
-    divided = images.queries if run.queries is not None else None  # as the protocol asked
-    asks = np.ones(len(test), dtype=bool) if divided is None else divided[test]
-    answers = np.ones(len(test), dtype=bool) if divided is None else ~divided[test]
+    asks = np.ones(len(test), dtype=bool) if images.queries is None else images.queries[test]
+    answers = np.ones(len(test), dtype=bool) if images.queries is None else ~images.queries[test]
     join = np.hstack if euclidean else concatenate
     concatenation = join(folds)
     if len(folds) > 1:
