@@ -47,3 +47,30 @@ def test_where_there_is_no_glibc_nothing_is_done(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "confstr", unknown)
     monkeypatch.setattr(ctypes, "CDLL", lambda _: pytest.fail("asked for a C library"))
     assert not allocator.keep_memory()
+
+
+NAMES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+
+
+@pytest.mark.parametrize(("release", "name"), [("2.8.1", NAMES[1]), ("2.9.0+cu128", NAMES[0]), ("3.0", NAMES[0])])
+def test_memory_of_a_device_is_mapped_by_pages_under_the_name_that_torch_knows(
+    monkeypatch: pytest.MonkeyPatch, release: str, name: str
+) -> None:
+    for one in NAMES:
+        monkeypatch.setenv(one, "")  # so that it is as before afterwards
+        monkeypatch.delenv(one)
+    monkeypatch.setattr(allocator, "version", lambda package: release)
+    allocator.avoid_fragments()
+    assert {one: os.environ.get(one) for one in NAMES} == dict.fromkeys(NAMES) | {name: "expandable_segments:True"}
+    allocator.allow_lending()
+    assert not any(one in os.environ for one in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_users_own_setting_stands(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for one in NAMES:
+        monkeypatch.setenv(one, "")
+        monkeypatch.delenv(one)
+    monkeypatch.setenv(name, "max_split_size_mb:64")
+    allocator.avoid_fragments()
+    assert {one: os.environ[one] for one in NAMES if one in os.environ} == {name: "max_split_size_mb:64"}
