@@ -49,16 +49,18 @@ def regenerate(
     with user_errors():
         if not check:
             require_own(published)
-        from mlrc.harness.plan.parameters import ranges_of_ours
+        from mlrc.harness.plan.parameters import ranges_of_ours, titles_of_ours
         from mlrc.harness.plan.schedule import schedule_of
         from mlrc.protocols.protocol import digest_of
         from mlrc.results.publishing import published as leaderboards
 
         if not check:
-            paths = leaderboards.regenerate(published, _importances(), ranges_of_ours)
+            paths = leaderboards.regenerate(published, _importances(), ranges_of_ours, titles_of_ours)
             typer.echo(f"Written: {len(paths)} files in {published / RENDERED}")
             return
-        faults = leaderboards.check(published, _importances(), digest_of, schedule_of, ranges_of_ours)
+        faults = leaderboards.check(
+            published, _importances(), digest_of, schedule_of, ranges_of_ours, find_titles=titles_of_ours
+        )
     for fault in faults:
         typer.echo(fault, err=True)
     if faults:
@@ -81,13 +83,13 @@ def add(
     """
     with user_errors():
         require_own(published)
-        from mlrc.harness.plan.parameters import ranges_of_ours
+        from mlrc.harness.plan.parameters import ranges_of_ours, titles_of_ours
         from mlrc.harness.plan.schedule import schedule_of
         from mlrc.protocols.protocol import digest_of
         from mlrc.results.publishing import published as leaderboards
 
         target = leaderboards.add(published, runs, name or runs.resolve().name, digest_of, schedule_of)
-        leaderboards.regenerate(published, _importances(), ranges_of_ours)
+        leaderboards.regenerate(published, _importances(), ranges_of_ours, titles_of_ours)
     typer.echo(f"Published: {target}")
 
 

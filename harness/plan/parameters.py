@@ -1,5 +1,6 @@
 """Which parameters a loss has under a protocol: those that a search varies, and those that are given without one."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -9,12 +10,15 @@ from mlrc.harness.plugins import LOSSES
 from mlrc.losses.spec import EVERY, LOSS_LR, LossSpec, Value
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.boards.parameters import Range
+from mlrc.results.records.record import PCA, UNTRAINED
 
 FALLBACK = "cub200"
 """The dataset whose published parameters hold where a paper names none: all papers use it."""
 
 REALITY_CHECK = "reality_check"
 """The family of `LossSpec.published`."""
+
+_BASELINE_TITLES = {UNTRAINED: "Untrained", PCA: "PCA"}
 
 RATES = FloatDistribution(1e-12, 1e6)
 """The learning rates that may be given; ProxyNCA++'s proxies take 2,400."""
@@ -58,6 +62,21 @@ def ranges(losses: Iterable[str]) -> dict[str, dict[str, Range]]:
 def ranges_of_ours(losses: Iterable[str]) -> dict[str, dict[str, Range]]:
     """Give what `ranges` gives of the losses that come with mlrc, which is the same wherever it is installed."""
     return ranges(loss for loss in losses if LOSSES.is_ours(loss))
+
+
+def titles(losses: Iterable[str]) -> dict[str, str]:
+    """Give loss to its title, of the losses that are known here and of the rows that no loss made.
+
+    Of losses that share a title none has it, so that no two rows of a table go by one name.
+    """
+    found = {loss: LOSSES.find(loss).title for loss in losses if LOSSES.knows(loss)} | _BASELINE_TITLES
+    often = Counter(found.values())
+    return {loss: title for loss, title in found.items() if often[title] == 1}
+
+
+def titles_of_ours(losses: Iterable[str]) -> dict[str, str]:
+    """Give what `titles` gives of the losses that come with mlrc, which is the same wherever it is installed."""
+    return titles(loss for loss in losses if LOSSES.is_ours(loss))
 
 
 def _range(distribution: BaseDistribution) -> Range:

@@ -5,7 +5,7 @@ from pathlib import Path
 from mlrc.harness.images.catalogue import open_dataset
 from mlrc.harness.images.content import OnProgress
 from mlrc.harness.images.dataset import ImageSet
-from mlrc.harness.plan.parameters import ranges
+from mlrc.harness.plan.parameters import ranges, titles
 from mlrc.harness.report.gallery import Studio, galleries, repeat_with_models
 from mlrc.harness.report.importance import importances
 from mlrc.protocols.datasets import features
@@ -56,6 +56,7 @@ def write_full_report(
         margin=margin,
         ranges=ranges({run.loss for run in both.runs.values()}),
         found=found,
+        titles=titles({run.loss for run in both.runs.values()}),
     )
 
 

@@ -34,6 +34,7 @@ from mlrc.results.records.record import BASELINES, FoldRecord, ProtocolRecord, R
 from mlrc.results.rendering.papers_page import papers_markdown
 from mlrc.results.rendering.plots import Importances
 from mlrc.results.rendering.report import rendered_report
+from mlrc.results.rendering.titles import Titles
 
 DRAWN_WITH = "drawn_with.txt"
 """Names the versions whose pictures these are: others draw other bytes from the same numbers."""
@@ -47,18 +48,33 @@ FindRanges = Callable[[Iterable[str]], Ranges]
 """From names of losses to the ranges of their searches, the same wherever this version is installed."""
 
 
+FindTitles = Callable[[Iterable[str]], Titles]
+"""From names of losses to their titles, likewise."""
+
+
+def no_titles(_losses: Iterable[str]) -> Titles:
+    """Know of no title."""
+    return {}
+
+
 def no_ranges(_losses: Iterable[str]) -> Ranges:
     """Know of no range."""
     return {}
 
 
-def rendered(folder: Path, find_importances: FindImportances, find_ranges: FindRanges = no_ranges) -> dict[str, bytes]:
+def rendered(
+    folder: Path,
+    find_importances: FindImportances,
+    find_ranges: FindRanges = no_ranges,
+    find_titles: FindTitles = no_titles,
+) -> dict[str, bytes]:
     """Give path below `rendered/` to content of all that the evidence gives.
 
     Args:
         folder: of the published leaderboard.
         find_importances: from records to (dataset, digest) to what the searches found to matter.
         find_ranges: what the searches chose from.
+        find_titles: what readers call the losses.
 
     Raises:
         OSError: the folder or one of its files is not there.
@@ -73,6 +89,7 @@ def rendered(folder: Path, find_importances: FindImportances, find_ranges: FindR
         find_importances(records),
         references=references(printed),
         ranges=find_ranges({run.loss for run in records.runs.values()}),
+        titles=find_titles({run.loss for run in records.runs.values()}),
     )
     kept = {name: content for name, content in files.items() if not name.endswith(".png")}
     drawn_with = "".join(f"{package} {version(package)}\n" for package in ("matplotlib", "optuna"))
@@ -80,9 +97,14 @@ def rendered(folder: Path, find_importances: FindImportances, find_ranges: FindR
     return {**kept, **beside, DRAWN_WITH: drawn_with.encode()}
 
 
-def regenerate(folder: Path, find_importances: FindImportances, find_ranges: FindRanges = no_ranges) -> list[Path]:
+def regenerate(
+    folder: Path,
+    find_importances: FindImportances,
+    find_ranges: FindRanges = no_ranges,
+    find_titles: FindTitles = no_titles,
+) -> list[Path]:
     """Write everything below `rendered/` anew and give the paths."""
-    files = rendered(folder, find_importances, find_ranges)
+    files = rendered(folder, find_importances, find_ranges, find_titles)
     shutil.rmtree(folder / RENDERED, ignore_errors=True)
     for name, content in files.items():
         path = folder / RENDERED / name
@@ -97,6 +119,8 @@ def check(
     digest_of: DigestOf,
     schedule_of: ScheduleOf | None = None,
     find_ranges: FindRanges = no_ranges,
+    *,
+    find_titles: FindTitles = no_titles,
 ) -> list[str]:
     """Say in sentences what is wrong with the published leaderboard; nothing when all holds.
 
@@ -116,7 +140,7 @@ def check(
         found += _together(folder)
     if found or came_with_a_wheel(folder):
         return found
-    fresh = rendered(folder, find_importances, find_ranges)
+    fresh = rendered(folder, find_importances, find_ranges, find_titles)
     there = {
         path.relative_to(folder / RENDERED).as_posix(): path.read_bytes()
         for path in (folder / RENDERED).rglob("*")

@@ -12,6 +12,7 @@ from mlrc.results.records.metric_names import RANKED_BY
 from mlrc.results.records.record import UNTRAINED
 from mlrc.results.rendering.plots import Plot, drawn
 from mlrc.results.rendering.table import ABSENT
+from mlrc.results.rendering.titles import Titles, dataset_title, loss_title, protocol_title
 from mlrc.results.statistics.across import Estimate
 
 COLUMNS = ("protocol", "digest", "setting", "datasets", "loss", "gain", "rank", "improvement")
@@ -46,19 +47,45 @@ def across_plot(one: Across) -> Plot:
     return drawn("across", "Data set × loss", _told_picture(one), lambda: _picture(one))
 
 
-def across_section(one: Across, figure: str) -> str:
-    """Give the part of the page."""
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("loss", "gain", "mean rank", "P(improvement)"))
+def across_section(one: Across, titles: Titles | None = None) -> str:
+    """Give the part of the page: who is where on each data set, and what all say together."""
+    heads = "".join(f'<th scope="col">{escape(dataset_title(name))}</th>' for name in one.datasets)
+    heads += "".join(f'<th scope="col">{name}</th>' for name in ("gain", "mean rank", "P(improvement)"))
+    untrained = [UNTRAINED] if any(loss == UNTRAINED for _, loss in one.means) else []
     lines = "".join(
-        f'<tr><th scope="row">{escape(loss)}</th>{"".join(f"<td>{cell}</td>" for cell in _cells(one, loss))}</tr>'
-        for loss in one.losses
+        f'<tr data-loss="{escape(loss)}"><th scope="row"><span title="{escape(loss)}">'
+        f"{escape(loss_title(loss, titles))}</span></th>"
+        f"{''.join(_place_cell(one, dataset, loss) for dataset in one.datasets)}"
+        f"{''.join(f'<td>{cell}</td>' for cell in (_cells(one, loss) if loss in one.losses else [ABSENT] * 3))}</tr>"
+        for loss in (*one.losses, *untrained)
     )
-    told = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences(one))
+    told = "".join(f"<li>{escape(sentence)}</li>" for sentence in [_told_table(one), *sentences(one)])
+    first = loss_title(one.losses[0], titles)
+    rank = one.standings.losses[one.losses[0]].rank
     return (
-        f'<section id="across-{one.digest}">\n<h2>{_title(one)}</h2>\n<div class="scroll" role="region" tabindex="0" '
-        f'aria-label="across data sets"><table class="scores"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody>'
-        f'</table></div>\n<ul class="caption">{told}</ul>\n{figure}</section>'
+        f'<section id="across-{one.digest}">\n<h2>{_title(one)}</h2>\n<p class="answer"><strong>{escape(first)} has '
+        f"the best mean rank on {len(one.datasets)} data sets, {_told(rank, 1)} of {len(one.losses)} losses.</strong>"
+        "</p>"
+        f'<div class="scroll" role="region" tabindex="0" aria-label="across data sets"><table class="scores places">'
+        f'<thead><tr><th scope="col">loss</th>{heads}</tr></thead><tbody>{lines}</tbody></table></div>\n'
+        f'<ul class="caption">{told}</ul></section>'
     )
+
+
+def _place_cell(one: Across, dataset: str, loss: str) -> str:
+    """Give a mean with its place on that data set, in one of four shades."""
+    mean = one.means.get((dataset, loss))
+    if mean is None:
+        return f"<td>{ABSENT}</td>"
+    if loss not in one.losses:
+        return f"<td>{mean:.2f}</td>"
+    place = 1 + sum(one.means[dataset, other] > mean for other in one.losses)
+    shade = min(3, 4 * (place - 1) // len(one.losses))
+    return f'<td class="shade{shade}">{mean:.2f} <small>{place}.</small></td>'
+
+
+def _told_table(one: Across) -> str:
+    return f"Mean {RANKED_BY}, {one.setting}, and the place on each data set; the darker, the better the place."
 
 
 def sentences(one: Across) -> list[str]:
@@ -108,7 +135,7 @@ def _place(one: Across) -> tuple[str, str, str, str]:
 
 
 def _title(one: Across) -> str:
-    return f"Across {len(one.datasets)} data sets, {escape(one.protocol)}"
+    return f"Across {len(one.datasets)} data sets, {escape(protocol_title(one.protocol))}"
 
 
 def _told_picture(one: Across) -> str:

@@ -6,21 +6,21 @@ from html import escape
 
 from mlrc.results.boards.leaderboard import Board, Row, costs
 from mlrc.results.boards.papers import Reference
-from mlrc.results.records.metric_names import RANKED_BY
+from mlrc.results.rendering.strips import breakable, linked
 from mlrc.results.rendering.table import ABSENT, Cell, layout
-from mlrc.results.statistics.levels import ALPHA
-from mlrc.results.statistics.outperforming import MEANINGFUL
-from mlrc.results.statistics.pairs import Contest, Pair
+from mlrc.results.rendering.titles import Titles, loss_title
 from mlrc.results.statistics.ranks import Ranks
 
-FULL_CELLS = 6
-"""With more losses, the cells of a comparison show the difference alone, so that the matrix fits a screen."""
-_IN_FULL = ", with the 95 % interval; below, how often one repeat of the row wins on other classes, likewise"
-_IN_BRIEF = "; the 95 % interval and how often the row wins are in comparisons.csv, and shown under the pointer"
 
+def scores(board: Board, references: Sequence[Reference], name: str = "board", titles: Titles | None = None) -> str:
+    """Give the table in the paper's layout, sortable, with ranks; a name leads to its loss's panel.
 
-def scores(board: Board, references: Sequence[Reference]) -> str:
-    """Give the table in the paper's layout, sortable, with ranks."""
+    Args:
+        board: with rows.
+        references: rows of papers.
+        name: of the board in addresses.
+        titles: of losses.
+    """
     plan = layout(board, references)
     per = len(plan.metrics) + 1
     groups = "".join(f'<th colspan="{per}" scope="colgroup">{escape(setting)}</th>' for setting in plan.settings)
@@ -40,71 +40,15 @@ def scores(board: Board, references: Sequence[Reference]) -> str:
         if board.verified:
             of_line = "" if line.is_reference else board.verified.get(line.title, "")
             cells.append(f'<td class="text">{escape(of_line)}</td>')
-        kind = ' class="paper"' if line.is_reference else ""
-        lines.append(f'<tr{kind}><th scope="row">{_breakable(line.title)}</th>{"".join(cells)}</tr>')
-    return _scroll(f'<tr class="groups"><td></td>{groups}</tr><tr>{heads}</tr>', lines, "sortable", "scores")
+        kind = ' class="paper"' if line.is_reference else f' data-loss="{escape(line.title)}"'
+        shown = breakable(line.title) if line.is_reference else linked([line.title], name, titles)
+        lines.append(f'<tr{kind}><th scope="row">{shown}</th>{"".join(cells)}</tr>')
+    caption = f"{board.dataset}, {board.protocol}: percent, mean ± half width of the 95 % interval"
+    head = f'<tr class="groups"><td></td>{groups}</tr><tr>{heads}</tr>'
+    return _scroll(head, lines, "sortable scores", "scores", caption)
 
 
-def comparisons(board: Board, margin: float) -> str:
-    """Give a matrix of all pairs of losses per setting and metric; empty where nothing can be compared.
-
-    Args:
-        board: with the losses.
-        margin: percent points within which a difference is of no interest.
-    """
-    shown: list[str] = []
-    others: list[str] = []
-    for setting in board.settings:
-        for metric in board.metrics:
-            contest = board.contests.get((setting, metric))
-            if contest:
-                block = f"<h4>{escape(metric)}, {setting}</h4>{_matrix(contest, margin, board.losses)}"
-                (shown if metric == RANKED_BY else others).append(block)
-    if not shown:
-        return ""
-    small = all(len(contest.losses) <= FULL_CELLS for contest in board.contests.values())
-    told = (
-        f"Row minus column in percent points over repeats and test classes{_IN_FULL if small else _IN_BRIEF}. "
-        f"P: the probability; *: surely above ½ and at least {MEANINGFUL}, a meaningful difference. "
-        "Blue: surely better, orange: surely worse (after correction for all pairs), white: cannot be told apart. "
-        f"≈: surely within ± {margin:g} points of each other (two one-sided tests, corrected likewise)."
-    )
-    more = f"<details><summary>The other metrics</summary>{''.join(others)}</details>" if others else ""
-    return f'<h3>Comparison</h3><p class="told">{told}</p>{"".join(shown)}{more}'
-
-
-def _matrix(contest: Contest, margin: float, losses: Sequence[str]) -> str:
-    equivalence = contest.equivalence(margin)
-    order = [loss for loss in losses if loss in contest.losses]
-    full = len(order) <= FULL_CELLS
-    heads = "".join(f'<th scope="col"><span>{escape(loss)}</span></th>' for loss in order)
-    lines = []
-    for loss in order:
-        cells = []
-        for other in order:
-            if loss == other:
-                cells.append('<td class="self"></td>')
-                continue
-            alike = "≈" * (equivalence[loss, other] <= ALPHA)
-            cells.append(_pair(contest.pairs[loss, other], f"{loss} − {other}", alike, full=full))
-        lines.append(f'<tr><th scope="row">{_breakable(loss)}</th>{"".join(cells)}</tr>')
-    return _scroll(f"<tr><td></td>{heads}</tr>", lines, "matrix full" if full else "matrix brief", "comparison")
-
-
-def _pair(pair: Pair, name: str, alike: str, *, full: bool) -> str:
-    low, high = pair.difference.interval()
-    kind = ("better" if pair.difference.mean > 0 else "worse") if pair.told_apart else "level"
-    interval = f"{_signed(low)} to {_signed(high)}"
-    odds = pair.outperforming
-    wins = f"P {odds.probability:.2f} ({odds.low:.2f}–{odds.high:.2f}){' *' if odds.meaningful else ''}"
-    if full:
-        shown = f"{_signed(pair.difference.mean)}<small>{interval}</small><small>{wins} {alike}</small>"
-        return f'<td class="{kind}">{shown}</td>'
-    told = escape(f"{name}: {_signed(pair.difference.mean)} ({interval}), {wins}")
-    return f'<td class="{kind}" title="{told}">{_signed(pair.difference.mean, 1)}<small>{alike}</small></td>'
-
-
-def all_metrics(rows: Sequence[Row]) -> str:
+def all_metrics(rows: Sequence[Row], titles: Titles | None = None) -> str:
     """Give every row of the leaderboard with both intervals, folded away."""
     heads = "".join(_heading(name, "ascending", "text") for name in ("loss", "setting", "metric"))
     numbers = ("mean", "± 95 %, seeds", "n", "95 %, classes", "diverged")
@@ -114,7 +58,7 @@ def all_metrics(rows: Sequence[Row]) -> str:
         half = ABSENT if row.ci95 is None else f"{row.ci95:.2f}"
         classes = f"{row.classes.low:.2f} to {row.classes.high:.2f}" if row.classes else ABSENT
         lines.append(
-            f'<tr><th scope="row">{_breakable(row.loss)}</th><td class="text">{row.setting}</td>'
+            f'<tr><th scope="row">{_named(row.loss, titles)}</th><td class="text">{row.setting}</td>'
             f'<td class="text">{escape(row.metric)}</td>{_value(row.mean, f"{row.mean:.2f}")}{_value(row.ci95, half)}'
             f"{_value(row.n, str(row.n))}{_value(row.classes.low if row.classes else None, classes)}"
             f"{_value(row.diverged, f'{row.diverged} of {row.trials}')}</tr>"
@@ -123,7 +67,7 @@ def all_metrics(rows: Sequence[Row]) -> str:
     return f"<details><summary>Every metric, with both intervals</summary>{table}</details>"
 
 
-def cost(board: Board) -> str:
+def cost(board: Board, titles: Titles | None = None) -> str:
     """Give the trainings and device hours of every loss."""
     heads = _heading("loss", "ascending")
     heads += "".join(_heading(name, "descending") for name in ("trainings", "search hours", "repeat hours"))
@@ -131,7 +75,7 @@ def cost(board: Board) -> str:
     rows = costs(board)
     search, final = math.fsum(row.search_hours for row in rows), math.fsum(row.final_hours for row in rows)
     lines = [
-        f'<tr><th scope="row">{_breakable(row.loss)}</th>{_value(row.jobs, str(row.jobs))}'
+        f'<tr><th scope="row">{_named(row.loss, titles)}</th>{_value(row.jobs, str(row.jobs))}'
         f"{_value(row.search_hours, f'{row.search_hours:.2f}')}{_value(row.final_hours, f'{row.final_hours:.2f}')}"
         f'<td class="text">{escape(row.devices)}</td></tr>'
         for row in rows
@@ -140,20 +84,16 @@ def cost(board: Board) -> str:
     return f'<h3>Cost</h3><p class="told">{told}</p>' + _scroll(f"<tr>{heads}</tr>", lines, "sortable", "cost")
 
 
-def _scroll(head: str, lines: Iterable[str], kind: str, label: str) -> str:
+def _scroll(head: str, lines: Iterable[str], kind: str, label: str, caption: str = "") -> str:
+    told = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table class="{kind}">'
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table class="{kind}">{told}'
         f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
-def _signed(value: float, decimals: int = 2) -> str:
-    return f"{value:+.{decimals}f}".replace("-", "−")
-
-
-def _breakable(name: str) -> str:
-    """Give a name that a narrow column may break after its underscores."""
-    return escape(name).replace("_", "_<wbr>")
+def _named(loss: str, titles: Titles | None) -> str:
+    return f'<span title="{escape(loss)}">{breakable(loss_title(loss, titles))}</span>'
 
 
 def _heading(name: str, first: str, kind: str = "number") -> str:

@@ -1,6 +1,7 @@
 """The plots of a board: values in, matplotlib figures out, and figures to bytes that are the same every time."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from html import escape
 from io import BytesIO
 from textwrap import wrap
 from typing import Any, Literal, NamedTuple
@@ -16,6 +17,9 @@ from mlrc.results.boards.leaderboard import Board, Row
 from mlrc.results.records.metric_names import RANKED_BY
 from mlrc.results.records.record import BASELINES
 from mlrc.results.rendering.budget import drawn_curves, told_of
+from mlrc.results.rendering.lines import curve_panels, fold_panels
+from mlrc.results.rendering.strips import axis, dot, line, scale, strip
+from mlrc.results.rendering.titles import Titles, loss_title
 from mlrc.results.statistics.curves import Curve, Pace, convergence, epochs_to_best, validation
 
 Importances = Mapping[str, Mapping[str, float]]
@@ -40,16 +44,25 @@ _STYLE_SHEET: dict[Any, Any] = {
 
 
 class Plot(NamedTuple):
-    """A picture in two formats, with its name in files, its title and what a reader sees in it."""
+    """A picture in two formats, with its name in files, its title and what a reader sees in it.
+
+    `inline` is the same as a part of the page, where there is such a drawing.
+    """
 
     name: str
     title: str
     told: str
     svg: bytes
     png: bytes
+    inline: str = ""
 
 
-def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
+def anchor(board: Board) -> str:
+    """Give the name of a board in addresses and file names."""
+    return "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in f"{board.dataset}-{board.digest}")
+
+
+def plots(board: Board, importances: Importances | None = None, titles: Titles | None = None) -> list[Plot]:
     """Draw what there is to draw of a board."""
     fields = board.record.fields if board.record else {}
     metric = str(fields.get("selection_metric", RANKED_BY))
@@ -60,7 +73,23 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
     per_epoch = fields.get("iterations_per_epoch")
     converged = {one.loss: convergence(one, int(per_epoch or 1)) for one in board.evidence if curves[one.loss]}
     paces = {one.loss: epochs_to_best(one) for one in board.evidence}
-    axis = "iterations" if per_epoch else "epochs"
+    unit = "iterations" if per_epoch else "epochs"
+    name = anchor(board)
+    inline: dict[str, Callable[[], str]] = {
+        "budget": lambda: curve_panels(
+            searches, f"{name}-budget", ("trials", f"best validation {metric} (%)"), titles, step=not budget.independent
+        ),
+        "convergence": lambda: curve_panels(
+            converged, f"{name}-convergence", (unit, f"best {what} {metric} so far (%)"), titles
+        ),
+        "epochs": lambda: _pace_strips({loss: pace for loss, pace in paces.items() if pace}, titles),
+        "validation": lambda: fold_panels(
+            {loss: found for loss, found in curves.items() if found},
+            f"{name}-validation",
+            ("epoch", f"{metric} (%)"),
+            titles,
+        ),
+    }
 
     def grey(drawn: Collection[str]) -> str:
         return "; grey: the other losses" if len(drawn) > len(COLOURS) else ""
@@ -94,7 +123,7 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
             f"Best {what} {metric} so far, mean over folds and repeats, band: 95 % interval over repeats"
             f"{grey(converged)}.",
             bool(converged),
-            lambda: _lines(converged, axis, f"best {what} {metric} so far (%)"),
+            lambda: _lines(converged, unit, f"best {what} {metric} so far (%)"),
         ),
         (
             "epochs",
@@ -111,7 +140,23 @@ def plots(board: Board, importances: Importances | None = None) -> list[Plot]:
             lambda: _validation({loss: found for loss, found in curves.items() if found}, f"{metric} (%)"),
         ),
     ]
-    return [drawn(name, title, told, draw) for name, title, told, there, draw in candidates if there]
+    return [
+        drawn(kind, title, told, draw, inline[kind]() if kind in inline else "")
+        for kind, title, told, there, draw in candidates
+        if there
+    ]
+
+
+def _pace_strips(paces: Mapping[str, Pace], titles: Titles | None) -> str:
+    known = scale([0.0, *(pace.mean + (pace.half or 0.0) for pace in paces.values())])
+    lines = []
+    for loss, pace in sorted(paces.items(), key=lambda item: item[1].mean):
+        half = "" if pace.half is None else f" ± {pace.half:.1f}"
+        marks = "" if pace.half is None else line(known, pace.mean - pace.half, pace.mean + pace.half, "seeds")
+        told = strip(known, marks + dot(known, pace.mean), f"{loss}: {pace.mean:.1f}{half} epochs")
+        named = f'<span title="{escape(loss)}">{escape(loss_title(loss, titles))}</span>'
+        lines.append(f'<li data-loss="{escape(loss)}">{named}{told}<output>{pace.mean:.1f}</output></li>')
+    return f'<div class="strips"><ul>{"".join(lines)}</ul>{axis(known, "epochs to the best score")}</div>'
 
 
 def _without_importance(losses: Sequence[str]) -> str:
@@ -120,14 +165,14 @@ def _without_importance(losses: Sequence[str]) -> str:
     return f" None of {', '.join(losses)}: fewer than two parameters, too few trials, or a loss not installed here."
 
 
-def drawn(name: str, title: str, told: str, draw: Callable[[], Figure]) -> Plot:
+def drawn(name: str, title: str, told: str, draw: Callable[[], Figure], inline: str = "") -> Plot:
     """Draw in the house's style, and save without date and version, so that the bytes are the same every time."""
     svg, png = BytesIO(), BytesIO()
     with matplotlib.style.context(["default", _STYLE_SHEET]):
         figure = draw()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", metadata={"Software": None})
-    return Plot(name, title, told, svg.getvalue(), png.getvalue())
+    return Plot(name, title, told, svg.getvalue(), png.getvalue(), inline)
 
 
 def _scores(board: Board) -> Figure:

@@ -12,11 +12,12 @@ from mlrc.results.records.per_class import PerClassFiles
 from mlrc.results.rendering.across import across_plot, across_tables
 from mlrc.results.rendering.budget import budget_tables
 from mlrc.results.rendering.gallery import Gallery
-from mlrc.results.rendering.page import anchor, page
-from mlrc.results.rendering.plots import Importances, plots
+from mlrc.results.rendering.page import page
+from mlrc.results.rendering.plots import Importances, anchor, plots
 from mlrc.results.rendering.search_tables import parameters_csv, trials_csv
 from mlrc.results.rendering.spreadsheet import comparisons_csv, convergence_csv, cost_csv, leaderboard_csv
 from mlrc.results.rendering.table import latex, markdown
+from mlrc.results.rendering.titles import Titles
 from mlrc.results.statistics.levels import MARGIN
 
 
@@ -29,6 +30,7 @@ def write_report(
     margin: float = MARGIN,
     ranges: Ranges | None = None,
     found: Sequence[Board] | None = None,
+    titles: Titles | None = None,
 ) -> list[Path]:
     """Write all tables (see `tables`), `report.html` and `plots/`, and give their paths.
 
@@ -40,6 +42,7 @@ def write_report(
         margin: percent points within which a difference is of no interest.
         ranges: loss to the ranges of its search.
         found: the boards, where they are not those of `runs` alone.
+        titles: loss to what a reader calls it, as far as that is known.
 
     Raises:
         FileNotFoundError: there is no ledger in `runs`.
@@ -49,7 +52,7 @@ def write_report(
     """
     require_margin(margin)
     shown = read_boards(runs) if found is None else found
-    files = rendered_report(shown, importances or {}, galleries=galleries, margin=margin, ranges=ranges)
+    files = rendered_report(shown, importances or {}, galleries=galleries, margin=margin, ranges=ranges, titles=titles)
     out.mkdir(parents=True, exist_ok=True)
     (out / "plots").mkdir(exist_ok=True)
     for name, content in files.items():
@@ -71,6 +74,7 @@ def rendered_report(
     references: Mapping[tuple[str, str], Sequence[Reference]] | None = None,
     margin: float = MARGIN,
     ranges: Ranges | None = None,
+    titles: Titles | None = None,
 ) -> dict[str, bytes]:
     """Give path to content of every file of a report; see `write_report`.
 
@@ -81,13 +85,17 @@ def rendered_report(
         references: (dataset, protocol) to the rows of papers beside ours.
         margin: percent points within which a difference is of no interest.
         ranges: loss to the ranges of its search, as far as they are known.
+        titles: loss to what a reader calls it, as far as that is known.
     """
     printed = [board for board in found if board.rows]
-    drawn = {anchor(board): plots(board, importances.get((board.dataset, board.digest))) for board in printed}
-    files = {name: text.encode() for name, text in tables(found, references, margin=margin, ranges=ranges).items()}
+    drawn = {anchor(board): plots(board, importances.get((board.dataset, board.digest)), titles) for board in printed}
+    files = {
+        name: text.encode()
+        for name, text in tables(found, references, margin=margin, ranges=ranges, titles=titles).items()
+    }
     together = {one.digest: (one, across_plot(one)) for one in across(printed)}
     files["report.html"] = page(
-        printed, drawn, galleries, references, margin=margin, ranges=ranges, together=together
+        printed, drawn, galleries, references, margin=margin, ranges=ranges, together=together, titles=titles
     ).encode()
     for digest, (_, plot) in together.items():
         files |= {f"plots/across-{digest}.svg": plot.svg, f"plots/across-{digest}.png": plot.png}
@@ -114,6 +122,7 @@ def tables(
     *,
     margin: float = MARGIN,
     ranges: Ranges | None = None,
+    titles: Titles | None = None,
 ) -> dict[str, str]:
     """Give file name to content of all tables, in CSV, Markdown and LaTeX.
 
@@ -122,6 +131,7 @@ def tables(
         references: (dataset, protocol) to the rows of papers beside ours.
         margin: percent points within which a difference is of no interest.
         ranges: loss to the ranges of its search, as far as they are known.
+        titles: loss to what a reader calls it, as far as that is known.
     """
     beside = references or {}
     printed = [(board, beside.get((board.dataset, board.protocol), ())) for board in found if board.rows]
@@ -134,6 +144,6 @@ def tables(
         "trials.csv": trials_csv(found),
         "cost.csv": cost_csv([row for board in found for row in costs(board)]),
         "table.md": "\n".join(markdown(board, rows) for board, rows in printed),
-        "table.tex": "\n".join(latex(board, rows) for board, rows in printed),
+        "table.tex": "\n".join(latex(board, rows, titles) for board, rows in printed),
         **across_tables(across(found)),
     }

@@ -57,10 +57,10 @@ def found_parameters(board: Board, ranges: Ranges) -> str:
 
 def _line(row: ParameterRow) -> str:
     where = "" if row.range is None or not row.searched else place(row.value, row.range)
-    shown = "given" if not row.searched else "" if row.range is None else _span(row.range)
+    shown = "given" if not row.searched else "" if row.range is None else span(row.range)
     return (
         f'<tr><th scope="row">{_name(row)}</th><td class="text">{escape(row.parameter)}</td>'
-        f'<td class="text">{escape(_plain(row.value))}</td><td class="text">{escape(shown)}</td>'
+        f'<td class="text">{escape(plain(row.value))}</td><td class="text">{escape(shown)}</td>'
         f'<td class="text">{where}</td></tr>'
     )
 
@@ -87,13 +87,15 @@ def place(value: Value, known: Range) -> str:
     return f"{(at - low) / (high - low):.0%}"
 
 
-def _span(known: Range) -> str:
+def span(known: Range) -> str:
+    """Say from where to where a range goes, or what it may choose."""
     if known.choices:
         return ", ".join(map(str, known.choices))
-    return f"{_plain(known.low or 0.0)} to {_plain(known.high or 0.0)}{', logarithmic' * known.log}"
+    return f"{plain(known.low or 0.0)} to {plain(known.high or 0.0)}{', logarithmic' * known.log}"
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
+    """Write a value for a reader: of a number six digits."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
     return "" if value is None else str(value)

@@ -10,6 +10,7 @@ from mlrc.results.boards.papers import Reference
 from mlrc.results.records.metric_names import RANKED_BY
 from mlrc.results.records.record import BASELINES
 from mlrc.results.rendering.caption import caption
+from mlrc.results.rendering.titles import Titles, dataset_title, loss_title, protocol_title
 from mlrc.results.statistics.ranks import Ranks
 
 ABSENT = "–"
@@ -92,22 +93,33 @@ def markdown(board: Board, references: Sequence[Reference] = ()) -> str:
     return f"## {board.dataset}, {board.protocol}\n\n{table}\n{' '.join(_sentences(board, references, ranks=True))}\n"
 
 
-def latex(board: Board, references: Sequence[Reference] = ()) -> str:
-    """Give a LaTeX table (booktabs) of a board, in the paper's layout, with its caption."""
+def latex(board: Board, references: Sequence[Reference] = (), titles: Titles | None = None) -> str:
+    """Give a LaTeX table (booktabs) of a board, in the paper's layout: a short caption, and all else as notes below it.
+
+    Args:
+        board: with rows.
+        references: rows of papers.
+        titles: loss to what papers call it; a loss without one goes by its identifier.
+    """
     plan = layout(board, references)
-    per = len(plan.metrics)
+    ranked = any(rank for line in plan.lines for rank in line.ranks)
+    per = len(plan.metrics) + ranked
     groups = " & ".join(rf"\multicolumn{{{per}}}{{c}}{{{_escaped(setting)}}}" for setting in plan.settings)
     rules = "".join(rf"\cmidrule(lr){{{2 + i * per}-{1 + (i + 1) * per}}}" for i in range(len(plan.settings)))
-    heads = " & ".join(_escaped(metric) for _ in plan.settings for metric in plan.metrics)
-    cells = [[_escaped(line.title), *map(_typeset, line.cells)] for line in plan.lines]
+    columns = (*plan.metrics, *("rank",) * ranked)
+    heads = " & ".join(_escaped(column) for _ in plan.settings for column in columns)
+    cells = [
+        [_escaped(_titled(line, titles)), *_typeset_line(line, len(plan.metrics), ranked=ranked)] for line in plan.lines
+    ]
     if board.verified:
         heads = f"{heads} & verified"
         cells = [[*line, more] for line, more in zip(cells, _verified(board, plan, "")[2:], strict=True)]
-    lines = [" & ".join(line) + r" \\" for line in cells]
     return "\n".join(
         [
             r"% needs \usepackage{booktabs,graphicx}",
             r"\begin{table*}",
+            rf"\caption{{{_escaped(_brief(board))}}}",
+            rf"\label{{tab:{re.sub('[^a-zA-Z0-9]', '-', board.dataset)}-{board.digest}}}",
             r"\centering",
             r"\footnotesize",
             r"\setlength{\tabcolsep}{3pt}",
@@ -118,15 +130,38 @@ def latex(board: Board, references: Sequence[Reference] = ()) -> str:
             rules,
             rf" & {heads} \\",
             r"\midrule",
-            *lines,
+            *(" & ".join(line) + r" \\" for line in cells),
             r"\bottomrule",
             r"\end{tabular}}",
-            rf"\caption{{{_escaped(' '.join(_sentences(board, references, ranks=False)))}}}",
-            rf"\label{{tab:{re.sub('[^a-zA-Z0-9]', '-', board.dataset)}-{board.digest}}}",
+            r"\par\smallskip",
+            rf"\parbox{{\textwidth}}{{\scriptsize {_escaped(' '.join(_sentences(board, references, ranks=ranked)))}}}",
             r"\end{table*}",
             "",
         ]
     )
+
+
+def _brief(board: Board) -> str:
+    """Give a caption of some three lines; what else a reader must know are notes."""
+    settings = " and ".join(board.settings) if len(board.settings) > 1 else "one model"
+    bold = " Bold: could be the best." if board.contests else ""
+    rank = f" Rank: the places that a loss may have in {RANKED_BY}." if board.contests else ""
+    return (
+        f"{dataset_title(board.dataset)}, {protocol_title(board.protocol)}: percent, {settings}; mean and half width "
+        f"of the 95 % interval over repeats.{bold}{rank}"
+    )
+
+
+def _titled(line: Line, titles: Titles | None) -> str:
+    return line.title if line.is_reference else loss_title(line.title, titles)
+
+
+def _typeset_line(line: Line, per: int, *, ranked: bool) -> list[str]:
+    cells: list[str] = []
+    for number, rank in enumerate(line.ranks):
+        cells += map(_typeset, line.cells[number * per : (number + 1) * per])
+        cells += [_escaped(_rank_text(rank))] * ranked
+    return cells
 
 
 def _verified(board: Board, plan: Layout, rule: str) -> list[str]:

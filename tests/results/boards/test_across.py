@@ -108,7 +108,7 @@ def test_a_report_of_two_data_sets_has_a_table_a_picture_and_the_words_for_them(
     assert text.count("Across 2 data sets") == 1
     assert {"across.csv", "across_pairs.csv", "across.md", "plots/across-d0d0d0d0d0d0.svg"} <= set(files)
     (one,) = across(found)
-    assert across_section(one, "").partition("</table>")[0] in text
+    assert across_section(one).partition("</table>")[0] in text
     assert all(sentence in files["across.md"].decode() for sentence in sentences(one))
     lines = files["across.csv"].decode().splitlines()
     assert lines[0] == (

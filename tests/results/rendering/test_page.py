@@ -12,8 +12,8 @@ from mlrc.results.boards.leaderboard import Board, boards
 from mlrc.results.boards.papers import Reference
 from mlrc.results.records.record import UNTRAINED
 from mlrc.results.rendering.gallery import Gallery, Picture, Query
+from mlrc.results.rendering.matrix import comparisons
 from mlrc.results.rendering.page import anchor, page
-from mlrc.results.rendering.page_tables import comparisons
 from mlrc.results.rendering.plots import plots
 from mlrc.results.rendering.report import write_report
 from tests.results import chromium
@@ -69,6 +69,7 @@ def test_the_page_is_well_formed_and_loads_nothing(html: str) -> None:
     assert elements.open == []
     assert all(re.match(r"data:image/|#", address) for address in elements.addresses)
     assert {address[1:] for address in elements.addresses if address.startswith("#")} == set(elements.ids)
+    assert {"glyphs-d0d0d0d0d0d0--triplet", "glyphs-d0d0d0d0d0d0--untrained"} <= set(elements.ids)
     assert len(elements.ids) == len(set(elements.ids))
     assert "default-src 'none'" in html
 
@@ -167,7 +168,7 @@ def test_the_page_opens_without_errors_and_needs_no_sideways_scrolling(
 ) -> None:
     tab.errors.clear()
     tab.open(written, width=width)
-    assert tab.ask("document.title") == "Metric learning: glyphs"
+    assert tab.ask("document.title") == "Metric learning: Glyphs"
     assert tab.ask("document.documentElement.scrollWidth") <= width
     assert tab.ask("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
     sizes = "[...document.querySelectorAll('p, td, li')].map((one) => parseFloat(getComputedStyle(one).fontSize))"
@@ -206,19 +207,107 @@ def test_on_a_phone_a_name_leaves_room_for_the_numbers(tab: chromium.Page, crowd
     assert tab.ask(width) <= 130
 
 
-def test_cells_of_a_large_comparison_tell_the_interval_under_the_pointer(crowded: Path) -> None:
-    text = crowded.read_text(encoding="utf-8")
-    number, share = r"[+−]\d+\.\d\d", r"[01]\.\d\d"
-    told = rf"{number} \({number} to {number}\), P {share} \({share}–{share}\) ?\*?"
-    assert re.search(rf'title="loss_a − loss_b: {told}"', text)
-    assert "are in comparisons.csv, and shown under the pointer" in text
+SET = (
+    "(() => {{ const one = document.querySelector('{0}'); one.value = '{1}'; one.dispatchEvent(new Event('{2}')); }})()"
+)
+SHOWN = (
+    "[...document.querySelectorAll('table.scores tbody tr')].filter((one) => !one.hidden)"
+    ".map((one) => one.dataset.loss)"
+)
+NUMBER, SHARE = r"[+−]\d+\.\d\d", r"[01]\.\d\d"
+
+
+@pytest.mark.browser
+def test_a_large_comparison_is_read_out_by_keyboard_and_pointer_and_as_one_against_the_others(
+    tab: chromium.Page, crowded: Path
+) -> None:
+    tab.errors.clear()
+    tab.open(crowded, width=1440)
+    readout = "document.querySelector('.readout').textContent"
+    cells = "document.querySelectorAll('.matrix.brief tbody tr')[0].cells"
+    names = tab.ask("[...document.querySelectorAll('.matrix.brief tbody th')].map((one) => one.textContent)")
+    assert len(names) == 21
+    tab.ask(f"{cells}[2].focus()")
+    told = rf"{NUMBER} \({NUMBER} to {NUMBER}\), P {SHARE} \({SHARE}–{SHARE}\)( \*)?; .*\."
+    assert re.fullmatch(rf"{names[0]} − {names[1]}: {told}", tab.ask(readout))
+    down = f"{cells}[2].dispatchEvent(new KeyboardEvent('keydown', {{key: 'ArrowRight', bubbles: true}}))"
+    tab.ask(down)
+    assert tab.ask(readout).startswith(f"{names[0]} − {names[2]}: ")
+    pick = SET.format(".one", "20", "change")
+    forth = tab.ask(f"{cells}[21].textContent")
+    tab.ask(pick)
+    lines = tab.ask("[...document.querySelectorAll('.against li')].map((one) => one.textContent)")
+    assert len(lines) == 20
+    assert lines[0].startswith(f"− {names[0]}")
+    back = {"▲": "▼", "△": "▽", "·": "·", "≈": "≈"}[forth[0]]
+    assert lines[0].removeprefix(f"− {names[0]}")[0] == back
+    assert "vs." in tab.ask("location.hash")
+    assert tab.errors == []
+
+
+@pytest.mark.browser
+def test_a_view_of_filter_columns_order_and_open_panels_can_be_sent_as_its_address(
+    tab: chromium.Page, crowded: Path
+) -> None:
+    tab.open(crowded, width=1280)
+    tab.ask(SET.format(".filter", "loss_a, mean_field", "input"))
+    tab.ask(SET.format(".columns", "MAP@R", "change"))
+    tab.click("table.scores thead tr:last-child th:first-child button")
+    tab.ask("document.querySelector('details.loss[data-loss=loss_a]').open = true")
+    tab.ask("new Promise((done) => setTimeout(done, 50))")
+    assert tab.ask(SHOWN) == ["loss_a", "mean_field_classwise_multi_similarity"]
+    view = tab.ask("location.href")
+    tab.send("Page.navigate", url="about:blank")
+    tab.open(crowded, width=1280)
+    assert len(tab.ask(SHOWN)) == 22
+    tab.ask(f"location.hash = {view.partition('#')[2]!r}; location.reload()")
+    tab.ask("new Promise((done) => setTimeout(done, 500))")
+    assert tab.ask(SHOWN) == ["loss_a", "mean_field_classwise_multi_similarity"]
+    assert tab.ask("document.querySelectorAll('details.loss[open]').length") == 1
+    heads = "[...document.querySelectorAll('table.scores thead tr:last-child th')].filter((one) => !one.hidden)"
+    assert tab.ask(f"{heads}.map((one) => one.textContent)") == ["loss", "MAP@R", "rank", "MAP@R", "rank"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("markdown", r"\| loss \| Concatenated .* MAP@R \|.*\n\| --- \| ---: .*\n\| \*?\*?[a-z]"),
+        ("csv", r"loss,Concatenated .*\n"),
+        ("latex", r"% needs \\usepackage\{booktabs\}\n\\begin\{tabular\}\{lc+\}\n"),
+        ("bibtex", r"@inproceedings\{musgrave2020metric"),
+    ],
+)
+def test_what_is_shown_is_copied(tab: chromium.Page, crowded: Path, kind: str, told: str) -> None:
+    tab.open(crowded, width=1280)
+    tab.ask(SET.format(".filter", "loss_t", "input"))
+    tab.click(f"[data-copy={kind}]")
+    tab.ask("new Promise((done) => setTimeout(done, 100))")
+    text = tab.ask("document.querySelector('.copied').dataset.text")
+    assert re.match(told, text)
+    assert tab.ask("document.querySelector('.copied').textContent") != ""
+    if kind != "bibtex":
+        assert text.count("loss_t" if kind != "latex" else r"loss\_t") == 1
+        assert "loss_a" not in text.replace("\\", "")
+
+
+@pytest.mark.browser
+def test_in_the_dark_the_page_is_dark_and_an_address_opens_its_panel(tab: chromium.Page, crowded: Path) -> None:
+    tab.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    tab.open(crowded, width=390)
+    assert tab.ask("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 29)"
+    tab.send("Emulation.setEmulatedMedia", features=[])
+    assert tab.ask("document.documentElement.scrollWidth") <= 390
+    tab.ask("location.hash = '#glyphs-d0d0d0d0d0d0--loss_b'")
+    tab.ask("new Promise((done) => setTimeout(done, 100))")
+    assert tab.ask("[...document.querySelectorAll('details.loss[open]')].map((one) => one.dataset.loss)") == ["loss_b"]
 
 
 def test_the_comparison_colours_who_is_surely_better(found: list[Board]) -> None:
     matrix = comparisons(found[0], 1.0).split("<h4>MAP@R, concatenated</h4>")[1].split("</table>")[0]
     rows = {
         name.replace("<wbr>", ""): re.findall(r'<td class="(\w+)"', cells)
-        for name, cells in re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', matrix)
+        for name, cells in re.findall(r'<th scope="row"><span[^>]*>(.*?)</span></th>(.*?)</tr>', matrix)
     }
     order = list(rows)
     assert set(order[:2]) == {"triplet", "margin_per_class"}

@@ -13,7 +13,8 @@ from mlrc.results.boards.leaderboard import Board, boards
 from mlrc.results.boards.papers import Reference
 from mlrc.results.records.record import PCA, UNTRAINED
 from mlrc.results.rendering.caption import caption
-from mlrc.results.rendering.page_tables import comparisons, scores
+from mlrc.results.rendering.matrix import comparisons
+from mlrc.results.rendering.page_tables import scores
 from mlrc.results.rendering.report import tables
 from mlrc.results.rendering.table import latex, layout, markdown, sources
 from mlrc.results.statistics.ranks import Ranks
@@ -81,7 +82,7 @@ def test_one_model_per_repeat_has_one_group_of_columns() -> None:
     assert {(len(line.cells), len(line.ranks)) for line in plan.lines} == {(4, 1)}
     assert "One model per repeat, so there is no ensemble." in caption(board)
     assert "oncatenated" not in markdown(board)
-    assert r"\begin{tabular}{lcccc}" in latex(board)
+    assert r"\begin{tabular}{lccccc}" in latex(board)
     assert scores(board, []).count("<th colspan") == comparisons(board, 1.0).count("<h4>MAP@R") == 1
 
 
