@@ -16,7 +16,8 @@ FULL_CELLS = 6
 """With more losses, a cell shows the difference alone, so that the matrix fits a screen; the rest is read out."""
 _SHAPES = (
     "▲ ▼: surely better, surely worse (after correction for all pairs), and by a meaningful difference: one repeat of "
-    f"the better wins on other classes in {MEANINGFUL:.0%} or more. △ ▽: surely, by less. ·: cannot be told apart. "
+    f"the better wins on other classes in {100 * MEANINGFUL:g} % or more. △ ▽: surely, by less. "
+    "·: cannot be told apart. "
 )
 
 

@@ -61,12 +61,12 @@ class Page:
                     raise RuntimeError(f"{method}: {answer['error']['message']}")
                 return answer["result"]
 
-    def open(self, path: Path, *, width: int, height: int = 900) -> None:
-        """Show a file in a window of that size, as on a device of that width."""
+    def open(self, path: Path, *, width: int, height: int = 900, at: str = "") -> None:
+        """Show a file in a window of that size, as on a device of that width, at an address in it (`#…`)."""
         mobile = width < 600
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self._events.clear()
-        self.send("Page.navigate", url=path.resolve().as_uri())
+        self.send("Page.navigate", url=path.resolve().as_uri() + at)
         while "Page.loadEventFired" not in self._events:
             self._next()
 
