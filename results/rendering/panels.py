@@ -145,7 +145,7 @@ def _search(rows: Sequence[TrialRow]) -> str:
 
 
 def _making(board: Board, evidence: Evidence) -> str:
-    made = [one.environment for one in (*evidence.folds, *evidence.runs)]
+    made = [*(fold.environment for fold in evidence.folds), *(run.environment for run in evidence.runs)]
     hours = math.fsum(fold.seconds * fold.share for fold in evidence.folds) / 3600
     versions = sorted({f"{name} {version}" for one in made for name, version in one.versions.items()})
     keys = " ".join(f"<code>{run.key}</code>" for run in evidence.runs)

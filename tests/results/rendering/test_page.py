@@ -22,7 +22,7 @@ from tests.results.studies import make, merged
 MEANS = {UNTRAINED: 20.0, "triplet": 60.0, "margin_per_class": 60.5, "contrastive": 40.0, "a_loss": 30.0}
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 PAPER = Reference(loss="triplet", title="Triplet (paper)", values={("concatenated", "P@1"): 41.0}, source="A paper")
-VOID = {"meta", "img", "br", "link", "wbr"}
+VOID = {"meta", "img", "input", "br", "link", "wbr"}
 
 
 def _gallery(dataset: str) -> Gallery:
