@@ -109,7 +109,7 @@ def test_a_worker_with_a_lender_copies_nothing_to_its_device(
     assert isinstance(pixels, ResidentPixels)
     assert gpu.take()["copies to the device"] == 0
     np.testing.assert_array_equal(pixels.flat.cpu().numpy().reshape(array.array.shape), array.array)
-    assert asked == [Wanted("tiny", Path("nowhere"), images.fingerprint, None, job.protocol.resize, None, None)]
+    assert asked == [Wanted(*workplace.roots["tiny"], images.fingerprint, None, job.protocol.resize, None, None)]
     assert copy_of(asked[0]._replace(fingerprint="another"), DEVICE) is None
     _, own = inputs_of(job, replace(workplace, share=0.5), DEVICE)
     assert isinstance(own, ResidentPixels)
@@ -180,10 +180,10 @@ class _Fixed:
 
 
 @pytest.mark.slow
-def test_a_lenders_process_ends_with_the_run_and_lends_nothing_on_a_processor() -> None:
+def test_a_lenders_process_ends_with_the_run_and_lends_nothing_on_a_processor(tmp_path: Path) -> None:
     before = set(multiprocessing.active_children())
     with lenders(["cpu"]) as addresses:
-        wanted = Wanted("glyphs", Path("nowhere"), "0" * 16, None, 32, None, None)
+        wanted = Wanted("glyphs", tmp_path, "0" * 16, None, 32, None, None)
         assert borrowed(addresses["cpu"], wanted) is None
         (lender,) = set(multiprocessing.active_children()) - before
     assert not lender.is_alive()

@@ -173,10 +173,7 @@ def test_the_example_of_the_readme_gives_a_table(tmp_path: Path, monkeypatch: py
     found = CliRunner().invoke(app, [*words[1:], *(word for one in small for word in ("--set", one))])
     assert found.exit_code == 0, found.output
     table = (tmp_path / "runs" / "table.md").read_text(encoding="utf-8")
-    assert [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")][2:] == [
-        "| untrained",
-        "| pca",
-        "| contrastive",
-        "| proxy_anchor",
-    ]
+    rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")][2:]
+    assert sorted(rows[:2]) == ["| contrastive", "| proxy_anchor"]
+    assert rows[2:] == ["| pca", "| untrained"]
     assert "The row “untrained” is the vectors as they are, and is not ranked." in table
