@@ -32,9 +32,9 @@ def convergence(evidence: Evidence, iterations_per_epoch: int) -> Curve:
 
     A training that stopped keeps its best score, so that the mean is over all of them everywhere.
     """
-    curves: dict[int, list[Curve]] = {}
+    curves: dict[tuple[int, int], list[Curve]] = {}
     for record in _judged(evidence):
-        curves.setdefault(record.number, []).append(_curve(record))
+        curves.setdefault((record.search, record.number), []).append(_curve(record))
     epochs = np.unique(np.concatenate([curve.x for of_repeat in curves.values() for curve in of_repeat]))
     repeats = np.array([_mean_best(of_repeat, epochs) for of_repeat in curves.values()])
     half = None
@@ -53,10 +53,10 @@ class Pace(NamedTuple):
 
 def epochs_to_best(evidence: Evidence) -> Pace | None:
     """Give how many epochs a training took to its best score; `None` where none was validated."""
-    by_repeat: dict[int, list[int]] = {}
+    by_repeat: dict[tuple[int, int], list[int]] = {}
     for record in _judged(evidence):
         if record.best_epoch is not None:
-            by_repeat.setdefault(record.number, []).append(record.best_epoch)
+            by_repeat.setdefault((record.search, record.number), []).append(record.best_epoch)
     repeats = [mean(epochs) for epochs in by_repeat.values()]
     return Pace(mean(repeats), half_width(repeats), len(repeats)) if repeats else None
 
