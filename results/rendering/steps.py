@@ -5,10 +5,12 @@ Only of protocols that validate by R@1, as the papers do that show it.
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from mlrc.results.boards.leaderboard import Board
 from mlrc.results.rendering.plots import COLOURS, Plot, drawn
@@ -76,7 +78,13 @@ def _panels(found: Mapping[str, Course], ylabel: str) -> Figure:
 
 
 def _add_minutes(axes: Axes, per_step: float) -> None:
-    above = axes.secondary_xaxis("top", functions=(lambda steps: steps * per_step, lambda minutes: minutes / per_step))
+    def minutes(steps: ArrayLike) -> ArrayLike:
+        return np.asarray(steps, dtype=float) * per_step
+
+    def steps(minutes: ArrayLike) -> ArrayLike:
+        return np.asarray(minutes, dtype=float) / per_step
+
+    above = axes.secondary_xaxis("top", functions=(minutes, steps))
     above.xaxis.set_major_locator(MaxNLocator(nbins=5))
     above.tick_params(labelsize=7)
     above.set_xlabel("minutes", fontsize=7)
