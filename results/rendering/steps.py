@@ -70,6 +70,8 @@ def _panels(found: Mapping[str, Course], ylabel: str) -> Figure:
             _add_minutes(axes, one.seconds_per_step / 60)
     for axes in grid[len(found) :]:
         axes.set_axis_off()
+    for axes in grid[max(0, len(found) - columns) : len(found)]:
+        axes.tick_params(labelbottom=True)  # also above an empty place
     figure.supxlabel("steps", fontsize=9)
     figure.supylabel(ylabel, fontsize=9)
     return figure
