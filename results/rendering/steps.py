@@ -5,6 +5,7 @@ Only of protocols that validate by R@1, as the papers do that show it.
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -78,7 +79,10 @@ def _panels(found: Mapping[str, Course], ylabel: str) -> Figure:
 
 
 def _add_minutes(axes: Axes, per_step: float) -> None:
-    above = axes.secondary_xaxis("top", functions=(lambda steps: steps * per_step, lambda minutes: minutes / per_step))
+    above = axes.secondary_xaxis(
+        "top",
+        functions=(lambda steps: np.asarray(steps, float) * per_step, lambda time: np.asarray(time, float) / per_step),
+    )
     above.xaxis.set_major_locator(MaxNLocator(nbins=5))
     above.tick_params(labelsize=7)
     above.set_xlabel("minutes", fontsize=7)
