@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
 
 from mlrc.results.boards.leaderboard import Board
 from mlrc.results.rendering.plots import COLOURS, Plot, drawn
@@ -72,19 +71,18 @@ def _panels(found: Mapping[str, Course], ylabel: str) -> Figure:
             _add_minutes(axes, one.seconds_per_step / 60)
     for axes in grid[len(found) :]:
         axes.set_axis_off()
+    for axes in grid[max(0, len(found) - columns) : len(found)]:
+        axes.tick_params(labelbottom=True)  # also above an empty place
     figure.supxlabel("steps", fontsize=9)
     figure.supylabel(ylabel, fontsize=9)
     return figure
 
 
 def _add_minutes(axes: Axes, per_step: float) -> None:
-    def minutes(steps: ArrayLike) -> ArrayLike:
-        return np.asarray(steps, dtype=float) * per_step
-
-    def steps(minutes: ArrayLike) -> ArrayLike:
-        return np.asarray(minutes, dtype=float) / per_step
-
-    above = axes.secondary_xaxis("top", functions=(minutes, steps))
+    above = axes.secondary_xaxis(
+        "top",
+        functions=(lambda steps: np.asarray(steps, float) * per_step, lambda time: np.asarray(time, float) / per_step),
+    )
     above.xaxis.set_major_locator(MaxNLocator(nbins=5))
     above.tick_params(labelsize=7)
     above.set_xlabel("minutes", fontsize=7)
