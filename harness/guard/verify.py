@@ -12,15 +12,16 @@ from mlrc.harness.engine.execute import in_processes
 from mlrc.harness.engine.workplace import FoldOutcome, Workplace
 from mlrc.harness.guard.goldens import TOLERANCE
 from mlrc.harness.images.catalogue import open_dataset
+from mlrc.harness.images.vectors import VectorRows
 from mlrc.harness.machine import environment
 from mlrc.harness.plan.job import FoldJob
 from mlrc.harness.plan.recorded_job import job_of
 from mlrc.harness.plan.split import OWN
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.report.reporting import place_of
-from mlrc.harness.study.comparison import decoded
+from mlrc.harness.study.comparison import decoded, rehearsed
 from mlrc.harness.study.recorded_images import as_recorded
-from mlrc.harness.training import model
+from mlrc.harness.training.extraction import of_vectors
 from mlrc.harness.trunks.weights import sha256_of
 from mlrc.results.publishing.verification import Verified, can_be_verified, fingerprint_of, judge
 from mlrc.results.records.ledger import Records
@@ -116,8 +117,10 @@ def prepared(
                 f"{root} have {images.fingerprint}; give their folder with --root."
             )
         file = weights if protocol.weights else None
-        model.rehearse(model.build(protocol, seed=0, weights=file), protocol)
-        decoded(images, protocol, cache)
+        protocol = of_vectors(protocol, images)
+        if not isinstance(images.pixels, VectorRows):
+            rehearsed(protocol, file)
+        decoded(images, protocol, cache, file, [place])
         workplace = Workplace(
             roots={dataset: (name, where)},
             device=str(place),

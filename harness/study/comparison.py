@@ -106,8 +106,7 @@ def checked_comparison(
     """
     specs = found_losses(losses)
     if dataset.partition(":")[0] != features.FACTS.name:
-        rehearsed = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
-        model.rehearse(rehearsed(protocol, weights=weights), protocol)
+        rehearsed(protocol, weights)
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
     images = images or open_dataset(dataset, root)
@@ -152,6 +151,12 @@ def checked_comparison(
         devices=tuple(map(str, devices)),
         broken=broken_by,
     )
+
+
+def rehearsed(protocol: Protocol, weights: Path | None) -> None:
+    """Have the network that sees the images see two; raises what `mlrc.harness.training.model.rehearse` raises."""
+    built = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
+    model.rehearse(built(protocol, weights=weights), protocol)
 
 
 def decoded(

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from mlrc.harness.images.vectors import VectorRows
 from mlrc.harness.plan.study import cost, repeats
 from mlrc.harness.study.comparison import Comparison
 from mlrc.harness.training import model as models
@@ -21,7 +22,9 @@ the last one still lies beside it.
 def needed(comparison: Comparison, workers: int, *, models_kept: bool) -> int:
     """Give the bytes that the runs folder takes at most, beside the cache of the images."""
     protocol = comparison.studies[0].protocol
-    network = models.build(protocol, seed=0, weights=comparison.workplace.weights)
+    pixels = comparison.images.pixels
+    width = pixels.width if isinstance(pixels, VectorRows) else None
+    network = models.build(protocol, seed=0, weights=comparison.workplace.weights, width=width)
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     values = len(comparison.test) * protocol.folds * 4  # bytes of one dimension of a repeat's embeddings
     written = max(values // protocol.folds * max(network.width, protocol.embedding_size), weights)
