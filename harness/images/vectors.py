@@ -96,7 +96,7 @@ def open_vectors(path: Path) -> ImageSet:
         content=_fingerprint(images, vectors),
         labels=images.labels,
         class_names=images.class_names,
-        pixels=VectorRows(path, *vectors.embeddings.shape, made),
+        pixels=VectorRows(path, len(vectors), vectors.embeddings.shape[1], made),
         queries=images.queries,
         cameras=images.cameras,
         trainval_classes=images.trainval_classes,
