@@ -16,6 +16,7 @@ from mlrc.losses.spec import LossSpec
 from mlrc.protocols.protocol import Protocol
 from mlrc.protocols.suggestion import did_you_mean
 from mlrc.results.records.origin import Origin
+from mlrc.results.records.record import BASELINES
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ class Kind(Generic[T]):
 
     Attributes:
         attribute: the name that a file of one's own holds it by; empty where none may enter by a file.
+        reserved: names that none may have, as they stand for something else in the tables.
         files: name to the file that it entered by, in this process.
     """
 
@@ -41,6 +43,7 @@ class Kind(Generic[T]):
     plural: str
     type: type[T]
     attribute: str = ""
+    reserved: tuple[str, ...] = ()
     files: dict[str, PluginFile] = field(default_factory=dict, compare=False, repr=False)
 
     def names(self) -> list[str]:
@@ -63,7 +66,7 @@ class Kind(Generic[T]):
             LookupError: there is none, or two distributions claim the name.
             ImportError: the plug-in does not import.
             TypeError: the entry point or the file leads to something else, or to a plug-in of another name.
-            ValueError: the plug-in in the file has the name of a registered one.
+            ValueError: the plug-in has a reserved name, or one in a file that of a registered one.
             OSError: there is no such file.
         """
         if self.attribute and plugin_files.is_file(name):
@@ -74,6 +77,7 @@ class Kind(Generic[T]):
         if not claims:
             hint = did_you_mean(name, self.names(), f"See them all with: mlrc list {self.plural}")
             raise LookupError(f"No {self.noun} named {name!r}. {hint}")
+        self.require_free(name)
         owners = sorted({_owner(claim) for claim in claims})
         if len(owners) > 1:
             raise LookupError(
@@ -121,6 +125,7 @@ class Kind(Generic[T]):
         Raises:
             ImportError: the file cannot be run, or holds no such name.
             TypeError: it holds something else.
+            ValueError: it has a reserved name.
         """
         plugin = file.content()
         if not isinstance(plugin, self.type):
@@ -128,7 +133,16 @@ class Kind(Generic[T]):
                 f"{file.attribute} in {file.path} must be a {self.type.__name__}, but is a {type(plugin).__name__}; "
                 f"name what it holds: {Path(file.path).name}:NAME."
             )
+        self.require_free(_name_of(plugin))
         return plugin
+
+    def require_free(self, name: str) -> None:
+        """Raise `ValueError` for a reserved name."""
+        if name in self.reserved:
+            raise ValueError(
+                f"A {self.noun} must have a name of its own, but {name!r} is that of a row which no {self.noun} made; "
+                "give it another `name`."
+            )
 
     def take(self, plugin: T) -> str:
         """Let a plug-in enter that Python code holds as a value, by the file that defines it; give its name.
@@ -172,7 +186,7 @@ class Kind(Generic[T]):
         for name in self.names():
             try:
                 survey.found[name] = self.find(name)
-            except (LookupError, ImportError, TypeError) as error:
+            except (LookupError, ImportError, TypeError, ValueError) as error:
                 survey.failures[name] = str(error)
         return survey
 
@@ -203,7 +217,7 @@ def _defined(plugin: object) -> PluginFile | None:
     return None
 
 
-LOSSES = Kind(group="mlrc.losses", noun="loss", plural="losses", type=LossSpec, attribute="SPEC")
+LOSSES = Kind(group="mlrc.losses", noun="loss", plural="losses", type=LossSpec, attribute="SPEC", reserved=BASELINES)
 """What is compared."""
 
 PROTOCOLS = Kind(group="mlrc.protocols", noun="protocol", plural="protocols", type=Protocol, attribute="PROTOCOL")

@@ -55,7 +55,7 @@ SPEC = LossSpec(
             "cub200": {LOSS_LR: 0.039577693613117096, "margin": 23.148015731563405, "scale": 78.86617186973587}
         },
     },
-    recommended={"margin": 28.6, "scale": 64.0},
+    recommended={"margin": 28.6, "scale": 64.0},  # 0.5 radians and 64: the paper's, by PML's documentation
     note="Space and published optima of the Reality Check; scale's upper bound is the widest, that of SOP (200 on CUB "
     "and Cars, 100 before it was widened).",
 )

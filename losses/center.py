@@ -65,7 +65,7 @@ SPEC = LossSpec(
     space={LOSS_LR: LOSS_LR_RANGE, "lambda_c": FloatDistribution(1e-4, 1, log=True)},
     build=_build,
     batch="classes",
-    recommended={"lambda_c": 0.003},
-    note="The range is ours, around the paper's 0.003. It trains lengths, so it is tested as it trains with "
-    "similarity=euclidean.",
+    recommended={"lambda_c": 0.003},  # as the paper is quoted; not held against its text
+    note="The range is ours, around 0.003, which the paper is quoted with. It trains lengths, so it is tested as it "
+    "trains with similarity=euclidean.",
 )

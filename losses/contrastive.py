@@ -40,6 +40,6 @@ SPEC = LossSpec(
         "reality_check_batch_256": {"cub200": {"pos_margin": 0.22274159160289408, "neg_margin": 0.7694681322593107}},
         "traditional_mean_field": {EVERY: {"pos_margin": 0.02, "neg_margin": 0.3}},
     },
-    recommended={"pos_margin": 0.0, "neg_margin": 1.0},
+    recommended={"pos_margin": 0.0, "neg_margin": 1.0},  # PML's, for distances of unit rows
     note="Space and published optima of the Reality Check.",
 )

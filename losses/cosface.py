@@ -39,6 +39,6 @@ SPEC = LossSpec(
             "cub200": {LOSS_LR: 0.003998195661426562, "margin": 0.41446362660802355, "scale": 88.23371721804443}
         },
     },
-    recommended={"margin": 0.35, "scale": 64.0},
+    recommended={"margin": 0.35, "scale": 64.0},  # PML's, whose documentation has 0.25 to 0.45 and 64 as the paper's
     note="Space and published optima of the Reality Check; scale's upper bound is the widened one (100 before).",
 )

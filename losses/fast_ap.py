@@ -35,6 +35,6 @@ SPEC = LossSpec(
     under={
         "reality_check_batch_256": {"cub200": {"num_bins": 86}},
     },
-    recommended={"num_bins": 10},
+    recommended={"num_bins": 10},  # the paper's, by PML's documentation
     note="Space and published optima of the Reality Check, which tried every number of bins from 2 to 32 in turn.",
 )

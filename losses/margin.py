@@ -43,6 +43,6 @@ SPEC = LossSpec(
             "cub200": {LOSS_LR: 1.000000000000002e-06, "margin": 0.06749183093182898, "beta": 0.9762317783891354}
         },
     },
-    recommended={"margin": 0.2, "beta": 1.2},
+    recommended={"margin": 0.2, "beta": 1.2},  # the paper's, by PML's documentation
     note="Space and published optima of the Reality Check, which decays no weight of beta.",
 )

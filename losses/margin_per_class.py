@@ -35,6 +35,6 @@ SPEC = LossSpec(
             "cub200": {LOSS_LR: 0.01328266476518381, "margin": -0.020490008861290293, "beta": 0.10978365428751874}
         },
     },
-    recommended={"margin": 0.2, "beta": 1.2},
+    recommended={"margin": 0.2, "beta": 1.2},  # the paper's, by PML's documentation
     note=MARGIN.note,
 )

@@ -45,7 +45,7 @@ SPEC = LossSpec(
             "cub200": {"alpha": 0.010000000000000585, "beta": 46.852371463580546, "base": 0.8253064017397882}
         },
     },
-    recommended={"alpha": 2.0, "beta": 50.0, "base": 0.5},
+    recommended={"alpha": 2.0, "beta": 50.0, "base": 0.5},  # base: of the authors' code and PML; in the paper 1
     note="Space and published optima of the Reality Check; alpha's lower bound is the widest, that of CUB "
     "(0.01 on Cars and SOP).",
 )

@@ -67,7 +67,7 @@ SPEC = LossSpec(
             }
         },
     },
-    recommended={"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},
+    recommended={"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},  # base as in `multi_similarity`
     note="Space and published optima of the Reality Check; beta's upper bound is the widest, that of SOP "
     "(100 on CUB and Cars).",
 )

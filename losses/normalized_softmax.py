@@ -37,6 +37,6 @@ SPEC = LossSpec(
     under={
         "reality_check_batch_256": {"cub200": {LOSS_LR: 0.0720269808251637, "temperature": 0.07077487175272634}},
     },
-    recommended={"temperature": 0.05},
+    recommended={"temperature": 0.05},  # of Zhai and Wu, by PML's documentation
     note="Space and published optima of the Reality Check.",
 )

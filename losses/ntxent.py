@@ -60,7 +60,7 @@ SPEC = LossSpec(
     under={
         "reality_check_batch_256": {"cub200": {"temperature": 0.04153385922331847}},
     },
-    recommended={"temperature": 0.1},
+    recommended={"temperature": 0.1},  # SimCLR's on ImageNet, by its code's README (on CIFAR-10 0.5)
     note="Space and published optima of the Reality Check; the lower bound is the widest, that of Cars and SOP (1e-4 "
     "on CUB, 1e-2 before it was widened).",
 )

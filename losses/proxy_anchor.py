@@ -52,7 +52,7 @@ SPEC = LossSpec(
         },
         "reality_check": {EVERY: {LOSS_LR: 1e-2, **_PAPER}},
     },
-    recommended=_PAPER,
+    recommended=_PAPER,  # also by PML's documentation
     note="Ranges are ours, around the paper's margin 0.1 and alpha 32. Its proxies learn 100 times as fast as "
     "the trunk, as the paper says for AdamW; under ProxyNCA++'s Adam with eps 1 that is a choice of ours, as is the "
     "rate of sweeps under the Reality Check's rules.",

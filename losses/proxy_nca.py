@@ -70,6 +70,6 @@ SPEC = LossSpec(
         "reality_check_batch_256": {"cub200": {LOSS_LR: 0.21622580489106408, "softmax_scale": 10.031200472656638}},
         "traditional_mean_field": {EVERY: {"softmax_scale": 32.0}},
     },
-    recommended={"softmax_scale": 1.0},
+    recommended={"softmax_scale": 1.0},  # the paper has no scale
     note="Space and published optima of the Reality Check.",
 )

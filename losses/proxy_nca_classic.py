@@ -57,7 +57,7 @@ SPEC = LossSpec(
     space={LOSS_LR: LOSS_LR_RANGE, "scale": FloatDistribution(0.01, 100)},
     build=_build,
     batch="classes",
-    recommended={"scale": 1.0},
+    recommended={"scale": 1.0},  # the paper has no scale
     settable={"proxy_std": FloatDistribution(1e-3, 10, log=True)},
     note="The range of the scale, 1 in the paper, is that of the Reality Check's ProxyNCA. Its proxies "
     "start with standard deviation proxy_std, 1 unless set; the value does not depend on it, but how fast they turn "

@@ -93,7 +93,7 @@ SPEC = LossSpec(
     space={LOSS_LR: LOSS_LR_RANGE, "scale": FloatDistribution(0.01, 100)},
     build=_build,
     batch="pairs",
-    recommended={"scale": 1.0},
+    recommended={"scale": 1.0},  # the paper has no scale
     settable={
         "share_of_classes": FloatDistribution(0.001, 1),
         "assignment": CategoricalDistribution(("static", "dynamic")),

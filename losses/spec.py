@@ -60,8 +60,8 @@ class LossSpec:
             that a paper reports or takes under its rules: a rate, a margin belong to the optimizer and the batch that
             they were found with. `loss_lr` is among them where the paper has one of its own for this loss, and may lie
             beyond the range of the search, as the others may.
-        recommended: parameters that the loss's own paper takes where neither names any, under whatever rules; without
-            `loss_lr`.
+        recommended: parameters that the loss's own paper takes where neither names any, under whatever rules, or where
+            it takes none, its usual code; without `loss_lr`.
         settable: parameter name to the range in which a user, a sweep or a paper may set it; no search varies it, and
             `build` has a default for it.
         note: what a reader of a table must know: the range's origin, a deviation from the paper.

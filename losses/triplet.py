@@ -39,6 +39,6 @@ SPEC = LossSpec(
     under={
         "reality_check_batch_256": {"cub200": {"margin": 0.13683567244710115}},
     },
-    recommended={"margin": 0.2},
+    recommended={"margin": 0.2},  # FaceNet's (Schroff et al., CVPR 2015)
     note="Space and published optima of the Reality Check.",
 )

@@ -32,8 +32,9 @@ SPEC = LossSpec(
     space=CONTRASTIVE.space,
     build=_build,
     batch="pairs",
-    recommended={"pos_margin": 0.0, "neg_margin": 0.5},
+    recommended={"pos_margin": 0.0, "neg_margin": 1.0},  # a cosine of 0.5 is a distance of 1
     settable={"memory_size": IntDistribution(256, 2**17, log=True)},
-    note="The margins' ranges are the Reality Check's for the contrastive loss; the recommended ones are ours. "
+    note="The margins' ranges are the Reality Check's for the contrastive loss. The recommended ones are those of the "
+    "authors' code, which sums similarities: pairs of two classes count above a cosine of 0.5, those of one always. "
     "memory_size is 4,096 unless set.",
 )

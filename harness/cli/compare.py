@@ -112,11 +112,12 @@ def run(
     comparison = _prepare(subject, losses, protocol, params, effort.device_here, runs, accepted)
     if against is not None:
         from mlrc.harness.study.subject import subject_of
+        from mlrc.protocols.protocol import completed
         from mlrc.results.publishing.against import joined, open_stored, require_comparable
         from mlrc.results.records.ledger import LEDGER, read
 
         with user_errors():
-            stored = open_stored(against, published)
+            stored = open_stored(against, published, completed)
             require_comparable(subject_of(comparison), stored)
             joined(read(runs / LEDGER), stored)  # what is there already, whose rows the report will have, too
     report = partial(write, runs, out, against=against, published=published)

@@ -86,6 +86,10 @@ def evaluate(
         typer.Option(help="The side to measure where there is a column split; test by default."),
     ] = None,
     cuts: Annotated[str, typer.Option("--k", help="The k of nDCG@k, R@k, MAP@k, P@k, separated by commas.")] = "1,10",
+    similarity: Annotated[
+        Literal["cosine", "euclidean"],
+        typer.Option(help="What is near: cosine, or euclidean for the distance of embeddings as they are."),
+    ] = "cosine",
     clustering: Annotated[bool, typer.Option("--clustering", help="Add NMI and AMI.")] = False,
     backend: Annotated[
         Literal["torch", "faiss"], typer.Option(help="torch or faiss; the numbers are the same.")
@@ -136,6 +140,7 @@ def evaluate(
             gallery_includes_queries=gallery_includes_queries,
             split=split,
             cuts=ks,
+            similarity=similarity,
             neighbours=0 if neighbours is None else max(ks),
             clustering=clustering,
             backend=backend,

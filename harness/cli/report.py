@@ -59,13 +59,14 @@ def write(
         from mlrc.harness.machine.environment import resolve_devices
         from mlrc.harness.report.reporting import write_full_report
         from mlrc.harness.watch.steps import steps
+        from mlrc.protocols.protocol import completed
         from mlrc.results.publishing.against import open_stored
         from mlrc.results.records.ledger import require
         from mlrc.results.rendering.report import require_margin
 
         require_margin(margin)
         require(runs)
-        stored = open_stored(against, published) if against is not None else None
+        stored = open_stored(against, published, completed) if against is not None else None
         with steps() as on_progress:
             paths = write_full_report(
                 runs,

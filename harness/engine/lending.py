@@ -12,6 +12,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
@@ -22,9 +23,13 @@ from torch import Tensor
 
 from mlrc.harness.engine.entrance import lend
 from mlrc.harness.engine.spawning import signals_blocked, without_main
+from mlrc.harness.machine.moves import moved
 
 SECONDS_TO_BEGIN = 90.0
 """That a lender is waited for: it imports torch beside all workers."""
+SECONDS_TO_LEND = 3600.0
+"""That whoever waits for a lender's answer tells that it lives; then it is noticed like anything that hangs."""
+SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_TO_END = 5.0
 
 Copy = Callable[[object], Tensor | None]
@@ -59,7 +64,16 @@ def _lender(address: str, device: str) -> Iterator[None]:
 
 
 def borrowed(address: str, wanted: object) -> Tensor | None:
-    """Ask a lender for a copy; `None` where it has none to lend, or does not answer."""
+    """Ask a lender for a copy, which it may still be making; `None` where it has none to lend, or does not answer."""
+    until = time.monotonic() + SECONDS_TO_LEND
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(_asked, address, wanted)
+        while not wait([asked], timeout=SECONDS_BETWEEN_LOOKS).done and time.monotonic() < until:
+            moved()
+        return asked.result()
+
+
+def _asked(address: str, wanted: object) -> Tensor | None:
     until = time.monotonic() + SECONDS_TO_BEGIN
     while True:
         try:

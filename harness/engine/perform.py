@@ -81,7 +81,7 @@ def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation, sto
     Raises:
         StoppedError: `stop` said so, and the training left a checkpoint.
     """
-    started = time.perf_counter()
+    started, processor_started = time.perf_counter(), time.process_time()
     embeddings, weights = None, None
     shortage: Shortage = ""
     try:
@@ -94,7 +94,8 @@ def perform(job: FoldJob, workplace: Workplace, on_validation: OnValidation, sto
         shortage = _shortage(error, workplace)
         trained, embeddings = Trained("failed", None, (), None, None, _told(error, shortage)), None
     seconds = trained.earlier_seconds + time.perf_counter() - started
-    return FoldOutcome(job, record_of(job, trained, workplace, seconds), embeddings, weights, shortage)
+    processor = trained.earlier_processor_seconds + time.process_time() - processor_started
+    return FoldOutcome(job, record_of(job, trained, workplace, seconds, processor), embeddings, weights, shortage)
 
 
 def _told(error: BaseException, shortage: Shortage) -> str:
@@ -115,7 +116,9 @@ def _shortage(error: BaseException, workplace: Workplace) -> Shortage:
     return "files" if is_of_the_machine(error, [*places, *filter(None, (workplace.runs, workplace.cache))]) else ""
 
 
-def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: float) -> FoldRecord:
+def record_of(
+    job: FoldJob, trained: Trained, workplace: Workplace, seconds: float, processor_seconds: float | None = None
+) -> FoldRecord:
     """Write down what came of a job."""
     settings = {**in_force(workplace.device), **({"step": trained.step} if trained.step else {})}
     return FoldRecord(
@@ -141,6 +144,8 @@ def record_of(job: FoldJob, trained: Trained, workplace: Workplace, seconds: flo
         environment=replace(workplace.environment, settings=settings),
         message=trained.message,
         plugins={kind: workplace.origins[kind, name] for kind, name in workplace.plugins(job)},
+        processor_seconds=None if processor_seconds is None else round(processor_seconds, 3),
+        iterations=trained.iterations,
     )
 
 

@@ -18,6 +18,7 @@ from mlrc.harness.engine.perform import do
 from mlrc.harness.engine.spawning import SIGNALS
 from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.machine.determinism import prepare_process
+from mlrc.harness.machine.moves import made
 from mlrc.harness.machine.stopping import WORK_LEFT, Stop
 from mlrc.harness.machine.streams import redirect_output
 from mlrc.harness.plan.job import Job
@@ -94,11 +95,11 @@ def serve(connection: Connection) -> None:
 
 
 def _tell_signs_of_life(send: Callable[[object], None], thread: int) -> None:
-    """Tell the driver whenever the thread that works has moved; one that hangs in a call or at a lock has not."""
+    """Tell the driver whenever the thread that works has moved; one that hangs in a call has not (but see `moves`)."""
     before: list[tuple[int, int]] = []
     while True:
         time.sleep(SECONDS_BETWEEN_SIGNS)
-        now: list[tuple[int, int]] = []
+        now = [(made(), 0)]
         frame = sys._current_frames().get(thread)
         while frame is not None:
             now.append((id(frame), frame.f_lasti))

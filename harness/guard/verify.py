@@ -18,9 +18,8 @@ from mlrc.harness.plan.recorded_job import job_of
 from mlrc.harness.plan.split import OWN
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.report.reporting import place_of
-from mlrc.harness.study.comparison import decoded
+from mlrc.harness.study.comparison import decoded, rehearse
 from mlrc.harness.study.recorded_images import as_recorded
-from mlrc.harness.training import model
 from mlrc.harness.trunks.weights import sha256_of
 from mlrc.results.publishing.verification import Verified, can_be_verified, fingerprint_of, judge
 from mlrc.results.records.ledger import Records
@@ -116,8 +115,8 @@ def prepared(
                 f"{root} have {images.fingerprint}; give their folder with --root."
             )
         file = weights if protocol.weights else None
-        model.rehearse(model.build(protocol, seed=0, weights=file), protocol)
-        decoded(images, protocol, cache)
+        rehearse(name, protocol, file)
+        decoded(images, protocol, cache, file, [place])
         workplace = Workplace(
             roots={dataset: (name, where)},
             device=str(place),

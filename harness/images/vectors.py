@@ -39,11 +39,13 @@ class VectorRows:
 
     Attributes:
         path: of their file.
+        width: dimensions of each.
         made: by what, where they say so.
     """
 
-    def __init__(self, path: Path, count: int, made: Made | None) -> None:
+    def __init__(self, path: Path, count: int, width: int, made: Made | None) -> None:
         self.path = path
+        self.width = width
         self.made = made
         self._count = count
 
@@ -94,7 +96,7 @@ def open_vectors(path: Path) -> ImageSet:
         content=_fingerprint(images, vectors),
         labels=images.labels,
         class_names=images.class_names,
-        pixels=VectorRows(path, len(vectors), made),
+        pixels=VectorRows(path, len(vectors), vectors.embeddings.shape[1], made),
         queries=images.queries,
         cameras=images.cameras,
         trainval_classes=images.trainval_classes,

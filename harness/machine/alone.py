@@ -2,9 +2,15 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from mlrc.harness.machine.moves import moved
+
+SECONDS_BETWEEN_LOOKS = 0.2
+"""At what another process holds, which ends with that process at the latest."""
 
 
 @contextmanager
@@ -38,9 +44,19 @@ def alone(folder: Path, what: str, way_out: str) -> Iterator[bool]:
 
 def _lock(handle: int, folder: Path, what: str, way_out: str) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        while not _taken(handle):
+            moved()
+            time.sleep(SECONDS_BETWEEN_LOOKS)
     except OSError as error:
         raise OSError(
             f"{what} must be kept on a file system with locks, but that of {folder.parent} has none "
             f"({error.strerror}); {way_out}."
         ) from error
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

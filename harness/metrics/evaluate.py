@@ -14,11 +14,12 @@ import numpy as np
 
 from mlrc.harness.machine.allocator import keep_memory
 from mlrc.harness.machine.environment import resolve_device
-from mlrc.harness.metrics.asked import asked
+from mlrc.harness.metrics.asked import Similarity, asked
 from mlrc.harness.metrics.clustering import clustering_scores
 from mlrc.harness.metrics.findings import Findings, Neighbours
 from mlrc.harness.metrics.question import Question, Rows, Split, question
 from mlrc.harness.metrics.ranking.candidates import Backend
+from mlrc.harness.metrics.ranking.euclidean import Places
 from mlrc.harness.metrics.ranking.nearest import NONE, nearest
 from mlrc.harness.metrics.retrieval import HIGHEST_K, require_cuts, retrieval
 
@@ -38,6 +39,7 @@ class Evaluation:
         gallery: number of images searched.
         classes: number of classes among the queries measured.
         dim: size of an embedding.
+        similarity: by which images are near.
         versions: of the packages that took part.
         remarks: sentences on what was made of the files: which rows count, which queries are in the gallery, too.
         findings: the values of every query and class, and the neighbours where asked for.
@@ -52,6 +54,7 @@ class Evaluation:
     dim: int
     versions: Mapping[str, str]
     remarks: tuple[str, ...] = ()
+    similarity: Similarity = "cosine"
     findings: Findings = field(repr=False, compare=False)
 
     def to_json(self) -> str:
@@ -65,6 +68,8 @@ class Evaluation:
             f"{self.queries} queries of {self.classes} classes among {self.gallery} images, {self.dim} dimensions.",
             *self.remarks,
         ]
+        if self.similarity == "euclidean":
+            notes.append("Near is what has a small Euclidean distance, of embeddings as they were given.")
         if self.left_out:
             notes.append(f"{self.left_out} queries without a positive are left out.")
         if self.tied:
@@ -83,6 +88,7 @@ def evaluate(
     gallery_includes_queries: bool = False,
     split: Split | None = None,
     cuts: Sequence[int] = (1, 10),
+    similarity: Similarity = "cosine",
     neighbours: int = 0,
     clustering: bool = False,
     backend: Backend = "torch",
@@ -107,6 +113,8 @@ def evaluate(
         split: which side counts where there is a column `split`: `test`, the default, or `trainval` or `all`, where
             every row asks all others, whatever `query` and `camera` say.
         cuts: the k of nDCG@k, R@k, MAP@k and P@k.
+        similarity: by which images are near: `cosine`, or `euclidean` for the distance of embeddings as they are given;
+            neighbours are told with that.
         neighbours: of every query, that the findings name.
         clustering: whether to add NMI and AMI of the queries.
         backend: torch or faiss; the numbers are the same.
@@ -116,8 +124,8 @@ def evaluate(
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file does not fit, a device is not there, it is not known which queries the gallery includes, or
-            what `mlrc.harness.metrics.retrieval.retrieval` refuses.
+        ValueError: a file does not fit, a device is not there, it is not known which queries the gallery includes,
+            clusters are asked for by Euclidean distance, or what `mlrc.harness.metrics.retrieval.retrieval` refuses.
         TypeError: embeddings or labels of another type.
         ImportError: the package that a format needs is not installed.
     """
@@ -125,6 +133,11 @@ def evaluate(
     require_cuts({"nDCG": cuts})
     if not 0 <= neighbours <= HIGHEST_K:
         raise ValueError(f"neighbours must lie in [0, {HIGHEST_K}], but got {neighbours}.")
+    if clustering and similarity == "euclidean":
+        raise ValueError(
+            "NMI and AMI are of clusters of normalised embeddings, but near is what has a small Euclidean distance of "
+            "embeddings as they are; leave out one of --clustering and --similarity euclidean."
+        )
     search = Searching(backend, str(resolve_device(device)), None if memory is None else bytes_of(memory), progress)
     told = question(
         embeddings,
@@ -140,6 +153,7 @@ def evaluate(
         "gallery_labels": None if gallery is None else gallery.labels,
         **dict(zip(("cameras", "gallery_cameras"), told.cameras or (None, None), strict=True)),
         **dict(zip(("identities", "gallery_identities"), told.identities or (None, None), strict=True)),
+        "similarity": similarity,
     }
     found = retrieval(
         told.queries.vectors.embeddings,
@@ -165,6 +179,7 @@ def evaluate(
         dim=told.queries.vectors.embeddings.shape[1],
         versions={name: version(name) for name in PACKAGES},
         remarks=told.remarks,
+        similarity=similarity,
         findings=Findings(
             rows=told.queries.rows[found.queries],
             labels=told.queries.labels[found.queries],
@@ -195,10 +210,12 @@ def _neighbours(told: Question, options: Mapping[str, Any], number: int, search:
     if searched.vectors.paths is not None:
         paths = np.zeros(int(searched.rows.max(initial=-1)) + 1, searched.vectors.paths.dtype)
         paths[searched.rows] = searched.vectors.paths
+    distances = ranking.queries.distances(found.similarities) if isinstance(ranking.queries, Places) else None
     return Neighbours(
         queries=told.queries.rows,
         indices=np.where(there, searched.rows[found.indices], NONE),
-        similarities=found.similarities,
+        similarities=found.similarities if distances is None else None,
+        distances=distances,
         relevant=relevant & there,
         query_paths=told.queries.vectors.paths,
         gallery_paths=paths,

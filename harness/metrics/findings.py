@@ -25,7 +25,8 @@ class Neighbours:
     Attributes:
         queries: `(queries,)`, the row of each in its file.
         indices: `(queries, ranks)`, rows in the gallery's file, the most similar first; −1 where there are no more.
-        similarities: `(queries, ranks)`, exact cosines; not a number where there is no neighbour.
+        similarities: `(queries, ranks)`, exact cosines; not a number where there is no neighbour. `None` where
+            Euclidean distance was asked for, which is told as `distances` then, in the units of the embeddings.
         relevant: `(queries, ranks)`, whether a neighbour has the query's label.
         query_paths: `(queries,)`, where told.
         gallery_paths: `(rows of the gallery's file,)`, where told, by `indices`; empty for rows that are not searched.
@@ -33,8 +34,9 @@ class Neighbours:
 
     queries: NDArray[np.int64]
     indices: NDArray[np.int64]
-    similarities: NDArray[np.float64]
+    similarities: NDArray[np.float64] | None
     relevant: NDArray[np.bool_]
+    distances: NDArray[np.float64] | None = None
     query_paths: NDArray[np.str_] | None = None
     gallery_paths: NDArray[np.str_] | None = None
 
@@ -48,21 +50,22 @@ class Neighbours:
         columns |= {"rank": place + 1, "index": index}
         if self.gallery_paths is not None:
             columns["path"] = self.gallery_paths[index]
-        return columns | {
-            "similarity": self.similarities[query, place],
-            "relevant": self.relevant[query, place].astype(np.int64),
-        }
+        told = {"similarity": self.similarities, "distance": self.distances}
+        columns |= {name: nearness[query, place] for name, nearness in told.items() if nearness is not None}
+        return columns | {"relevant": self.relevant[query, place].astype(np.int64)}
 
     def arrays(self) -> Columns:
         """Give the arrays as they are."""
-        told = {"query_paths": self.query_paths, "gallery_paths": self.gallery_paths}
-        return {
+        told = {
             "queries": self.queries,
             "indices": self.indices,
             "similarities": self.similarities,
+            "distances": self.distances,
             "relevant": self.relevant,
-            **{name: paths for name, paths in told.items() if paths is not None},
+            "query_paths": self.query_paths,
+            "gallery_paths": self.gallery_paths,
         }
+        return {name: array for name, array in told.items() if array is not None}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

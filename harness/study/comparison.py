@@ -105,9 +105,7 @@ def checked_comparison(
         OSError: the dataset is not there or cannot be read.
     """
     specs = found_losses(losses)
-    if dataset.partition(":")[0] != features.FACTS.name:
-        rehearsed = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
-        model.rehearse(rehearsed(protocol, weights=weights), protocol)
+    rehearse(dataset, protocol, weights)
     devices = environment.resolve_devices(device)
     chosen = parameters.read(params, specs)
     images = images or open_dataset(dataset, root)
@@ -152,6 +150,17 @@ def checked_comparison(
         devices=tuple(map(str, devices)),
         broken=broken_by,
     )
+
+
+def rehearse(dataset: str, protocol: Protocol, weights: Path | None) -> None:
+    """Embed two images with a protocol's network, or its trunk where the head alone is trained; vectors need none.
+
+    Raises what `mlrc.harness.training.model.rehearse` and `build_trunk` raise.
+    """
+    if dataset.partition(":")[0] == features.FACTS.name:
+        return
+    built = model.frozen_trunk if protocol.trains == "head" else partial(model.build, seed=0)
+    model.rehearse(built(protocol, weights=weights), protocol)
 
 
 def decoded(

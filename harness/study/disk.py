@@ -3,9 +3,11 @@
 import shutil
 from pathlib import Path
 
+from mlrc.harness.images.vectors import VectorRows
 from mlrc.harness.plan.study import cost, repeats
 from mlrc.harness.study.comparison import Comparison
 from mlrc.harness.training import model as models
+from mlrc.harness.training.extraction import features_of
 from mlrc.results.records.record import BASELINES, UNTRAINED
 
 LEDGER_LINE = 3000
@@ -21,7 +23,7 @@ the last one still lies beside it.
 def needed(comparison: Comparison, workers: int, *, models_kept: bool) -> int:
     """Give the bytes that the runs folder takes at most, beside the cache of the images."""
     protocol = comparison.studies[0].protocol
-    network = models.build(protocol, seed=0, weights=comparison.workplace.weights)
+    network = models.build(protocol, seed=0, weights=comparison.workplace.weights, width=_width(comparison))
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     values = len(comparison.test) * protocol.folds * 4  # bytes of one dimension of a repeat's embeddings
     written = max(values // protocol.folds * max(network.width, protocol.embedding_size), weights)
@@ -32,6 +34,14 @@ def needed(comparison: Comparison, workers: int, *, models_kept: bool) -> int:
         total += jobs * LEDGER_LINE + repeats(study) * values * size
         total += models_kept * (study.loss not in BASELINES) * cost(study).final_jobs * weights
     return total
+
+
+def _width(comparison: Comparison) -> int | None:
+    """Give how wide the features are where vectors stand in the place of images; a trunk knows its own."""
+    images, place = comparison.images, comparison.workplace
+    if not isinstance(images.pixels, VectorRows):
+        return None
+    return features_of(images, comparison.studies[0].protocol, weights=None, folder=place.cache, devices=()).width
 
 
 def shortage(comparison: Comparison, runs: Path, workers: int, *, models_kept: bool) -> str:

@@ -23,7 +23,7 @@ from mlrc.harness.plan.study import Study
 from mlrc.harness.plugins import LOSSES
 from mlrc.harness.study.comparison import Comparison
 from mlrc.protocols.protocol import PerDataset, Protocol
-from mlrc.results.records.record import UNTRAINED
+from mlrc.results.records.record import BASELINES
 
 NUMBERS = (1, 2, 4, 8)
 """Of trainings on a device that are tried, until one more step gives no more."""
@@ -114,7 +114,7 @@ def measured(
     Of its first loss, with the parameters of its first trial; a number that fits no more, or gives no more, is the
     last. An `epoch` has so many iterations here, so that validations come often.
     """
-    study = next(one for one in comparison.studies if one.loss != UNTRAINED)
+    study = next(one for one in comparison.studies if one.loss not in BASELINES)
     rules = study.protocol
     params = study.params
     if params is None:

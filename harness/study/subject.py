@@ -4,6 +4,7 @@ import numpy as np
 
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.job import rules
+from mlrc.harness.plan.split import as_asked
 from mlrc.harness.study.comparison import Comparison
 from mlrc.results.publishing.against import Subject
 
@@ -11,7 +12,7 @@ from mlrc.results.publishing.against import Subject
 def subject_of(comparison: Comparison) -> Subject:
     """Give images, split and rules of a comparison as its records will tell them."""
     study = comparison.studies[0]
-    labels, queries, cameras = Task.of(comparison.images, comparison.test)
+    labels, queries, cameras = Task.of(as_asked(comparison.images, study.protocol), comparison.test)
     split = (
         comparison.workplace.cuts.get(study.dataset) or study.protocol.cut.of(study.dataset),
         len(np.unique(labels)),

@@ -37,7 +37,7 @@ class Course:
         patience_epoch: of the best validation, epoch 0 included, with its `patience_score`.
         best_epoch: of the best validation after epoch 0, with `best_score` and the model's `best_weights`.
         ended: whether the last epoch is over.
-        earlier_seconds: spent by processes before this one.
+        earlier_seconds: spent by processes before this one, and their `earlier_processor_seconds`.
         step: how the network is launched here, see `mlrc.harness.training.graphs.Launch`.
     """
 
@@ -51,6 +51,7 @@ class Course:
     best_weights: dict[str, Tensor] | None = None
     ended: bool = False
     earlier_seconds: float = 0.0
+    earlier_processor_seconds: float = 0.0
     step: str = ""
 
 
@@ -78,6 +79,7 @@ class Checkpoint:
         self._path = path
         self._origin = origin
         self._begun = time.perf_counter()
+        self._processor_begun = time.process_time()
         self._saved_at = -math.inf
         self._took = 0.0
 
@@ -94,9 +96,12 @@ class Checkpoint:
         if self._path is None:
             return
         started = time.perf_counter()
-        spent = course.earlier_seconds + started - self._begun
+        spent = {
+            "earlier_seconds": course.earlier_seconds + started - self._begun,
+            "earlier_processor_seconds": course.earlier_processor_seconds + time.process_time() - self._processor_begun,
+        }
         content = {
-            "course": vars(course) | {"earlier_seconds": spent},
+            "course": vars(course) | spent,
             "parts": {name: part.state_dict() for name, part in parts.items()},
             "generators": _generators(device),
         }

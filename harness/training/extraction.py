@@ -27,6 +27,7 @@ from mlrc.harness.images.transform import evaluation_batch, view_batch
 from mlrc.harness.images.vectors import VectorRows
 from mlrc.harness.machine.determinism import THREADS, deterministic_device
 from mlrc.harness.machine.environment import device_name
+from mlrc.harness.machine.moves import moved
 from mlrc.harness.plan.job import digest
 from mlrc.harness.training.model import FrozenTrunk, forward, frozen_trunk
 from mlrc.harness.trunks.catalogue import find_trunk
@@ -222,6 +223,7 @@ def _extracted(
         for wanted, batch in passes(chunk):
             rows = forward(trunks[here.device], draw(batch, chunk.view), rules, here.device)
             parts.append(rows[: len(wanted)].cpu().numpy())
+            moved()  # beside the thread that waits for this one
         return chunk, np.concatenate(parts)
 
     with ThreadPoolExecutor(places.qsize(), initializer=begin) as pool:

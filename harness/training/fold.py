@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -77,7 +77,8 @@ class Trained(NamedTuple):
         history: (epoch, validation score in percent), epoch 0 before training; empty without validation.
         best_epoch: of the best validation after epoch 0, with its `best_score`; `None` without one.
         message: why it diverged or failed.
-        earlier_seconds: that processes before this one spent on it.
+        earlier_seconds: that processes before this one spent on it, and their `earlier_processor_seconds`.
+        iterations: that it made, those of processes before this one included; `None` without a training.
         step: how its network was launched, see `mlrc.harness.training.graphs.Launch`.
     """
 
@@ -89,6 +90,8 @@ class Trained(NamedTuple):
     message: str = ""
     earlier_seconds: float = 0.0
     step: str = ""
+    earlier_processor_seconds: float = 0.0
+    iterations: int | None = None
 
 
 def train_fold(
@@ -298,13 +301,28 @@ def _done(course: Course, model: models.Embedder) -> Trained:
         tuple(course.history),
         course.best_epoch,
         None if course.best_epoch is None else course.best_score,
-        earlier_seconds=course.earlier_seconds,
-        step=course.step,
+        **_spent(course),
     )
 
 
 def _diverged(course: Course, message: str) -> Trained:
-    return Trained("diverged", None, tuple(course.history), None, None, message, course.earlier_seconds, course.step)
+    return Trained("diverged", None, tuple(course.history), None, None, message, **_spent(course))
+
+
+class _Spent(TypedDict):
+    earlier_seconds: float
+    step: str
+    earlier_processor_seconds: float
+    iterations: int
+
+
+def _spent(course: Course) -> _Spent:
+    return {
+        "earlier_seconds": course.earlier_seconds,
+        "step": course.step,
+        "earlier_processor_seconds": course.earlier_processor_seconds,
+        "iterations": course.iteration,
+    }
 
 
 def _finite(*tensors: Tensor) -> bool:

@@ -73,6 +73,7 @@ class CostRow:
         jobs: number of trainings.
         search_hours: device time of the search's trainings; `final_hours` of the repeats'.
         devices: names, joined by a space.
+        processor_hours: of all its trainings; `None` where one of them does not tell.
     """
 
     dataset: str
@@ -83,6 +84,7 @@ class CostRow:
     search_hours: float
     final_hours: float
     devices: str
+    processor_hours: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +177,7 @@ def costs(board: Board) -> list[CostRow]:
             search_hours=_hours(one.search),
             final_hours=_hours(one.final),
             devices=" ".join(sorted({record.environment.device for record in one.folds})),
+            processor_hours=_processor_hours(one.folds),
         )
         for one in board.evidence
         if one.folds
@@ -184,6 +187,11 @@ def costs(board: Board) -> list[CostRow]:
 def _hours(folds: Sequence[FoldRecord]) -> float:
     """Give device hours; of several trainings at once on one device each had a share."""
     return math.fsum(record.seconds * record.share for record in folds) / 3600
+
+
+def _processor_hours(folds: Sequence[FoldRecord]) -> float | None:
+    told = [record.processor_seconds for record in folds if record.processor_seconds is not None]
+    return math.fsum(told) / 3600 if len(told) == len(folds) else None
 
 
 def _board(

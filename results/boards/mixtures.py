@@ -40,7 +40,8 @@ def mixtures_of(rows: Sequence[tuple[str, Sequence[FoldRecord], Sequence[RunReco
 
 def _counting(one: Evidence) -> list[FoldRecord]:
     """Give the trainings that a row stands on: its search's, and its repeats' with the parameters that count."""
-    return [*one.search, *(record for record in one.final if record.params == one.runs[-1].params)]
+    params = {run.search: run.params for run in one.runs}
+    return [*one.search, *(record for record in one.final if record.params == params.get(record.search))]
 
 
 def _several(kind: str, folds: Iterable[FoldRecord]) -> str:

@@ -1,7 +1,7 @@
 """A newcomer's losses ranked with stored ones that are not trained again: only where all that must agree agrees."""
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +16,13 @@ from mlrc.results.records.record import BASELINES, UNTRAINED, Environment, FoldR
 
 _FIRST = ("trunk", "weights")
 """Fields of a protocol that are named before others where two differ in them."""
+_NO_RULES = frozenset({"name", "searches"})
+"""Fields in which protocols of one digest may differ."""
 _VISIBLE = 0.01
 """Percent points in which the untrained trunk may differ between two machines without a word."""
+
+
+Completed = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +62,13 @@ class Subject(NamedTuple):
         return cls(run.dataset, run.fingerprint, run.digest, protocol.fields if protocol else {}, split)
 
 
-def open_stored(place: str, published: Path) -> Stored:
+def open_stored(place: str, published: Path, completed: Completed = dict) -> Stored:
     """Read stored results.
 
     Args:
         place: a runs folder, or the name of published evidence.
         published: folder of the published leaderboard.
+        completed: gives all fields of a protocol from those that were there when it was recorded.
 
     Raises:
         FileNotFoundError: there is no such thing.
@@ -73,6 +79,14 @@ def open_stored(place: str, published: Path) -> Stored:
             records = read(path / LEDGER)
             if not records.runs:
                 raise ValueError(f"--against takes results with a finished repeat, but {place} has none.")
+            try:
+                whole = {of: replace(one, fields=completed(one.fields)) for of, one in records.protocols.items()}
+            except ValueError as error:
+                raise ValueError(
+                    f"--against takes results whose rules this version knows, but in {place} {error}; update mlrc, or "
+                    "leave it out."
+                ) from None
+            records.protocols.update(whole)
             return Stored(name=place, records=records, per_class=PerClassFiles(path))
     there = sorted(path.parent.name for path in (published / EVIDENCE).glob(f"*/{LEDGER}"))
     raise FileNotFoundError(
@@ -116,9 +130,12 @@ def joined(mine: Records, stored: Stored) -> Records:
     groups = {_group(run) for run in mine.runs.values()}
     known = {(_group(run), run.loss) for run in stored.records.runs.values() if _group(run) in groups}
     old, new = stored.records, mine
+    together = Records()
+    for protocol in (*old.protocols.values(), *new.protocols.values()):
+        together.add(protocol)  # of one digest the number of searches may differ
     return replace(
         mine,
-        protocols={**old.protocols, **new.protocols},
+        protocols=together.protocols,
         folds={
             **{key: one for key, one in old.folds.items() if (_group(one), one.loss) in known},
             **{key: one for key, one in new.folds.items() if (_group(one), one.loss) not in known},
@@ -208,7 +225,7 @@ def _rules_apart(mine: Subject, digests: Sequence[str], records: Records) -> str
         theirs = records.protocols.get(digest)
         if theirs is None or not mine.fields:
             continue
-        every = {*mine.fields, *theirs.fields} - {"name"}
+        every = {*mine.fields, *theirs.fields} - _NO_RULES
         apart = [name for name in every if mine.fields.get(name) != theirs.fields.get(name)]
         apart.sort(key=lambda name: (name not in _FIRST, name))
         if apart:

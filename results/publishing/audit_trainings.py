@@ -154,3 +154,8 @@ def _of_making(record: FoldRecord) -> Iterator[str]:
     yield from of_environment(record)
     if not (math.isfinite(record.seconds) and record.seconds >= 0 and 0 < record.share <= 1):
         yield f"it cannot have taken {record.seconds} s with a share of {record.share} of its device"
+    processor = record.processor_seconds
+    if processor is not None and not (math.isfinite(processor) and processor >= 0):
+        yield f"it cannot have taken {processor} s of processors"
+    if record.iterations is not None and record.iterations < 0:
+        yield f"it cannot have made {record.iterations} iterations"

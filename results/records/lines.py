@@ -47,6 +47,9 @@ def to_line(record: Record) -> str:
             del content[name]
     if content.get("search") == 0:
         del content["search"]
+    for name in ("processor_seconds", "iterations"):
+        if content.get(name, 0) is None:
+            del content[name]
     return json.dumps(content, allow_nan=False, ensure_ascii=False, sort_keys=True)
 
 

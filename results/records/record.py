@@ -115,6 +115,9 @@ class FoldRecord:
             a test score stands here.
         best_epoch: epoch of the best validation after the start; `best_score` its score. `None` if there is none.
         seconds: wall time of the job on its device, of which it had the `share`.
+        processor_seconds: of all threads of the processes that worked on it, user's and system's; `None` in lines of
+            before it was told, and where no process lived to tell.
+        iterations: steps that the training made; `None` likewise, and without a training.
         search: which of the loss's searches it belongs to; a line of the first one, 0, lacks it.
         plugins: where its loss, dataset and trunk came from; a line of before this was told lacks it.
     """
@@ -141,6 +144,8 @@ class FoldRecord:
     share: float = 1.0
     search: int = 0
     plugins: Origins = field(default_factory=dict)
+    processor_seconds: float | None = None
+    iterations: int | None = None
     schema: int = SCHEMA
 
     @property

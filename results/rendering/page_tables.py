@@ -68,20 +68,27 @@ def all_metrics(rows: Sequence[Row], titles: Titles | None = None) -> str:
 
 
 def cost(board: Board, titles: Titles | None = None) -> str:
-    """Give the trainings and device hours of every loss."""
-    heads = _heading("loss", "ascending")
-    heads += "".join(_heading(name, "descending") for name in ("trainings", "search hours", "repeat hours"))
-    heads += _heading("device", "ascending", "text")
+    """Give the trainings and device hours of every loss, and its processor hours where any loss has them told."""
     rows = costs(board)
+    told_of_processors = any(row.processor_hours is not None for row in rows)
+    names = ("trainings", "search hours", "repeat hours", *(["processor hours"] if told_of_processors else []))
+    heads = _heading("loss", "ascending")
+    heads += "".join(_heading(name, "descending") for name in names)
+    heads += _heading("device", "ascending", "text")
     search, final = math.fsum(row.search_hours for row in rows), math.fsum(row.final_hours for row in rows)
     lines = [
         f'<tr><th scope="row">{_named(row.loss, titles)}</th>{_value(row.jobs, str(row.jobs))}'
         f"{_value(row.search_hours, f'{row.search_hours:.2f}')}{_value(row.final_hours, f'{row.final_hours:.2f}')}"
+        f"{_processor(row.processor_hours) if told_of_processors else ''}"
         f'<td class="text">{escape(row.devices)}</td></tr>'
         for row in rows
     ]
     told = f"{search + final:.2f} device hours: {search:.2f} of the search, {final:.2f} of the repeats."
     return f'<h3>Cost</h3><p class="told">{told}</p>' + _scroll(f"<tr>{heads}</tr>", lines, "sortable", "cost")
+
+
+def _processor(hours: float | None) -> str:
+    return _value(None, ABSENT) if hours is None else _value(hours, f"{hours:.2f}")
 
 
 def _scroll(head: str, lines: Iterable[str], kind: str, label: str, caption: str = "") -> str:

@@ -16,6 +16,7 @@ from mlrc.results.rendering.page import page
 from mlrc.results.rendering.plots import Importances, anchor, plots
 from mlrc.results.rendering.search_tables import parameters_csv, trials_csv
 from mlrc.results.rendering.spreadsheet import comparisons_csv, convergence_csv, cost_csv, leaderboard_csv
+from mlrc.results.rendering.steps import steps_plots, steps_tables
 from mlrc.results.rendering.table import latex, markdown
 from mlrc.results.rendering.titles import Titles
 from mlrc.results.statistics.levels import MARGIN
@@ -88,7 +89,10 @@ def rendered_report(
         titles: loss to what a reader calls it, as far as that is known.
     """
     printed = [board for board in found if board.rows]
-    drawn = {anchor(board): plots(board, importances.get((board.dataset, board.digest)), titles) for board in printed}
+    drawn = {
+        anchor(board): [*plots(board, importances.get((board.dataset, board.digest)), titles), *steps_plots(board)]
+        for board in printed
+    }
     files = {
         name: text.encode()
         for name, text in tables(found, references, margin=margin, ranges=ranges, titles=titles).items()
@@ -139,6 +143,7 @@ def tables(
         "leaderboard.csv": leaderboard_csv([row for board in found for row in board.rows]),
         "comparisons.csv": comparisons_csv(found, margin),
         "convergence.csv": convergence_csv(found),
+        **steps_tables(found),
         **budget_tables(found),
         "parameters.csv": parameters_csv(found, ranges or {}),
         "trials.csv": trials_csv(found),

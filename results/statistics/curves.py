@@ -24,7 +24,7 @@ class Curve(NamedTuple):
 
 def validation(evidence: Evidence) -> list[tuple[int, Curve]]:
     """Give (fold, validation score against epoch) of every training of the repeats."""
-    return [(record.fold, _curve(record)) for record in _judged(evidence)]
+    return [(record.fold, _curve(record)) for record in judged(evidence)]
 
 
 def convergence(evidence: Evidence, iterations_per_epoch: int) -> Curve:
@@ -32,9 +32,9 @@ def convergence(evidence: Evidence, iterations_per_epoch: int) -> Curve:
 
     A training that stopped keeps its best score, so that the mean is over all of them everywhere.
     """
-    curves: dict[int, list[Curve]] = {}
-    for record in _judged(evidence):
-        curves.setdefault(record.number, []).append(_curve(record))
+    curves: dict[tuple[int, int], list[Curve]] = {}
+    for record in judged(evidence):
+        curves.setdefault((record.search, record.number), []).append(_curve(record))
     epochs = np.unique(np.concatenate([curve.x for of_repeat in curves.values() for curve in of_repeat]))
     repeats = np.array([_mean_best(of_repeat, epochs) for of_repeat in curves.values()])
     half = None
@@ -53,18 +53,18 @@ class Pace(NamedTuple):
 
 def epochs_to_best(evidence: Evidence) -> Pace | None:
     """Give how many epochs a training took to its best score; `None` where none was validated."""
-    by_repeat: dict[int, list[int]] = {}
-    for record in _judged(evidence):
+    by_repeat: dict[tuple[int, int], list[int]] = {}
+    for record in judged(evidence):
         if record.best_epoch is not None:
-            by_repeat.setdefault(record.number, []).append(record.best_epoch)
+            by_repeat.setdefault((record.search, record.number), []).append(record.best_epoch)
     repeats = [mean(epochs) for epochs in by_repeat.values()]
     return Pace(mean(repeats), half_width(repeats), len(repeats)) if repeats else None
 
 
-def _judged(evidence: Evidence) -> list[FoldRecord]:
+def judged(evidence: Evidence) -> list[FoldRecord]:
     """Give the repeats' trainings that have a history: of two stages the second, or else the first."""
-    judged = [record for record in evidence.final if record.history]
-    return [record for record in judged if record.stage != "schedule"] or judged
+    validated = [record for record in evidence.final if record.history]
+    return [record for record in validated if record.stage != "schedule"] or validated
 
 
 def _curve(record: FoldRecord) -> Curve:

@@ -103,7 +103,7 @@ def tiny_images() -> ImageSet:
 
 
 @pytest.fixture
-def workplace(tiny_images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+def workplace(tiny_images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
     """A workplace in which opening any dataset gives the tiny images."""
 
     def open_tiny(name: str, root: Path) -> ImageSet:
@@ -112,7 +112,7 @@ def workplace(tiny_images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(inputs, "open_dataset", open_tiny)
     inputs._inputs.cache_clear()
     inputs.images_of.cache_clear()
-    yield Workplace(roots={"tiny": ("tiny", Path("nowhere"))}, device="cpu", environment=ENVIRONMENT)
+    yield Workplace(roots={"tiny": ("tiny", tmp_path / "nowhere")}, device="cpu", environment=ENVIRONMENT)
     inputs._inputs.cache_clear()
     inputs.images_of.cache_clear()
 

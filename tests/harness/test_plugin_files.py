@@ -146,6 +146,10 @@ def test_a_node_that_cannot_run_a_file_is_told_apart_from_a_failed_training(
     tmp_path: Path, workplace: Workplace
 ) -> None:
     file = plugin_files.read(str(_write(tmp_path / "mine.py")), "SPEC")
-    here = replace(workplace, roots={"tiny": ("tiny", tmp_path)}, losses={"pull": replace(file, text="import nowhere")})
+    here = replace(
+        workplace,
+        roots={"tiny": ("tiny", tmp_path)},
+        losses={"pull": replace(file, text="import no_module_of_this_name")},
+    )
     with pytest.raises(UnfitError, match=r"Every node .* able to run the losses' files, but on .*mine.py does not"):
         node.require_fit(here)

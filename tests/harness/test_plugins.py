@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlrc.harness.plugins import LOSSES
+from mlrc.results.records.record import BASELINES
 
 SPEC = """\
 from mlrc.losses.spec import LossSpec
@@ -105,3 +106,14 @@ def test_broken_plugins_spoil_no_other(install: Install) -> None:
     assert "ZeroDivisionError" in survey.failures["odd"]
     assert set(survey.found) == set(LOSSES.names()) - {"odd", "contrastive"}
     assert survey.found["even"].title == "Odd"
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_no_loss_may_have_the_name_of_a_row_that_no_loss_made(install: Install, tmp_path: Path, name: str) -> None:
+    install("strange", name, "odd_loss", SPEC.format(name=name))
+    (tmp_path / "mine.py").write_text(SPEC.format(name=name))
+    sentence = f"A loss must have a name of its own, but '{name}' is that of a row which no loss made; give it another"
+    for word in (name, str(tmp_path / "mine.py")):
+        with pytest.raises(ValueError, match=sentence):
+            LOSSES.find(word)
+    assert sentence in LOSSES.survey().failures[name]

@@ -73,6 +73,7 @@ def write_package(name: str, parent: Path, kind: Kind = "proxy") -> Path:
 def _require_name(name: str) -> None:
     if not re.fullmatch("[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise ValueError(f"A loss's name must be lower_case_with_underscores, but got {name!r}.")
+    LOSSES.require_free(name)
     if name in LOSSES.names():
         raise ValueError(f"A new loss must have a name of its own, but there is a loss named {name!r}; choose another.")
 

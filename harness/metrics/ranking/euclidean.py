@@ -50,6 +50,15 @@ class Places(Directions):
             return np.column_stack([2 * on_grid, np.full(len(on_grid), -1.0)])
         return np.column_stack([on_grid, squares])
 
+    def distances(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn what queries and images are ranked by, `(images, ranks)`, into distances on the grid; NaN stays so."""
+        found = np.empty(products.shape)
+        for part in chunks(self.rows.shape):
+            on_grid = self.fixed(part)[:, :-1] / 2
+            squares = np.einsum("ij,ij->i", on_grid, on_grid)
+            found[part] = np.sqrt(squares[:, None] - products[part] * GRID**2) / self.factor
+        return found
+
     def unit(self) -> NDArray[np.float32]:
         """Give the rows in float32, `(images, dim + 1)`, in the units of the exact products."""
         found = np.empty((len(self.rows), self.rows.shape[1] + 1), np.float32)

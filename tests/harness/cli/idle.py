@@ -12,7 +12,7 @@ from mlrc.harness.guard import canary, doctor, goldens, verify
 from mlrc.harness.images import prepare
 from mlrc.harness.metrics import retrieval
 from mlrc.harness.report import reporting
-from mlrc.harness.study import carry_out, comparison, embedding, estimate
+from mlrc.harness.study import carry_out, comparison, embedding, estimate, profile
 from mlrc.harness.watch import optuna_export
 from mlrc.losses.contract import promises
 from mlrc.results.publishing import audit, published, references
@@ -35,6 +35,7 @@ WORK = (
     (optuna_export, "export"),
     (retrieval, "asked"),
     (embedding, "embed_images"),
+    (profile, "_profile"),
     (promises, "check"),
     (writing, "_names"),
 )

@@ -76,6 +76,15 @@ def test_a_name_that_is_taken_is_refused(name: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["untrained", "pca"])
+def test_the_name_of_a_row_that_no_loss_made_is_refused(
+    name: str, write: Callable[[str, Path], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=f"must have a name of its own, but '{name}' is that of a row"):
+        write(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_there_is_never_overwritten(write: Callable[[str, Path], Path], tmp_path: Path) -> None:
     for name in ("wobbly_margin", "wobbly_margin.py"):
         (tmp_path / name).write_text("mine")

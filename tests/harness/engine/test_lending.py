@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing.connection import Listener
@@ -22,6 +23,7 @@ from mlrc.harness.features.rows import Features
 from mlrc.harness.images import device as images_device
 from mlrc.harness.images.dataset import ArrayPixels, ImageSet
 from mlrc.harness.images.device import ResidentPixels, on_device
+from mlrc.harness.machine.moves import made
 from mlrc.harness.plan.job import FoldJob
 from tests.harness.simulated_gpu import DEVICE, SimulatedGPU
 
@@ -31,6 +33,8 @@ CPU = torch.device("cpu")
 def _numbers(wanted: object) -> Tensor | None:
     if wanted == "broken":
         raise ValueError("cannot be made")
+    if wanted == "large":
+        time.sleep(1)
     return None if wanted == "too large" else torch.arange(5)
 
 
@@ -62,6 +66,17 @@ def test_all_borrowers_have_the_same_memory_and_what_cannot_be_lent_is_nothing(l
     assert again.tolist() == [0, 1, 70, 3, 4]
 
 
+def test_whoever_waits_for_a_large_copy_tells_that_it_lives(lender: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert borrowed(lender, "numbers") is not None
+    before = made()
+    assert borrowed(lender, "large") is not None
+    assert made() >= before + 3
+    monkeypatch.setattr(lending, "SECONDS_TO_LEND", 0.0)
+    before = made()
+    assert borrowed(lender, "numbers") is not None
+    assert made() == before
+
+
 def test_a_lender_that_does_not_begin_or_dies_while_asked_lends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +87,7 @@ def test_a_lender_that_does_not_begin_or_dies_while_asked_lends_nothing(
     listener.start()
     monkeypatch.setattr(lending, "SECONDS_TO_BEGIN", 60.0)
     assert borrowed(address, "numbers") is None
+    listener.kill()  # on a machine with much to do it may not have begun
     listener.join()
 
 
@@ -109,7 +125,7 @@ def test_a_worker_with_a_lender_copies_nothing_to_its_device(
     assert isinstance(pixels, ResidentPixels)
     assert gpu.take()["copies to the device"] == 0
     np.testing.assert_array_equal(pixels.flat.cpu().numpy().reshape(array.array.shape), array.array)
-    assert asked == [Wanted("tiny", Path("nowhere"), images.fingerprint, None, job.protocol.resize, None, None)]
+    assert asked == [Wanted(*workplace.roots["tiny"], images.fingerprint, None, job.protocol.resize, None, None)]
     assert copy_of(asked[0]._replace(fingerprint="another"), DEVICE) is None
     _, own = inputs_of(job, replace(workplace, share=0.5), DEVICE)
     assert isinstance(own, ResidentPixels)
@@ -180,10 +196,10 @@ class _Fixed:
 
 
 @pytest.mark.slow
-def test_a_lenders_process_ends_with_the_run_and_lends_nothing_on_a_processor() -> None:
+def test_a_lenders_process_ends_with_the_run_and_lends_nothing_on_a_processor(tmp_path: Path) -> None:
     before = set(multiprocessing.active_children())
     with lenders(["cpu"]) as addresses:
-        wanted = Wanted("glyphs", Path("nowhere"), "0" * 16, None, 32, None, None)
+        wanted = Wanted("glyphs", tmp_path, "0" * 16, None, 32, None, None)
         assert borrowed(addresses["cpu"], wanted) is None
         (lender,) = set(multiprocessing.active_children()) - before
     assert not lender.is_alive()

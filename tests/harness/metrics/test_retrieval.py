@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mlrc.harness.metrics.retrieval import Retrieval, retrieval, values
+from mlrc.results.boards.papers import read_papers
+from mlrc.results.publishing.place import PUBLISHED
 from tests.examples import examples
 from tests.harness.metrics.slow_retrieval import slow_retrieval
 
@@ -128,6 +130,17 @@ def test_the_worked_examples_of_the_ndcg_paper_come_out(
     found = values(relevant, np.array([4]), ["P@10", "MAP@R", "MAP@10", "nDCG@10", "R@10"])
     expected = [precision, map_at_r, map_at_10, ndcg, 100]
     assert [100 * float(value[0]) for value in found.values()] == pytest.approx(expected, abs=5e-5)
+
+
+def test_what_the_ndcg_paper_prints_is_what_its_rankings_give() -> None:
+    papers = read_papers((PUBLISHED / "papers.csv").read_text(encoding="utf-8"))
+    printed = [one for one in papers if (one.source, one.place.partition(",")[0]) == ("arXiv2110.03997", "table1")]
+    completed = {"1 0 0 0 0 0 0 0 1": "1000000001", "1 0 1 0 0 0 1 0 0": "1010001001"}  # of nine printed ranks
+    assert len(printed) == 25
+    for one in printed:
+        ranked = completed.get(one.title, one.title.replace(" ", "") + "0")
+        found = values(np.array([[digit == "1" for digit in ranked]]), np.array([4]), [one.metric])
+        assert 100 * found[one.metric][0] == pytest.approx(one.mean, abs=0.051), one
 
 
 def test_one_printed_row_of_the_paper_needs_its_second_hit_at_rank_ten() -> None:

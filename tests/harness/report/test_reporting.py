@@ -126,7 +126,10 @@ def test_the_page_shows_what_losses_retrieved_whose_models_were_kept(
 def test_the_gallery_is_of_the_embeddings_that_were_scored(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[RunRecord, list[NDArray[np.float32]], ImageSet]] = []
 
-    def noted(run: RunRecord, folds: list[NDArray[np.float32]], images: ImageSet, *, dataset: str) -> list[Gallery]:
+    def noted(
+        run: RunRecord, folds: list[NDArray[np.float32]], images: ImageSet, *, dataset: str, euclidean: bool
+    ) -> list[Gallery]:
+        assert not euclidean
         seen.append((run, folds, images))
         return []
 

@@ -58,7 +58,7 @@ def _crowd(do: Execute, workers: int, order: Random, killed_after: int | None = 
 
 def _lines(runs: Path) -> list[str]:
     records = read(runs / LEDGER)
-    folds = (replace(fold, seconds=0.0) for fold in records.folds.values())
+    folds = (replace(fold, seconds=0.0, processor_seconds=None) for fold in records.folds.values())
     every: list[Record] = [*records.protocols.values(), *folds, *records.runs.values()]
     return sorted(map(to_line, every))
 

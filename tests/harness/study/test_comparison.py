@@ -11,6 +11,7 @@ from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.study import comparison
 from mlrc.harness.study.conduct import Means, conduct
+from mlrc.harness.study.subject import subject_of
 from mlrc.protocols.protocol import Protocol
 from mlrc.results.boards.leaderboard import boards
 from mlrc.results.records.ledger import Ledger
@@ -98,3 +99,20 @@ def test_without_a_cache_all_headers_are_read_before_any_work(tmp_path: Path, ti
             root=tmp_path,
             device="cpu",
         )
+
+
+@pytest.mark.parametrize("divided", [True, False])
+def test_what_rows_will_stand_on_is_what_their_records_tell(
+    monkeypatch: pytest.MonkeyPatch, tiny_images: ImageSet, tiny_protocol: Protocol, divided: bool
+) -> None:
+    every_third = np.arange(len(tiny_images.labels)) % 3 == 0
+    monkeypatch.setattr(comparison, "open_dataset", lambda name, root: replace(tiny_images, queries=every_third))
+    asking = comparison.checked_comparison(
+        dataset="tiny",
+        losses=["contrastive"],
+        protocol=tiny_protocol.vary({"divided": divided}),
+        root=Path("nowhere"),
+        device="cpu",
+    )
+    queries = subject_of(asking).split[3]
+    assert queries == (int((asking.test % 3 == 0).sum()) if divided else None)

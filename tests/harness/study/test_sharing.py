@@ -1,6 +1,7 @@
 """How many trainings share a GPU: the fewest that do nearly the most, found by trying."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from mlrc.harness.engine.workplace import Workplace
 from mlrc.harness.images.dataset import ImageSet
 from mlrc.harness.plan.job import Params
-from mlrc.harness.plan.study import Study
+from mlrc.harness.plan.study import Study, baselines
 from mlrc.harness.study import comparison as comparisons
 from mlrc.harness.study import sharing
 from mlrc.harness.study.comparison import Comparison, checked_comparison
@@ -70,3 +71,19 @@ def test_one_that_does_not_fit_alone_is_told(compared: Comparison, monkeypatch: 
     monkeypatch.setattr(sharing, "steps_per_second", speed)
     with pytest.raises(RuntimeError, match="out of memory"):
         measured(compared)
+
+
+def test_heads_are_tried_with_a_loss_and_not_with_what_no_loss_made(
+    compared: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, loss = compared.studies
+    of_heads = baselines(loss.protocol.vary({"trains": "head"}), loss.dataset, loss.fingerprint)
+    asked = []
+
+    def speed(_place: Workplace, study: Study, *_: object, **__: object) -> float:
+        asked.append(study.loss)
+        return 1.0
+
+    monkeypatch.setattr(sharing, "steps_per_second", speed)
+    measured(replace(compared, studies=(*of_heads, loss)), [1])
+    assert asked == ["contrastive"]

@@ -253,7 +253,9 @@ def test_a_job_that_goes_on_gives_the_record_of_one_that_was_not_disturbed(
     with pytest.raises(StoppedError):
         perform(job, place, lambda *_: None, lambda: next(calls, None) is None)
     resumed = perform(job, place, lambda *_: None, lambda: False)
-    assert replace(resumed.record, seconds=0) == replace(undisturbed.record, seconds=0)
+    both = [replace(found.record, seconds=0, processor_seconds=None) for found in (resumed, undisturbed)]
+    assert both[0] == both[1]
+    assert resumed.record.iterations == undisturbed.record.iterations
     assert resumed.embeddings is not None
     assert undisturbed.embeddings is not None
     assert resumed.embeddings.tobytes() == undisturbed.embeddings.tobytes()
@@ -269,13 +271,17 @@ def test_the_time_spent_before_a_stop_is_counted(job: FoldJob, workplace: Workpl
     course = Checkpoint(path, origin).restore({}, CPU)
     assert course is not None
     assert course.earlier_seconds > 0
-    course.earlier_seconds = 1000.0
+    assert course.earlier_processor_seconds > 0
+    course.earlier_seconds, course.earlier_processor_seconds = 1000.0, 5000.0
     saved = torch.load(BytesIO(path.read_bytes()[32:]), weights_only=True)
     buffer = BytesIO()
     torch.save(saved | {"course": vars(course)}, buffer)
     key = hashlib.sha256(origin.encode()).digest()
     path.write_bytes(hashlib.blake2b(buffer.getvalue(), digest_size=32, key=key).digest() + buffer.getvalue())
-    assert 1000 < perform(job, place, lambda *_: None, lambda: False).record.seconds < 1100
+    record = perform(job, place, lambda *_: None, lambda: False).record
+    assert 1000 < record.seconds < 1100
+    assert record.processor_seconds is not None
+    assert 5000 < record.processor_seconds < 5100
 
 
 class _Clock:
@@ -284,6 +290,9 @@ class _Clock:
 
     def perf_counter(self) -> float:
         return next(self._times)
+
+    def process_time(self) -> float:
+        return 0.0
 
 
 def test_checkpoints_become_rarer_where_writing_them_takes_long(

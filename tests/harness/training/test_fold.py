@@ -252,6 +252,7 @@ def test_images_are_embedded_in_batches_that_suit_the_device(
 
     monkeypatch.setattr(training, "evaluation_batch", lambda pixels, rows, *_, **__: torch.ones(len(rows), 8, 1, 1))
     monkeypatch.setattr(models, "forward", forward)
+    monkeypatch.setattr(training, "_fed", lambda work, device: (one() for one in work))  # no stream of a GPU here
     images = Subset(tiny_images.pixels, tiny_images.labels, np.arange(50))
     embed(models.build(job.protocol, seed=1), images, job.protocol, torch.device(device))
     assert seen == sizes

@@ -215,7 +215,7 @@ def test_undivided_every_test_image_asks_all_others(
     tmp_path: Path, tiny_images: ImageSet, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = replace(tiny_images, queries=np.arange(len(tiny_images.labels)) % 3 == 0)
-    monkeypatch.setattr(work, "open_dataset", lambda name, root: images)
+    monkeypatch.setattr(inputs, "open_dataset", lambda name, root: images)
     protocol = small("traditional_mpa", "batch_size=12", "epoch_choice=best_on_test", "max_epochs=2", "divided=false")
     records = on_tiny(tmp_path, protocol, images, workplace)
     for run in records.runs.values():

@@ -13,8 +13,9 @@ from mlrc.results.records.ledger import LEDGER, Records
 from mlrc.results.records.metric_names import metric_order, table_metrics
 from mlrc.results.records.per_class import PerClassFiles
 from mlrc.results.records.record import UNTRAINED, FoldRecord, RunRecord
+from mlrc.results.rendering.page_tables import cost
 from mlrc.results.rendering.report import read_boards, tables, write_report
-from mlrc.results.rendering.spreadsheet import leaderboard_csv, read_leaderboard_csv
+from mlrc.results.rendering.spreadsheet import cost_csv, leaderboard_csv, read_leaderboard_csv
 from mlrc.results.statistics.intervals import class_intervals, half_width
 from tests.results.studies import CLASSES, QUERIES, SHARES, Made, make, merged
 
@@ -218,6 +219,23 @@ def test_trainings_that_shared_a_device_cost_their_share_of_it() -> None:
         made.records.add(replace(record, share=0.25))
     (board,) = boards(made.records, {})
     assert costs(board)[0].final_hours == pytest.approx(0.03)
+
+
+def test_processor_hours_are_told_where_every_training_tells_them() -> None:
+    made = make({"triplet": 60.0, "margin": 50.0})
+    for record in list(made.records.folds.values()):
+        made.records.add(replace(record, processor_seconds=18.0))
+    (board,) = boards(made.records, {})
+    row = next(row for row in costs(board) if row.loss == "triplet")
+    assert row.processor_hours == pytest.approx(row.jobs * 18 / 3600)
+    assert "processor hours" in cost(board)
+    silent = next(record for record in made.records.folds.values() if record.loss == "triplet")
+    made.records.add(replace(silent, processor_seconds=None))
+    (board,) = boards(made.records, {})
+    assert {row.loss for row in costs(board) if row.processor_hours is None} == {"triplet"}
+    assert cost_csv(costs(board)).splitlines()[0].endswith(",devices,processor_hours")
+    (board,) = boards(make({"triplet": 60.0}).records, {})
+    assert "processor hours" not in cost(board)
 
 
 def test_the_csv_has_the_promised_columns_and_comes_back_as_it_was() -> None:

@@ -12,6 +12,7 @@ from mlrc.results.records.origin import Origin
 from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, SweepPoint, SweepRecord
 from mlrc.results.rendering.page import page
 from mlrc.results.rendering.table import latex, markdown
+from tests.results.searched import searched
 from tests.results.studies import ENVIRONMENT, Made, make, merged
 
 OLD = Origin(distribution="stranger", version="1.0", source="0123456789abcdef")
@@ -131,3 +132,18 @@ def test_origins_come_back_from_a_line_and_an_older_line_has_none() -> None:
     assert from_line(to_line(record)) == record
     with pytest.raises(ValueError, match="not of its shape"):
         from_line(to_line(told).replace('"version": "1.0"', '"release": "1.0"'))
+
+
+def test_the_repeats_of_every_search_count_with_the_parameters_of_their_own() -> None:
+    made = searched({"triplet": 40}, 2)
+    for key, record in made.records.folds.items():
+        if record.search == 0:
+            params = {"margin": 0.7} if record.stage == "final" else record.params
+            made.records.folds[key] = replace(record, params=params, plugins={"loss": OLD})
+        else:
+            made.records.folds[key] = replace(record, plugins={"loss": NEW if record.stage == "final" else OLD})
+    for key, run in made.records.runs.items():
+        if run.search == 0:
+            made.records.runs[key] = replace(run, params={"margin": 0.7})
+    (note,) = _board(made).notes
+    assert f"{OLD} (28 trainings), {NEW} (12 trainings)" in note

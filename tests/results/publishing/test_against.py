@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from mlrc.protocols.protocol import digest_of
+from mlrc.protocols.protocol import completed, digest_of
+from mlrc.protocols.quick import QUICK
 from mlrc.results.boards.leaderboard import boards
 from mlrc.results.publishing.against import Stored, boards_against, joined, open_stored
 from mlrc.results.publishing.published import add
 from mlrc.results.records.record import UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
+from tests.results.searched import searched
 from tests.results.studies import ENVIRONMENT, Made, rekeyed, sound
 
 OLD = {UNTRAINED: 20.0, "triplet": 60.0, "contrastive": 40.0}
@@ -117,3 +119,37 @@ def test_stored_results_are_a_runs_folder_or_published_evidence(tmp_path: Path) 
     place = str(unfinished.write(tmp_path / "unfinished"))
     with pytest.raises(ValueError, match="with a finished repeat"):
         open_stored(place, published)
+
+
+@pytest.mark.parametrize(("here", "there"), [(1, 3), (3, 1)])
+def test_of_other_numbers_of_searches_the_larger_is_asked_of_all(tmp_path: Path, here: int, there: int) -> None:
+    mine, stored = searched({"newcomer": 50.0}, here), searched(OLD, there)
+    digest = next(iter(stored.records.protocols))
+    assert set(mine.records.protocols) == {digest}
+    both, (board,) = boards_against(mine.write(tmp_path / "new"), _stored(stored))
+    assert both.protocols[digest].searches == 3
+    assert {row.loss: row.searches for row in board.rows} == {
+        "newcomer": here,
+        "triplet": there,
+        "contrastive": there,
+        UNTRAINED: 1,
+    }
+    short = {"newcomer"} if here == 1 else {"triplet", "contrastive"}
+    assert {note.split(":")[0] for note in board.notes if "1 of 3 searches have finished repeats" in note} == short
+
+
+def test_fields_that_the_stored_rules_were_written_before_stand_at_their_defaults(tmp_path: Path) -> None:
+    rules = QUICK.to_json()
+    old = {name: value for name, value in rules.items() if name not in ("similarity", "divided", "searches", "trials")}
+    runs = sound(OLD, fields=old).write(tmp_path / "runs")
+    stored = open_stored(str(runs), tmp_path, completed)
+    mine = {**rules, "trials": 3, "startup_trials": 2, "searches": 2}
+    with pytest.raises(ValueError, match="the trials differs: 3 here, 2 there") as refused:
+        joined(sound(NEW, fields=mine, trials=3).records, stored)
+    assert "they differ in" not in str(refused.value)
+
+
+def test_rules_that_this_version_does_not_know_are_refused(tmp_path: Path) -> None:
+    place = str(sound(OLD, fields={**QUICK.to_json(), "moon": "full"}).write(tmp_path / "runs"))
+    with pytest.raises(ValueError, match=r"whose rules this version knows, but in .* has moon, unknown"):
+        open_stored(place, tmp_path, completed)

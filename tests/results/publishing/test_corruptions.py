@@ -236,6 +236,8 @@ CORRUPTIONS: dict[str, tuple[Corrupt, str]] = {
     ),
     "no versions": (lambda e: e.change(REPEAT, in_environment(versions={})), "it must tell the versions"),
     "a negative time": (lambda e: e.change(TRIAL, put(seconds=-1.0)), "it cannot have taken -1.0 s"),
+    "a negative processor time": (lambda e: e.change(TRIAL, put(processor_seconds=-1.0)), "-1.0 s of processors"),
+    "a negative number of steps": (lambda e: e.change(TRIAL, put(iterations=-1)), "cannot have made -1 iterations"),
     "evidence twice": (
         lambda e: shutil.copytree(e.folder, e.folder.with_name("again")),
         "is evidence in two folders; take one of them out",

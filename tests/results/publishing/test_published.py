@@ -262,9 +262,10 @@ def test_papers_without_our_protocol_have_no_row_beside_ours() -> None:
 
 def test_the_papers_numbers_in_this_repository_are_within_range_and_named_once() -> None:
     printed = read_papers((PUBLISHED / "papers.csv").read_text(encoding="utf-8"))
-    assert len(printed) == 657
-    assert all(0 < one.mean < 100 for one in printed)
-    assert {one.dataset for one in printed} == {"cub200", "cars196", "sop", "inshop"}
+    assert len(printed) == 682
+    means = [one for one in printed if one.dataset != "worked example"]
+    assert all(0 < one.mean < 100 for one in means)
+    assert {one.dataset for one in means} == {"cub200", "cars196", "sop", "inshop"}
     beside = references(printed)
     assert set(beside) == {
         *((dataset, protocol) for protocol in ("reality_check", "traditional_mpa") for dataset in MLRC_DATASETS),

@@ -47,6 +47,8 @@ FOLD = st.builds(
     best_epoch=st.none() | st.integers(0, 999),
     best_score=st.none() | NUMBER,
     seconds=NUMBER,
+    processor_seconds=st.none() | NUMBER,
+    iterations=st.none() | st.integers(0),
     message=TEXT,
     share=NUMBER,
 )
@@ -99,6 +101,14 @@ def test_an_environment_without_settings_gives_the_line_of_before_there_were_any
     assert "settings" not in json.loads(to_line(bare))["environment"]
     told = replace(record, environment=replace(record.environment, settings={"matrix products": "ieee"}))
     assert from_line(to_line(told)) == told
+
+
+@given(FOLD)
+def test_a_training_that_does_not_tell_its_processor_time_gives_the_line_of_before_any_did(record: FoldRecord) -> None:
+    told = json.loads(to_line(replace(record, processor_seconds=0.0, iterations=0)))
+    assert (told["processor_seconds"], told["iterations"]) == (0, 0)
+    untold = json.loads(to_line(replace(record, processor_seconds=None, iterations=None)))
+    assert told.keys() - untold.keys() == {"processor_seconds", "iterations"}
 
 
 @given(FOLD)

@@ -8,6 +8,7 @@ import pytest
 from mlrc.results.records.evidence import Evidence, gather
 from mlrc.results.records.record import FoldRecord
 from mlrc.results.statistics.curves import convergence, epochs_to_best, validation
+from tests.results.searched import searched
 from tests.results.studies import FOLDS, make
 
 
@@ -68,3 +69,18 @@ def test_epochs_to_the_best_are_a_mean_over_folds_and_an_interval_over_repeats()
 def test_one_repeat_converges_without_a_band() -> None:
     evidence = _evidence()
     assert convergence(replace(evidence, final=evidence.final[:FOLDS]), 1).half is None
+
+
+def test_repeats_of_two_searches_are_as_many_whatever_their_numbers() -> None:
+    (several,) = gather(searched({"triplet": 50.0}, 2, repeats=2).records)
+    epochs = iter([2] * FOLDS + [4] * FOLDS + [6] * FOLDS + [8] * FOLDS)
+    paced = tuple(replace(record, best_epoch=next(epochs)) for record in several.final)
+    found = epochs_to_best(replace(several, final=paced))
+    assert found is not None
+    assert (found.mean, found.n) == (5.0, 4)
+    fast = _with_history(several.final[0], (0, 10.0), (4, 20.0))
+    slow = _with_history(several.final[2 * FOLDS], (0, 10.0), (4, 40.0))
+    assert (fast.number, slow.number) == (0, 0)
+    half = convergence(replace(several, final=(fast, slow)), 1).half
+    assert half is not None
+    assert half[1] == pytest.approx(12.706 * 10, rel=1e-3)

@@ -150,6 +150,24 @@ def test_a_study_that_loses_a_node_and_is_stopped_gives_the_bytes_of_one_process
     assert _kinds(listener) == {Started, Validated, Lost, Stopping}
 
 
+def test_heads_on_nodes_read_the_features_that_the_driver_made_and_give_the_bytes_of_one_process(
+    nodes: Nodes, tmp_path: Path
+) -> None:
+    heads = SMALL.set(["trains=head", "max_epochs=1", "repeats=1"])
+    root, losses = tmp_path / "root", ["contrastive", "proxy_anchor"]
+    cache = root / "cache"
+    compared = checked_comparison(dataset="glyphs", losses=losses, protocol=heads, root=root, device="cpu", cache=cache)
+    (made,) = cache.glob("features-*")
+    identity = made.stat().st_ino, made.stat().st_mtime_ns
+    with connected(nodes.address, "cpu") as cluster:
+        means = Means(workers=2, elsewhere=partial(on_cluster, cluster))
+        assert _conduct(compared, tmp_path / "ray", means) == 0
+    assert list(cache.glob("features-*")) == [made]
+    assert (made.stat().st_ino, made.stat().st_mtime_ns) == identity
+    _conduct(compared, tmp_path / "here", Means(workers=1, elsewhere=in_this_process))
+    assert _leaderboard(tmp_path / "ray") == _leaderboard(tmp_path / "here")
+
+
 def test_a_stopped_training_leaves_a_checkpoint_where_the_runs_folder_is_shared_and_goes_on_from_it(
     nodes: Nodes, comparison: Comparison, tmp_path: Path
 ) -> None:
