@@ -9,7 +9,7 @@ from mlrc.results.boards.parameters import ParameterRow, Ranges, parameters
 from mlrc.results.boards.trials import TrialRow, trials
 from mlrc.results.records.evidence import Evidence
 from mlrc.results.records.metric_names import RANKED_BY
-from mlrc.results.records.record import BASELINES, ProtocolRecord
+from mlrc.results.records.record import BASELINES
 from mlrc.results.rendering.search_tables import place, plain, span
 from mlrc.results.rendering.strips import Scale, axis, dot, panel_of, scale, strip
 from mlrc.results.rendering.titles import Titles, loss_title
@@ -161,18 +161,45 @@ def _making(board: Board, evidence: Evidence) -> str:
 
 
 def _again(board: Board, evidence: Evidence) -> str:
-    losses = "" if evidence.loss in BASELINES else f" --losses {evidence.loss}"
-    dataset = board.dataset.partition("@")[0]
-    command = f"mlrc run --dataset {dataset} --root DIR{losses} --protocol {_asked(board)}"
-    told = "At that commit, the same numbers on the same kind of processor:"
-    return f'<p class="told">{told}</p><pre>{escape(command)}</pre>'
+    """Give the command that makes the numbers again; files that it needs are named by their SHA-256."""
+    fields = board.record.fields if board.record else {}
+    weights = str(fields.get("weights") or "")
+    words = ["mlrc run", f"--dataset {board.dataset.partition('@')[0]} --root DIR"]
+    words += [] if evidence.loss in BASELINES else [f"--losses {evidence.loss}"]
+    words += [f"--protocol {board.record.parent if board.record else board.protocol}"]
+    words += ["--weights FILE"] * bool(weights) + _sets(board) + _params(evidence)
+    told = "At that commit, the same numbers on the same kind of processor"
+    told += f"; the file of weights has the SHA-256 {weights}:" if weights else ":"
+    return f'<p class="told">{told}</p><pre>{escape(" ".join(words))}</pre>'
 
 
-def _asked(board: Board) -> str:
-    changes = board.record.changes if board.record else {}
-    sets = "".join(f" --set {name}={_given(new)}" for name, (_, new) in changes.items())
-    return (board.record.parent if isinstance(board.record, ProtocolRecord) else board.protocol) + sets
+def _sets(board: Board) -> list[str]:
+    """Give the options that make the protocol of its parent; what a trunk brings along comes with its name."""
+    changes = {name: new for name, (_, new) in board.record.changes.items()} if board.record else {}
+    trunk = [f"--trunk {changes['trunk']}"] if "trunk" in changes else []
+    brought = {"weights", *(("trunk", "channels", "maximum", "mean", "std") if trunk else ())}
+    return trunk + [
+        f"--set {target}={_given(value)}"
+        for name, new in changes.items()
+        if name not in brought
+        for target, value in _per_dataset(name, new)
+    ]
+
+
+def _per_dataset(name: str, value: object) -> list[tuple[str, object]]:
+    if isinstance(value, dict) and set(value) == {"default", "named"}:
+        return [(name, value["default"]), *((f"{name}.{dataset}", of_one) for dataset, of_one in value["named"])]
+    return [(name, value)]
+
+
+def _params(evidence: Evidence) -> list[str]:
+    """Give the parameters that were given and not searched."""
+    if evidence.search or not evidence.runs or evidence.loss in BASELINES:
+        return []
+    return [f"--param {evidence.loss}.{name}={_given(value)}" for name, value in evidence.runs[0].params.items()]
 
 
 def _given(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
