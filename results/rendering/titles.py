@@ -17,6 +17,11 @@ _PROTOCOLS = {
     "reality_check": "Reality Check",
     "reality_check_small": "Reality Check, small budget",
     "reality_check_frozen": "Reality Check, frozen trunk",
+    "reality_check_small_handwriting": "Reality Check, small budget for handwriting",
+    "reality_check_batch_256": "Reality Check, batches of 256",
+    "traditional_mpa": "as Multi Proxy Anchor's paper",
+    "traditional_mean_field": "as the mean field paper",
+    "traditional_proxy_nca_pp": "as ProxyNCA++'s paper",
     "quick": "Quick",
 }
 

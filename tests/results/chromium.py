@@ -65,10 +65,11 @@ class Page:
         """Show a file in a window of that size, as on a device of that width, at an address in it (`#…`)."""
         mobile = width < 600
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
-        self._events.clear()
-        self.send("Page.navigate", url=path.resolve().as_uri() + at)
-        while "Page.loadEventFired" not in self._events:
-            self._next()
+        for url in ("about:blank", path.resolve().as_uri() + at):  # the same file at another address is not loaded anew
+            self._events.clear()
+            self.send("Page.navigate", url=url)
+            while "Page.loadEventFired" not in self._events:
+                self._next()
 
     def ask(self, expression: str) -> Any:
         """Give the value of a JavaScript expression in the page."""

@@ -64,7 +64,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     monkeypatch.setattr(environment, "_commit", lambda: None)
     environment.current.cache_clear()
     picture = Plot("scores", "Scores", "told", b"<svg/>", b"png")  # drawing takes seconds, and is tested with the page
-    monkeypatch.setattr(report, "plots", lambda board, importances: [picture])
+    monkeypatch.setattr(report, "plots", lambda *_: [picture])
     _git("init", "-q")
     (tmp_path / ".gitignore").write_text("runs/\ndata/\n", encoding="utf-8")
     (tmp_path / "mine.toml").write_text(MINE, encoding="utf-8")

@@ -67,7 +67,7 @@ def rendered_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _draw_little(patch: pytest.MonkeyPatch) -> None:
     """Pictures take seconds; that they are the same every time is tested with the page."""
     picture = Plot("scores", "Scores", "told", b"<svg/>", b"png")
-    patch.setattr(report, "plots", lambda board, importances: [picture])
+    patch.setattr(report, "plots", lambda *_: [picture])
 
 
 @pytest.fixture

@@ -257,10 +257,8 @@ def test_a_view_of_filter_columns_order_and_open_panels_can_be_sent_as_its_addre
     tab.ask("new Promise((done) => setTimeout(done, 50))")
     assert tab.ask(SHOWN) == ["loss_a", "mean_field_classwise_multi_similarity"]
     view = tab.ask("location.href")
-    tab.send("Page.navigate", url="about:blank")
     tab.open(crowded, width=1280)
     assert len(tab.ask(SHOWN)) == 22
-    tab.send("Page.navigate", url="about:blank")
     tab.open(crowded, width=1280, at=view[view.index("#") :])
     assert tab.ask(SHOWN) == ["loss_a", "mean_field_classwise_multi_similarity"]
     assert tab.ask("document.querySelectorAll('details.loss[open]').length") == 1
