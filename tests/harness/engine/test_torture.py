@@ -27,7 +27,8 @@ PROTOCOL = {
     "repeats": 2,
 }
 SHORT = ("contrastive", "proxy_anchor", "triplet")
-LONG = (*SHORT, "multi_similarity")
+LONG = (*SHORT, "multi_similarity", "cosface", "normalized_softmax")
+"""As much work as lasts until all that happens has happened."""
 TABLES = ("leaderboard.csv", "comparisons.csv", "table.md", "table.tex")
 """What holds nothing that timing can change."""
 
