@@ -64,7 +64,7 @@ def _best(
 
 
 def _doubt(lead: Pair) -> str:
-    return "" if lead.told_apart else ", which is not told apart from nothing"
+    return "" if lead.told_apart else ", which, among all pairs, is not told apart from nothing"
 
 
 def _untold(contest: Contest, losses: Sequence[str]) -> list[str]:

@@ -27,7 +27,7 @@ def test_of_losses_that_cannot_be_told_apart_each_could_be_the_best() -> None:
     (board,) = boards(study.records, study.per_class)
     told = " ".join(answer(board))
     assert re.match(r"(triplet or margin|margin or triplet) could be the best\.", told)
-    assert "which is not told apart from nothing" in told
+    assert "which, among all pairs, is not told apart from nothing" in told
     assert "1 of 3 pairs of losses cannot be told apart." in told
 
 
