@@ -2,6 +2,8 @@
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -88,7 +90,8 @@ def test_what_goes_wrong_in_a_job_is_a_record_that_names_it(
     told: str,
 ) -> None:
     monkeypatch.setattr(work, "train_fold", _raising(error))
-    outcome = perform(job, workplace, lambda *_: None, lambda: False)
+    here = replace(workplace, roots={job.dataset: (job.dataset, Path("nowhere"))})
+    outcome = perform(job, here, lambda *_: None, lambda: False)
     assert (outcome.record.outcome, outcome.shortage, outcome.embeddings) == ("failed", shortage, None)
     assert told in outcome.record.message
     assert outcome.record.key == job.key
