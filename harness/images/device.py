@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -100,16 +101,22 @@ def on_device(pixels: Pixels, device: torch.device, *, share: float = 1.0) -> Pi
     return ResidentPixels(pixels, device) if fits(size, device, share) else pixels
 
 
-def ahead(work: Iterable[Callable[[], T]], *, threads: int) -> Iterator[T]:
-    """Give the results of `work` in its order, prepared by `threads` threads before they are asked for.
+def ahead(work: Iterable[Callable[[], T]], *, threads: int, alone: bool = False) -> Iterator[T]:
+    """Give the results of `work` in its order, prepared by threads before they are asked for; few wait.
 
-    With no threads each is done when it is asked for. What fails is raised where its result was due.
+    What fails is raised where its result was due.
+
+    Args:
+        work: what is to be done.
+        threads: number of them; with none each is done when it is asked for.
+        alone: whether torch's operations stay in the thread that asks for them, so that all cores have one each.
     """
     if threads == 0:
         yield from (one() for one in work)
         return
     waiting: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    begin = partial(torch.set_num_threads, 1) if alone else None
+    with ThreadPoolExecutor(threads, initializer=begin) as pool:
         try:
             for one in work:
                 waiting.append(pool.submit(one))

@@ -1,9 +1,7 @@
 """Many images embedded outside a training: batches of a fixed size side by side on the cores, or ahead of a device."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -67,7 +65,7 @@ def embed_all(
         return embedded(read(start))
 
     if on_cores:
-        parts = _side_by_side((partial(whole, start) for start in starts), threads)
+        parts = ahead((partial(whole, start) for start in starts), threads=threads, alone=True)
     else:
         parts = map(embedded, ahead((partial(read, start) for start in starts), threads=threads))
     found = []
@@ -75,19 +73,3 @@ def embed_all(
         found.append(part)
         progress(min(len(found) * size, len(pixels)), len(pixels))
     return np.concatenate(found)
-
-
-def _side_by_side(work: Iterable[Callable[[], Floats]], threads: int) -> Iterator[Floats]:
-    """Do work in threads, each with torch's operations in itself alone, and give the results in order; few wait."""
-    waiting: deque[Future[Floats]] = deque()
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            for one in work:
-                waiting.append(pool.submit(one))
-                if len(waiting) > threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

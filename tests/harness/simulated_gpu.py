@@ -94,10 +94,12 @@ class SimulatedGPU:
         with _Asked(), _Made(self):
             yield self
 
-    def threads(self, count: int) -> ThreadPoolExecutor:
+    def threads(self, count: int, initializer: Callable[[], object] | None = None) -> ThreadPoolExecutor:
         """Make an executor whose threads know the device until they end."""
 
         def enter() -> None:
+            if initializer:
+                initializer()
             _Asked().__enter__()  # type: ignore[no-untyped-call]
             _Made(self).__enter__()  # type: ignore[no-untyped-call]
 
