@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from mlrc.results.records.identity import key_of, seed_of, training_hash
+from mlrc.results.records.identity import hash_of, key_of, seed_of
 from mlrc.results.records.record import BASELINES, UNTRAINED, FoldRecord, ProtocolRecord, RunRecord
 
 ScheduleOf = Callable[[tuple[tuple[int, float], ...], Mapping[str, Any]], object]
@@ -76,18 +76,7 @@ def _of_identity(
         except ValueError as error:
             yield f"its stage 1 gives no schedule ({error})"
             return
-    told = training_hash(
-        digest_of_protocol=record.digest,
-        dataset=record.dataset,
-        fingerprint=record.fingerprint,
-        loss=record.loss,
-        params=record.params,
-        stage=record.stage,
-        number=record.number,
-        fold=record.fold,
-        recorded=recorded,
-        search=record.search,
-    )
+    told = hash_of(record, recorded)
     if record.key != key_of(told):
         yield f"what it says of itself gives the key {key_of(told)}, but it has {record.key}"
     if record.seed != seed_of(told):

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from mlrc.results.records.record import Params, Stage
+from mlrc.results.records.record import FoldRecord, Params, Stage
 
 _KEY, _SEED = 16, 32
 """The key is the digits up to the first, the seed is made of those from there to the second."""
@@ -43,6 +43,22 @@ def training_hash(
 def of_search(search: int) -> tuple[dict[str, int], ...]:
     """Give what tells the jobs and the seed of a search from those of the first one, which has nothing of the kind."""
     return ({"search": search},) if search else ()
+
+
+def hash_of(record: FoldRecord, recorded: object = None) -> str:
+    """Give the hash that a record says of itself; see `training_hash`."""
+    return training_hash(
+        digest_of_protocol=record.digest,
+        dataset=record.dataset,
+        fingerprint=record.fingerprint,
+        loss=record.loss,
+        params=record.params,
+        stage=record.stage,
+        number=record.number,
+        fold=record.fold,
+        recorded=recorded,
+        search=record.search,
+    )
 
 
 def key_of(training: str) -> str:

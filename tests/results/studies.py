@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrc.protocols.protocol import digest_of
-from mlrc.results.records.identity import key_of, key_of_repeat, seed_of, training_hash
+from mlrc.results.records.identity import hash_of, key_of, key_of_repeat, seed_of
 from mlrc.results.records.ledger import LEDGER, Records
 from mlrc.results.records.lines import to_line
 from mlrc.results.records.record import UNTRAINED, Environment, FoldRecord, Outcome, ProtocolRecord, Record, RunRecord
@@ -143,7 +143,7 @@ def rekeyed(made: Made) -> Made:
     again = Made(records=Records(protocols=dict(made.records.protocols), unchecked=dict(made.records.unchecked)))
     keys = {}
     for old, record in made.records.folds.items():
-        told = _hash(record)
+        told = hash_of(record)
         keys[old] = key_of(told)
         again.records.add(replace(record, key=key_of(told), seed=seed_of(told)))
     for old, run in made.records.runs.items():
@@ -153,20 +153,6 @@ def rekeyed(made: Made) -> Made:
         if old in made.per_class:
             again.per_class[key] = made.per_class[old]
     return again
-
-
-def _hash(record: FoldRecord) -> str:
-    return training_hash(
-        digest_of_protocol=record.digest,
-        dataset=record.dataset,
-        fingerprint=record.fingerprint,
-        loss=record.loss,
-        params=record.params,
-        stage=record.stage,
-        number=record.number,
-        fold=record.fold,
-        search=record.search,
-    )
 
 
 def _fold(
@@ -199,7 +185,7 @@ def _fold(
         environment=environment,
         message="" if outcome == "done" else "the loss was not finite in epoch 3",
     )
-    told = _hash(record)
+    told = hash_of(record)
     return replace(record, key=key_of(told), seed=seed_of(told))
 
 
