@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrc.harness.machine.atomic import write_atomically
+from mlrc.harness.metrics.asked import similarity_of
 from mlrc.harness.metrics.scores import separated_and_concatenated
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.job import ScoreJob
@@ -122,7 +123,7 @@ def score_run(
         nmi_seed=int(key[:7], 16) if protocol.nmi.of(job.dataset) else None,  # scikit-learn takes 32 bits
         ndcg_at=ndcg_at,
         recall_at=protocol.recall_at.of(job.dataset),
-        similarity="euclidean" if protocol.similarity == "euclidean" else "cosine",
+        similarity=similarity_of(protocol),
         device=device,
     )
     record = RunRecord(

@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 from mlrc.harness.metrics.ranking.euclidean import by_distance
 from mlrc.harness.metrics.ranking.neighbours import Ranking
 from mlrc.harness.metrics.ranking.similarity import directions
+from mlrc.protocols.protocol import Protocol
 
 Embeddings = NDArray[Any] | torch.Tensor
 Labels = NDArray[Any] | torch.Tensor | Sequence[int] | Sequence[str]
 Integers = NDArray[np.int64]
 Similarity = Literal["cosine", "euclidean"]
+
+
+def similarity_of(protocol: Protocol) -> Similarity:
+    """Give by what a protocol's images are near, as the word of a type."""
+    return "euclidean" if protocol.similarity == "euclidean" else "cosine"
 
 
 class Asked(NamedTuple):

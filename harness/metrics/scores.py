@@ -64,6 +64,14 @@ def concatenate(folds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return unit_rows(np.concatenate([unit_rows(fold) for fold in folds], axis=1))
 
 
+def joined(folds: Sequence[NDArray[np.float32]], similarity: Similarity) -> NDArray[np.float32]:
+    """Give the ensemble of fold models `(images, folds · dim)`: as they are where distances count, else `concatenate`d.
+
+    Raises what `concatenate` raises.
+    """
+    return np.hstack(folds) if similarity == "euclidean" else concatenate(folds)
+
+
 def separated_and_concatenated(
     folds: Sequence[NDArray[np.float32]], task: Task, *, nmi_seed: int | None = None, **options: Unpack[Options]
 ) -> Scores:
@@ -78,8 +86,8 @@ def separated_and_concatenated(
     Raises:
         ValueError: as `concatenate` and `mlrc.harness.metrics.retrieval.retrieval`.
     """
-    joined = np.hstack(folds) if options.get("similarity") == "euclidean" else concatenate(folds)
-    together = ask(joined, task, **options)
+    concatenation = joined(folds, options.get("similarity", "cosine"))
+    together = ask(concatenation, task, **options)
     # One by one, so that the per-query values of a fold are gone before the next is measured.
     each = [(found.means(), found.per_class()) for found in (ask(fold, task, **options) for fold in folds)]
     concatenated_sums = together.per_class()
@@ -87,7 +95,7 @@ def separated_and_concatenated(
     concatenated = together.means()
     if nmi_seed is not None:
         separated["NMI"] = float(np.mean([_nmi(fold, task, nmi_seed) for fold in folds]))
-        concatenated["NMI"] = _nmi(joined, task, nmi_seed)
+        concatenated["NMI"] = _nmi(concatenation, task, nmi_seed)
     return Scores(
         separated=separated,
         concatenated=concatenated,

@@ -18,9 +18,9 @@ from mlrc.harness.features.rows import Features
 from mlrc.harness.images.cache import cached
 from mlrc.harness.images.content import OnProgress
 from mlrc.harness.images.dataset import ImageSet, Pixels
-from mlrc.harness.metrics.asked import Similarity, asked
+from mlrc.harness.metrics.asked import Similarity, asked, similarity_of
 from mlrc.harness.metrics.ranking.nearest import NONE, nearest
-from mlrc.harness.metrics.scores import ask, concatenate
+from mlrc.harness.metrics.scores import ask, joined
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.split import as_asked, test_images
 from mlrc.harness.training.extraction import features_of
@@ -84,8 +84,8 @@ def galleries(run: RunRecord, studio: Studio, *, dataset: str, on_progress: OnPr
         pixels = _given(studio, model.protocol, next(model.network.parameters()).device)
         subset = Subset(pixels, studio.images.labels, test)
         folds.append(embed(model.network, subset, model.protocol, next(model.network.parameters()).device))
-    euclidean = model.protocol.similarity == "euclidean"
-    return of_run(run, folds, as_asked(studio.images, model.protocol), dataset=dataset, euclidean=euclidean)
+    similarity = similarity_of(model.protocol)
+    return of_run(run, folds, as_asked(studio.images, model.protocol), dataset=dataset, similarity=similarity)
 
 
 def _given(studio: Studio, protocol: Protocol, device: torch.device) -> Pixels | Features:
@@ -101,7 +101,7 @@ def of_run(
     images: ImageSet,
     *,
     dataset: str,
-    euclidean: bool = False,
+    similarity: Similarity = "cosine",
 ) -> list[Gallery]:
     """Give the gallery of the first fold model and that of the concatenation, with the same queries.
 
@@ -112,20 +112,18 @@ def of_run(
         folds: test embeddings of its fold models, `(test images, dim)`.
         images: the dataset; test images that only ask (`images.queries`) are in no gallery.
         dataset: its name in the tables.
-        euclidean: whether images are compared by distance, of embeddings as they are.
+        similarity: by which images are near.
     """
     test = test_images(images, run.cut)
     labels = images.labels[test]
     asks = np.ones(len(test), dtype=bool) if images.queries is None else images.queries[test]
     answers = np.ones(len(test), dtype=bool) if images.queries is None else ~images.queries[test]
-    join = np.hstack if euclidean else concatenate
-    concatenation = join(folds)
+    concatenation = joined(folds, similarity)
     if len(folds) > 1:
-        models = {"fold 0": join(folds[:1]), "concatenation": concatenation}
+        models = {"fold 0": joined(folds[:1], similarity), "concatenation": concatenation}
     else:
         models = {"the one model": concatenation}
     cameras = None if images.cameras is None else images.cameras[test]
-    similarity: Similarity = "euclidean" if euclidean else "cosine"
     precision = {
         name: _average_precision(model, labels, asks, cameras, similarity=similarity) for name, model in models.items()
     }

@@ -15,7 +15,7 @@ from mlrc.harness.images.dataset import Pixels
 from mlrc.harness.images.device import ahead
 from mlrc.harness.images.sending import aside, send
 from mlrc.harness.images.transform import evaluation_batch, training_batch
-from mlrc.harness.metrics.asked import Similarity
+from mlrc.harness.metrics.asked import similarity_of
 from mlrc.harness.metrics.scores import ask
 from mlrc.harness.metrics.task import Task
 from mlrc.harness.plan.job import FoldJob, digest
@@ -334,8 +334,8 @@ def _validate(model: models.Embedder, images: Subset, protocol: Protocol, device
     if not np.isfinite(embeddings).all():
         return math.nan
     task = Task(images.labels[images.indices], images.queries, images.cameras)
-    similarity: Similarity = "euclidean" if protocol.similarity == "euclidean" else "cosine"
-    return ask(embeddings, task, device=str(device), similarity=similarity).means()[protocol.selection_metric]
+    found = ask(embeddings, task, device=str(device), similarity=similarity_of(protocol))
+    return found.means()[protocol.selection_metric]
 
 
 def _loss(spec: LossSpec, job: FoldJob, num_classes: int, device: torch.device) -> tuple[nn.Module, nn.Module | None]:

@@ -127,9 +127,9 @@ def test_the_gallery_is_of_the_embeddings_that_were_scored(photographs: Path, mo
     seen: list[tuple[RunRecord, list[NDArray[np.float32]], ImageSet]] = []
 
     def noted(
-        run: RunRecord, folds: list[NDArray[np.float32]], images: ImageSet, *, dataset: str, euclidean: bool
+        run: RunRecord, folds: list[NDArray[np.float32]], images: ImageSet, *, dataset: str, similarity: str
     ) -> list[Gallery]:
-        assert not euclidean
+        assert similarity == "cosine"
         seen.append((run, folds, images))
         return []
 
