@@ -63,7 +63,10 @@ def _across(boards: Sequence[Board]) -> Across | None:
 
 def _stratum(board: Board, setting: str) -> Stratum | None:
     sums = board.ranked.get(setting, {})
-    several = {loss: of_loss for loss, of_loss in sums.items() if loss not in BASELINES and len(of_loss) >= FEWEST}
+    searches = {one.loss: [run.search for run in one.runs] for one in board.evidence}
+    nested = any(len(set(of_loss)) > 1 for of_loss in searches.values())
+    units = {loss: len(set(searches[loss])) if nested else len(of_loss) for loss, of_loss in sums.items()}
+    several = {loss: of_loss for loss, of_loss in sums.items() if loss not in BASELINES and units[loss] >= FEWEST}
     if not several or board.counts is None or len(board.counts) < FEWEST:
         return None
-    return Stratum(sums=several, untrained=sums.get(UNTRAINED), counts=board.counts)
+    return Stratum(sums=several, searches=searches, untrained=sums.get(UNTRAINED), counts=board.counts)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from html import escape
-from io import StringIO
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -95,7 +94,8 @@ def sentences(one: Across) -> list[str]:
         "Gain: the share of the way from the untrained trunk to 100 %, mean over data sets, percent.",
         "Mean rank: of the place on each data set among these losses; the best first.",
         "P(improvement): how often one repeat beats one of another loss, mean over data sets and other losses.",
-        "95 % intervals: 2,000 draws of the repeats and of the test classes within each data set (stratified "
+        "95 % intervals: 2,000 draws of the repeats (of the searches, where there are several of each loss) and of the "
+        "test classes within each data set (stratified "
         "bootstrap, percentiles). They say nothing of other data sets, of which there would have to be more.",
     ]
 
@@ -168,6 +168,4 @@ def _picture(one: Across) -> Figure:
 
 
 def _csv(frame: pd.DataFrame) -> str:
-    text = StringIO()
-    frame.to_csv(text, index=False, float_format="%.4f", lineterminator="\n")
-    return text.getvalue()
+    return frame.to_csv(index=False, float_format="%.4f", lineterminator="\n")

@@ -2,7 +2,7 @@
 
 R. Agarwal et al.: Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021, arXiv 2108.13264:
 few repeats of each of several tasks, drawn anew within each task (a stratified bootstrap); here the test classes of
-each data set are drawn anew as well. Every sum is of whole numbers, and what is compared is whole billionths.
+each data set are drawn anew as well. What is compared is whole billionths.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrc.results.statistics.exact import DECIMALS, Whole, in_billionths, percent
+from mlrc.results.statistics.exact import DECIMALS, Whole, in_billionths
 from mlrc.results.statistics.intervals import CONFIDENCE, RESAMPLES, SEED, class_draws
 
 Values = NDArray[np.float64]
@@ -26,11 +26,14 @@ class Stratum:
     Attributes:
         sums: loss to `(repeats, classes)`, the sum of the metric (0 … 1) over the queries of each class; two or more
             repeats each.
+        searches: loss to the search of each of its repeats; where there are several they are what is drawn, with all
+            their repeats, and each loss has two or more.
         untrained: likewise of the trunk before training, one repeat or more; `None` where it was not measured.
         counts: `(classes,)`, queries per class.
     """
 
     sums: Mapping[str, Values]
+    searches: Mapping[str, Sequence[int]]
     untrained: Values | None
     counts: Whole
 
@@ -76,7 +79,7 @@ def standings(strata: Sequence[Stratum]) -> Standings:
     gains, ranks, wins = [], [], []
     for number, stratum in enumerate(strata):
         scores = {loss: _scores(stratum.sums[loss], stratum.counts, number) for loss in losses}
-        weights = {loss: _weights(len(stratum.sums[loss]), number, place) for place, loss in enumerate(losses)}
+        weights = {loss: _weights(stratum.searches[loss], number, place) for place, loss in enumerate(losses)}
         means = np.stack([_means(scores[loss], weights[loss]) for loss in losses], axis=1)
         ranks.append(_ranks(means))
         wins.append(_wins([scores[loss] for loss in losses], [weights[loss] for loss in losses]))
@@ -104,15 +107,21 @@ def _scores(sums: Values, counts: Whole, stratum: int) -> Whole:
     """Give `(1 + resamples, repeats)` scores in billionths of percent points, first those that were measured."""
     draws = class_draws(sums, counts, stream=stratum)
     measured = class_draws(sums, counts, whole=True)
-    rows = [in_billionths(percent(one.totals, one.queries[:, None], one.bits)) for one in (measured, draws)]
+    rows = [in_billionths(one.percent()) for one in (measured, draws)]
     return np.concatenate(rows)
 
 
-def _weights(repeats: int, stratum: int, loss: int) -> Whole:
-    """Give how often each repeat counts, `(1 + resamples, repeats)`; of n repeats n − 1 are drawn (Rao, Wu)."""
-    generator = np.random.default_rng([SEED, 1 + stratum, loss])
-    drawn = generator.multinomial(repeats - 1, np.full(repeats, 1 / repeats), size=RESAMPLES)
-    return np.concatenate([np.ones((1, repeats), dtype=np.int64), drawn.astype(np.int64)])
+def _weights(searches: Sequence[int], stratum: int, loss: int) -> Whole:
+    """Give how often each repeat counts, `(1 + resamples, repeats)`.
+
+    Of n repeats, or of n searches where there are several, n − 1 are drawn (Rao, Wu).
+    """
+    distinct, of_search = np.unique(np.asarray(searches), return_inverse=True)
+    units = of_search if len(distinct) > 1 else np.arange(len(searches))
+    count = int(units.max()) + 1
+    generator = np.random.default_rng([SEED, 1 + stratum, 1 + loss])  # zeros at the end would say nothing
+    drawn = generator.multinomial(count - 1, np.full(count, 1 / count), size=RESAMPLES)[:, units]
+    return np.concatenate([np.ones((1, len(searches)), dtype=np.int64), drawn.astype(np.int64)])
 
 
 def _means(scores: Whole, weights: Whole) -> Whole:

@@ -5,13 +5,15 @@ from itertools import product
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mlrc.results.boards.across import across
 from mlrc.results.boards.leaderboard import boards
 from mlrc.results.records.record import UNTRAINED
 from mlrc.results.rendering.across import across_plot, across_section, sentences
 from mlrc.results.rendering.report import rendered_report, tables
-from mlrc.results.statistics.across import Stratum, standings
+from mlrc.results.statistics.across import Stratum, _weights, standings
+from mlrc.results.statistics.intervals import RESAMPLES, SEED
 from tests.results.statistics.simulated import Table, drawn
 from tests.results.studies import Made, make, merged
 
@@ -28,7 +30,8 @@ def _strata(generator: np.random.Generator, table: Table, sets: int = 2) -> list
     found = []
     for _ in range(sets):
         sums, counts = drawn(table, generator)
-        found.append(Stratum(sums=sums, untrained=0.5 * sums["loss00"][:1], counts=counts))
+        searches = {loss: list(range(len(of_loss))) for loss, of_loss in sums.items()}
+        found.append(Stratum(sums=sums, searches=searches, untrained=0.5 * sums["loss00"][:1], counts=counts))
     return found
 
 
@@ -117,3 +120,23 @@ def test_a_report_of_two_data_sets_has_a_table_a_picture_and_the_words_for_them(
     )
     assert len(lines) == 1 + len(one.losses)
     assert files["plots/across-d0d0d0d0d0d0.svg"] == across_plot(one).svg
+
+
+def test_where_losses_were_searched_several_times_the_searches_are_drawn_with_all_their_repeats() -> None:
+    weights = _weights([0, 0, 0, 1, 1, 1, 2, 2, 2], 0, 0)
+    assert (weights[0] == 1).all()
+    assert (weights[:, [0, 3, 6]].repeat(3, axis=1) == weights).all()
+    assert (weights[1:, [0, 3, 6]].sum(axis=1) == 2).all()
+    alone = _weights([0, 0, 0], 0, 0)
+    assert (alone[1:].sum(axis=1) == 2).all()
+    assert (alone[1:] != alone[1:, :1]).any()
+
+
+def test_no_two_draws_share_their_random_numbers() -> None:
+    first = _weights(range(40), 0, 0)
+    assert (first != np.concatenate([first[:1], _drawn([SEED, 1])])).any()
+    assert (first != _weights(range(40), 1, 0)).any()
+
+
+def _drawn(seed: list[int]) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).multinomial(39, np.full(40, 1 / 40), size=RESAMPLES)
