@@ -22,15 +22,20 @@ def answer(board: Board, titles: Titles | None = None) -> list[str]:
         return []
     first = losses[0]
     contest = board.contests.get((setting, RANKED_BY))
-    if contest is None or first not in contest.losses:
+    if contest is None:
         alone = len(losses) == 1
         leads = f"{loss_title(first, titles)} has {'' if alone else 'the highest mean, '}{means[first]:.2f} % {where}"
         return [
             f"{leads}. Nothing is ranked here: {'there is one loss' if alone else 'repeats or losses are missing'}."
         ]
     compared = [loss for loss in losses if loss in contest.losses]
+    higher = [loss for loss in losses[: losses.index(compared[0])] if means[loss] > means[compared[0]]]
     return [
         *_best(contest, compared, means, where, titles),
+        *(
+            f"{loss_title(loss, titles)} has a higher mean ({means[loss]:.2f} %) but cannot be compared."
+            for loss in higher
+        ),
         *_untold(contest, compared),
         *_baseline(board, means, losses),
     ]
@@ -45,6 +50,8 @@ def _best(
     low, high = lead.difference.interval()
     by = f"{lead.difference.mean:.2f} points ({_signed(low)} to {_signed(high)})"
     score = f"{means[first]:.2f} % {where}"
+    of_all = max(mean for loss, mean in means.items() if loss not in BASELINES)
+    of_compared = " of those compared" * (of_all > means[first])
     if len(names) == 1:
         return [
             f"{names[0]} is the best of {len(losses)} losses, with {score}.",
@@ -58,8 +65,8 @@ def _best(
         who = f"Any of {len(names)} of the {len(losses)} losses (marked ●)"
     return [
         f"{who} could be the best.",
-        f"{loss_title(first, titles)} has the highest mean, {score}, and leads {loss_title(second, titles)} by {by}"
-        f"{_doubt(lead)}.",
+        f"{loss_title(first, titles)} has the highest mean{of_compared}, {score}, and leads "
+        f"{loss_title(second, titles)} by {by}{_doubt(lead)}.",
     ]
 
 

@@ -8,8 +8,8 @@ from html import escape
 from itertools import pairwise
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
+from mlrc.results.rendering.strips import ticks
 from mlrc.results.rendering.titles import Titles, loss_title
 from mlrc.results.statistics.curves import Curve, Values
 
@@ -44,12 +44,12 @@ class Frame:
     def marks(self) -> str:
         """Give grid and numbers."""
         found = []
-        for tick in _ticks(*self._up, 4):
+        for tick in ticks(*self._up, bins=4):
             found.append(f'<path class="tick" d="M{_LEFT} {self._y(tick)}H{WIDTH - _RIGHT}"/>')
             found.append(f'<text class="up" x="{_LEFT - 3}" y="{self._y(tick)}">{tick:g}</text>')
         found += [
             f'<text class="along" x="{self._x(tick)}" y="{HEIGHT - 4}">{_short(tick)}</text>'
-            for tick in _ticks(*self._across, 4)
+            for tick in ticks(*self._across, bins=4)
         ]
         return "".join(found)
 
@@ -120,11 +120,6 @@ def _told(curve: Curve) -> str:
 def _ends(values: Values) -> tuple[float, float]:
     low, high = round(float(values.min()), 4), round(float(values.max()), 4)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _ticks(low: float, high: float, bins: int) -> list[float]:
-    found = MaxNLocator(nbins=bins, steps=[1, 2, 5, 10]).tick_values(low, high)
-    return [round(float(tick), 6) for tick in found if low <= tick <= high]
 
 
 def _short(value: float) -> str:

@@ -39,7 +39,7 @@ def page(
     *,
     margin: float = MARGIN,
     ranges: Ranges | None = None,
-    together: Mapping[str, tuple[Across, Plot]] | None = None,
+    together: Sequence[Across] = (),
     titles: Titles | None = None,
 ) -> str:
     """Give the page.
@@ -51,12 +51,12 @@ def page(
         references: (dataset, protocol) to the rows of papers beside ours.
         margin: percent points within which a difference is of no interest.
         ranges: loss to the ranges of its search, as far as they are known.
-        together: digest to what several data sets say together, and its picture.
+        together: what several data sets under the same rules say.
         titles: loss to what a reader calls it, as far as that is known.
     """
     assets = files("mlrc.results.rendering") / "assets"
     links, parts = [], []
-    for one, _ in (together or {}).values():
+    for one in together:
         links.append(
             f'<li><a href="#across-{one.digest}">Across data sets, {escape(protocol_title(one.protocol))}</a></li>'
         )
@@ -208,6 +208,6 @@ def _tile(picture: Picture, kind: str) -> str:
     sign = {"right": "✓ ", "wrong": "✗ ", "asked": ""}[kind]
     label = escape(picture.label)
     return (
-        f'<figure class="tile {kind}"><img src="{escape(picture.image)}" alt="{kind}: {label}" '
-        f'class="small"><figcaption>{sign}{label}</figcaption></figure>'
+        f'<figure class="tile {kind}"><img src="{escape(picture.image)}" alt="{kind}: {label}">'
+        f"<figcaption>{sign}{label}</figcaption></figure>"
     )

@@ -41,7 +41,7 @@ def scores(board: Board, references: Sequence[Reference], name: str = "board", t
             of_line = "" if line.is_reference else board.verified.get(line.title, "")
             cells.append(f'<td class="text">{escape(of_line)}</td>')
         kind = ' class="paper"' if line.is_reference else f' data-loss="{escape(line.title)}"'
-        shown = breakable(line.title) if line.is_reference else linked([line.title], name, titles)
+        shown = breakable(line.title) if line.is_reference else linked(line.title, name, titles)
         lines.append(f'<tr{kind}><th scope="row">{shown}</th>{"".join(cells)}</tr>')
     caption = f"{board.dataset}, {board.protocol}: percent, mean ± half width of the 95 % interval"
     head = f'<tr class="groups"><td></td>{groups}</tr><tr>{heads}</tr>'

@@ -10,7 +10,7 @@ from mlrc.results.boards.trials import TrialRow, trials
 from mlrc.results.records.evidence import Evidence
 from mlrc.results.records.metric_names import RANKED_BY
 from mlrc.results.records.record import BASELINES
-from mlrc.results.rendering.search_tables import place, plain, span
+from mlrc.results.rendering.search_tables import place, plain, share_of, span
 from mlrc.results.rendering.strips import Scale, axis, dot, panel_of, scale, strip
 from mlrc.results.rendering.titles import Titles, loss_title
 from mlrc.results.statistics.exact import mean
@@ -102,9 +102,9 @@ def _parameters(rows: Sequence[ParameterRow]) -> str:
     for row in rows:
         where = "" if row.range is None or not row.searched else place(row.value, row.range)
         marks = ""
-        if where and row.range is not None:
-            share = float(where.removesuffix("%"))
-            marks = strip(Scale(-4, 104, ()), dot(Scale(-4, 104, ()), share), f"{where} of the range")
+        if where and row.range is not None and not isinstance(row.value, str):
+            whole = Scale(-4, 104, ())
+            marks = strip(whole, dot(whole, 100 * share_of(row.value, row.range)), f"{where} of the range")
         shown = "given" if not row.searched else "" if row.range is None else span(row.range)
         search = f" (search {row.search})" if row.search else ""
         lines.append(
@@ -126,19 +126,23 @@ def _search(rows: Sequence[TrialRow]) -> str:
     drawn, best = [], -math.inf
     line: list[str] = []
     step = 100 / max(len(rows), 1)
+    several = len({row.search for row in rows}) > 1
     for number, row in enumerate(rows):
-        best = row.score if not number or row.trial < rows[number - 1].trial else max(best, row.score)
-        across, up = (number + 0.5) * step, 60 - 0.52 * float(known.at(row.score).removesuffix("%")) - 4
-        top = 60 - 0.52 * float(known.at(best).removesuffix("%")) - 4
+        best = row.score if not number or row.search != rows[number - 1].search else max(best, row.score)
+        across = (number + 0.5) * step
+        up, top = (56 - 52 * known.share(one) for one in (row.score, best))
+        of_search = f"search {row.search}, " * several
         kind = ' class="chosen"' if row.chosen else "" if row.outcome == "done" else ' class="short"'
-        told = f"trial {row.trial}: {row.score:.2f} % ({row.outcome}{', chosen' * row.chosen})"
+        told = f"{of_search}trial {row.trial}: {row.score:.2f} % ({row.outcome}{', chosen' * row.chosen})"
         drawn.append(f'<circle{kind} cx="{across:.2f}%" cy="{up:.1f}" r="4"><title>{told}</title></circle>')
         line.append(f'<line x1="{number * step:.2f}%" x2="{(number + 1) * step:.2f}%" y1="{top:.1f}" y2="{top:.1f}"/>')
-    chosen = next((row for row in rows if row.chosen), rows[0])
     short = sum(row.outcome != "done" for row in rows)
+    chosen = ", ".join(
+        f"trial {row.trial}{f' of search {row.search}' * several} with {row.score:.2f} %" for row in rows if row.chosen
+    )
     told = (
-        f"{len(rows)} trials, {short} not trained to the end; the best on validation classes is trial {chosen.trial} "
-        f"with {chosen.score:.2f} %. Dots: trials; line: the best so far."
+        f"{len(rows)} trials, {short} not trained to the end; the best on validation classes: {chosen}. Dots: trials; "
+        f"line: the best so far{' of each search' * several}."
     )
     marks = "".join([*line, *drawn])
     return f'<svg class="search" role="img" aria-label="{told}">{marks}</svg><p class="told">{told}</p>'
@@ -165,12 +169,18 @@ def _again(board: Board, evidence: Evidence) -> str:
     fields = board.record.fields if board.record else {}
     weights = str(fields.get("weights") or "")
     words = ["mlrc run", f"--dataset {board.dataset.partition('@')[0]} --root DIR"]
-    words += [] if evidence.loss in BASELINES else [f"--losses {evidence.loss}"]
+    words += [f"--losses {_with(board, evidence.loss)}"]
     words += [f"--protocol {board.record.parent if board.record else board.protocol}"]
     words += ["--weights FILE"] * bool(weights) + _sets(board) + _params(evidence)
     told = "At that commit, the same numbers on the same kind of processor"
+    told += ", where it comes along with any loss" * (evidence.loss in BASELINES)
     told += f"; the file of weights has the SHA-256 {weights}:" if weights else ":"
     return f'<p class="told">{told}</p><pre>{escape(" ".join(words))}</pre>'
+
+
+def _with(board: Board, loss: str) -> str:
+    """Give the loss to name in a command: the first of the board, or any, for a row that no loss made."""
+    return loss if loss not in BASELINES else next((one for one in board.losses if one not in BASELINES), "LOSS")
 
 
 def _sets(board: Board) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mlrc.results.boards.across import across
+from mlrc.results.boards.across import Across, across
 from mlrc.results.boards.leaderboard import Board, boards, costs
 from mlrc.results.boards.papers import Reference
 from mlrc.results.boards.parameters import Ranges
@@ -93,16 +93,19 @@ def rendered_report(
         anchor(board): [*plots(board, importances.get((board.dataset, board.digest)), titles), *steps_plots(board)]
         for board in printed
     }
+    together = across(printed)
     files = {
         name: text.encode()
-        for name, text in tables(found, references, margin=margin, ranges=ranges, titles=titles).items()
+        for name, text in tables(
+            found, references, margin=margin, ranges=ranges, titles=titles, together=together
+        ).items()
     }
-    together = {one.digest: (one, across_plot(one)) for one in across(printed)}
     files["report.html"] = page(
         printed, drawn, galleries, references, margin=margin, ranges=ranges, together=together, titles=titles
     ).encode()
-    for digest, (_, plot) in together.items():
-        files |= {f"plots/across-{digest}.svg": plot.svg, f"plots/across-{digest}.png": plot.png}
+    for one in together:
+        plot = across_plot(one)
+        files |= {f"plots/across-{one.digest}.svg": plot.svg, f"plots/across-{one.digest}.png": plot.png}
     for name, of_board in drawn.items():
         for plot in of_board:
             files |= {f"plots/{name}-{plot.name}.svg": plot.svg, f"plots/{name}-{plot.name}.png": plot.png}
@@ -127,6 +130,7 @@ def tables(
     margin: float = MARGIN,
     ranges: Ranges | None = None,
     titles: Titles | None = None,
+    together: Sequence[Across] = (),
 ) -> dict[str, str]:
     """Give file name to content of all tables, in CSV, Markdown and LaTeX.
 
@@ -136,6 +140,7 @@ def tables(
         margin: percent points within which a difference is of no interest.
         ranges: loss to the ranges of its search, as far as they are known.
         titles: loss to what a reader calls it, as far as that is known.
+        together: what several data sets under the same rules say.
     """
     beside = references or {}
     printed = [(board, beside.get((board.dataset, board.protocol), ())) for board in found if board.rows]
@@ -150,5 +155,5 @@ def tables(
         "cost.csv": cost_csv([row for board in found for row in costs(board)]),
         "table.md": "\n".join(markdown(board, rows) for board, rows in printed),
         "table.tex": "\n".join(latex(board, rows, titles) for board, rows in printed),
-        **across_tables(across(found)),
+        **across_tables(together),
     }

@@ -1,9 +1,9 @@
 """What a caption says of the searches: how they were made, and whether their luck is inside the intervals."""
 
 from collections.abc import Iterable
+from statistics import median
 
 from mlrc.results.boards.leaderboard import Board
-from mlrc.results.boards.searches import several
 from mlrc.results.records.record import BASELINES
 from mlrc.results.records.trials import SearchRules
 from mlrc.results.statistics.search_luck import TRIALS, spread_of_best
@@ -32,7 +32,7 @@ def luck_of_the_search(board: Board) -> Iterable[str]:
     """Say whether another search would have been covered, and if not by how much it might have differed."""
     if not any(one.search for one in board.evidence):
         return
-    if several(board.runs):
+    if any(row.searches > 1 for row in board.rows):
         per_loss = {one.loss: len({run.search for run in one.runs}) for one in board.evidence if one.runs}
         for baseline in BASELINES:
             per_loss.pop(baseline, None)
@@ -48,21 +48,19 @@ def luck_of_the_search(board: Board) -> Iterable[str]:
             alone = ", ".join(loss for loss, number in per_loss.items() if number == 1)
             yield f"Of {alone} there is one search alone, so it has no interval over searches."
         return
-    found = {one.loss: spread_of_best(list(one.trial_scores.values())) for one in board.evidence if one.search}
-    known = [spread for spread in found.values() if spread is not None]
+    searches = [search for one in board.evidence for search in one.by_search if search.search]
+    spreads = [spread_of_best(list(search.trial_scores.values())) for search in searches]
+    known = [spread for spread in spreads if spread is not None]
     told = (
         f"drawing as many of the trials that each loss had, with replacement, moves the best validation score by a "
-        f"median standard deviation of {_median(known):.2f} points (up to {max(known):.2f})"
+        f"median standard deviation of {median(known):.2f} points (up to {max(known):.2f})"
         if known
         else f"there are fewer than {TRIALS} trials per loss, too few to estimate it from them"
     )
+    once = "Each loss was searched once"
+    if any(search.search[0].search for search in searches):
+        once = "The repeats of each loss come from one search so far"
     yield (
-        "Each loss was searched once: the luck of that search is in no interval, no rank and no comparison here; "
-        f"{told}. More searches (searches=3) put it inside."
+        f"{once}: the luck of that search is in no interval, no rank and no comparison here; {told}. More searches "
+        "(searches=3) put it inside."
     )
-
-
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

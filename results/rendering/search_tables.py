@@ -83,8 +83,14 @@ def place(value: Value, known: Range) -> str:
     """Say where in its range a number lies, in percent of the range on its own scale; empty for a choice."""
     if known.choices or isinstance(value, str) or known.low is None or known.high is None or known.low == known.high:
         return ""
-    low, at, high = (math.log(one) if known.log else float(one) for one in (known.low, value, known.high))
-    return f"{(at - low) / (high - low):.0%}"
+    return f"{share_of(value, known):.0%}"
+
+
+def share_of(value: float, known: Range) -> float:
+    """Give where in a range with bounds a number lies, 0 to 1, on the range's own scale."""
+    ends = known.low or 0.0, value, known.high or 0.0
+    low, at, high = (math.log(one) if known.log else float(one) for one in ends)
+    return (at - low) / (high - low)
 
 
 def span(known: Range) -> str:

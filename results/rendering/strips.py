@@ -3,7 +3,7 @@
 Positions are percent of a strip's width, so nothing has to be drawn anew, and colours are those of the page.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -24,19 +24,27 @@ class Scale(NamedTuple):
     high: float
     ticks: tuple[float, ...]
 
+    def share(self, value: float) -> float:
+        """Give the place of a value, 0 to 1, no farther out than the ends."""
+        return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
+
     def at(self, value: float) -> str:
-        """Give the place of a value, such as `12.5%`, no farther out than the ends."""
-        inside = min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
-        return f"{100 * inside:.2f}%"
+        """Give the place of a value, such as `12.5%`."""
+        return f"{100 * self.share(value):.2f}%"
 
 
-def scale(values: Sequence[float], bins: int = 5) -> Scale:
+def scale(values: Sequence[float]) -> Scale:
     """Give a scale that holds all values, with round marks."""
     low, high = min(values), max(values)
     margin = (high - low) * 0.03 or 0.5
     ends = round(low - margin, 4), round(high + margin, 4)
-    ticks = MaxNLocator(nbins=bins, steps=[1, 2, 5, 10]).tick_values(*ends)
-    return Scale(*ends, tuple(round(float(tick), 6) for tick in ticks if ends[0] <= tick <= ends[1]))
+    return Scale(*ends, tuple(ticks(*ends, bins=5)))
+
+
+def ticks(low: float, high: float, *, bins: int) -> list[float]:
+    """Give round values between two ends, in so many parts or fewer."""
+    found = MaxNLocator(nbins=bins, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [round(float(tick), 6) for tick in found if low <= tick <= high]
 
 
 def intervals(board: Board, setting: str, name: str, titles: Titles | None = None) -> str:
@@ -65,7 +73,7 @@ def intervals(board: Board, setting: str, name: str, titles: Titles | None = Non
         classes = f"; classes {row.classes.low:.2f} to {row.classes.high:.2f}" if row.classes else ""
         told = f"{loss_title(row.loss, titles)}: {row.mean:.2f}{half} %{classes}"
         lines.append(
-            f'<li class="{kind}" data-loss="{escape(row.loss)}">{_linked(row.loss, name, titles)}'
+            f'<li class="{kind}" data-loss="{escape(row.loss)}">{linked(row.loss, name, titles)}'
             f"{strip(known, marks + dot(known, row.mean), told)}<output>{row.mean:.2f}</output></li>"
         )
     key = (
@@ -86,9 +94,9 @@ def line(known: Scale, low: float, high: float, kind: str) -> str:
     return f'<line class="{kind}" x1="{known.at(low)}" x2="{known.at(high)}" y1="{MIDDLE}" y2="{MIDDLE}"/>'
 
 
-def dot(known: Scale, value: float, height: int = MIDDLE) -> str:
+def dot(known: Scale, value: float) -> str:
     """Give a mean or a single value."""
-    return f'<circle cx="{known.at(value)}" cy="{height}" r="4.5"/>'
+    return f'<circle cx="{known.at(value)}" cy="{MIDDLE}" r="4.5"/>'
 
 
 def axis(known: Scale, name: str) -> str:
@@ -103,12 +111,8 @@ def panel_of(name: str, loss: str) -> str:
     return f"{name}--" + "".join(sign if sign.isascii() and (sign.isalnum() or sign == "_") else "-" for sign in loss)
 
 
-def linked(losses: Iterable[str], name: str, titles: Titles | None) -> str:
-    """Give links to the panels of losses, under their titles."""
-    return ", ".join(_linked(loss, name, titles) for loss in losses)
-
-
-def _linked(loss: str, name: str, titles: Titles | None) -> str:
+def linked(loss: str, name: str, titles: Titles | None) -> str:
+    """Give a link to the panel of a loss, under its title."""
     return f'<a href="#{panel_of(name, loss)}" title="{escape(loss)}">{breakable(loss_title(loss, titles))}</a>'
 
 

@@ -14,7 +14,7 @@ from itertools import accumulate, combinations
 from math import comb, sqrt
 
 from mlrc.results.records.evidence import Evidence
-from mlrc.results.statistics.exact import mean
+from mlrc.results.statistics.exact import deviation, mean
 from mlrc.results.statistics.intervals import Interval, half_width, welch
 from mlrc.results.statistics.levels import ALPHA
 
@@ -177,14 +177,8 @@ def _surely(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]],
     if halves[0] is None or halves[1] is None:
         return False
     means = (mean(sides[0]), mean(sides[1]))
-    errors = (_error(sides[0]), _error(sides[1]))
+    errors = (deviation(sides[0]) / sqrt(len(sides[0])), deviation(sides[1]) / sqrt(len(sides[1])))
     return means[0] > means[1] and welch(means, errors, (len(sides[0]), len(sides[1]))).p_value < ALPHA
-
-
-def _error(values: Sequence[float]) -> float:
-    middle = Fraction(mean(values))
-    squares = sum((Fraction(value) - middle) ** 2 for value in values)
-    return sqrt(squares / (len(values) * (len(values) - 1)))
 
 
 def _interval(values: Sequence[float]) -> Interval | None:

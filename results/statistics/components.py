@@ -40,11 +40,6 @@ class Parts:
     profile: Whole
     repeats: int
 
-    @property
-    def units(self) -> int:
-        """How many independent repeats, or searches, there are."""
-        return self.freedom + 1
-
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
@@ -126,7 +121,7 @@ def over_draws(sums: Values, layout: Layout) -> tuple[float, float]:
 
 
 def over_classes(found: Mapping[str, Parts], layout: Layout) -> dict[tuple[str, str], float]:
-    """Give for every two losses the variance over classes of the difference of their means, the interaction with it.
+    """Give for every two losses the variance over classes of the difference of their means, with the interaction.
 
     Percent points squared; both see the same classes.
     """
@@ -141,7 +136,7 @@ def over_classes(found: Mapping[str, Parts], layout: Layout) -> dict[tuple[str, 
             a, b = shares[i], shares[j]
             ours, both, theirs = (int(products[place]) for place in ((i, i), (i, j), (j, j)))
             squares = Fraction(ours * b * b - 2 * both * a * b + theirs * a * a, a * a * b * b)
-            variances[first, second] = variances[second, first] = float(squares * scale)
+            variances[first, second] = float(squares * scale)
     return variances
 
 

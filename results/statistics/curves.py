@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mlrc.results.records.evidence import Evidence
 from mlrc.results.records.record import FoldRecord
 from mlrc.results.statistics.exact import mean
-from mlrc.results.statistics.intervals import half_width, half_width_of
+from mlrc.results.statistics.intervals import half_width
 
 Values = NDArray[np.float64]
 
@@ -37,10 +37,7 @@ def convergence(evidence: Evidence, iterations_per_epoch: int) -> Curve:
         curves.setdefault((record.search, record.number), []).append(_curve(record))
     epochs = np.unique(np.concatenate([curve.x for of_repeat in curves.values() for curve in of_repeat]))
     repeats = np.array([_mean_best(of_repeat, epochs) for of_repeat in curves.values()])
-    half = None
-    if len(repeats) > 1:
-        half = half_width_of(1.0, len(repeats)) * repeats.std(axis=0, ddof=1) / np.sqrt(len(repeats))
-    return Curve(epochs * iterations_per_epoch, repeats.mean(axis=0), half)
+    return Curve(epochs * iterations_per_epoch, repeats.mean(axis=0), half_widths(repeats, [one for one, _ in curves]))
 
 
 class Pace(NamedTuple):
@@ -58,7 +55,16 @@ def epochs_to_best(evidence: Evidence) -> Pace | None:
         if record.best_epoch is not None:
             by_repeat.setdefault((record.search, record.number), []).append(record.best_epoch)
     repeats = [mean(epochs) for epochs in by_repeat.values()]
-    return Pace(mean(repeats), half_width(repeats), len(repeats)) if repeats else None
+    if not repeats:
+        return None
+    return Pace(mean(repeats), half_width(repeats, [search for search, _ in by_repeat]), len(repeats))
+
+
+def half_widths(repeats: Values, searches: Sequence[int]) -> Values | None:
+    """Give the half width of `half_width` at each point, `(points,)`, of `(repeats, points)`; `None` where it is."""
+    found = [half_width(values, searches) for values in repeats.T.tolist()]
+    known = [half for half in found if half is not None]
+    return np.array(known) if known else None
 
 
 def judged(evidence: Evidence) -> list[FoldRecord]:

@@ -78,19 +78,6 @@ def in_billionths(points: NDArray[np.float64]) -> Whole:
     return np.asarray(np.rint(points * 10.0**DECIMALS).astype(np.int64))
 
 
-def variance(billionths: Whole) -> float:
-    """Give the variance, ddof 1, of percent points in whole billionths; exact, then rounded once.
-
-    Args:
-        billionths: `(n,)`, two or more, none beyond 2^44, which is 17,000 percent points.
-    """
-    n = len(billionths)
-    high, low = billionths >> 22, billionths & (2**22 - 1)  # whose products and their sums are exact in 64 bits
-    squares = (int(high @ high) << 44) + (int(high @ low) << 23) + int(low @ low)
-    total = int(billionths.sum())
-    return float(Fraction(n * squares - total * total, n * (n - 1) * 10 ** (2 * DECIMALS)))
-
-
 def mean(values: Sequence[float]) -> float:
     """Give the mean of a few floats: exact, then rounded once."""
     return float(sum(map(Fraction, values)) / len(values))

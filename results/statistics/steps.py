@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from mlrc.results.records.evidence import Evidence
 from mlrc.results.records.record import FoldRecord
-from mlrc.results.statistics.curves import judged
+from mlrc.results.statistics.curves import half_widths, judged
 from mlrc.results.statistics.exact import mean
-from mlrc.results.statistics.intervals import half_width_of
 
 Values = NDArray[np.float64]
 
@@ -42,9 +41,7 @@ def course(evidence: Evidence) -> Course | None:
     for record in records:
         by_repeat.setdefault((record.search, record.number), []).append(_latest(record, steps))
     repeats = np.array([np.mean(of_folds, axis=0) for of_folds in by_repeat.values()])
-    half = None
-    if len(repeats) > 1:
-        half = half_width_of(1.0, len(repeats)) * repeats.std(axis=0, ddof=1) / np.sqrt(len(repeats))
+    half = half_widths(repeats, [search for search, _ in by_repeat])
     pace = mean([record.seconds for record in records]) / mean(made)
     return Course(steps=steps, scores=repeats.mean(axis=0), half=half, seconds_per_step=pace)
 

@@ -154,3 +154,12 @@ def test_the_audit_asks_for_every_repeat_of_every_search() -> None:
     assert any("6 repeats are planned, but 5 are scored" in sentence for sentence in found())
     made.records.runs[key], made.per_class[key] = replace(run, search=0), sums
     assert found()
+
+
+def test_while_a_later_search_has_trials_alone_the_repeats_come_from_one_search_so_far() -> None:
+    made = searched(MEANS, 2)
+    records = replace(made.records, runs={key: run for key, run in made.records.runs.items() if not run.search})
+    (board,) = boards(records, made.per_class)
+    told = " ".join(caption(board))
+    assert "The repeats of each loss come from one search so far: the luck of that search" in told
+    assert "was searched once" not in told

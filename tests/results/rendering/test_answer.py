@@ -7,7 +7,7 @@ from mlrc.results.records.record import UNTRAINED
 from mlrc.results.rendering.answer import answer
 from mlrc.results.rendering.page import page
 from mlrc.results.rendering.titles import dataset_title, loss_title, protocol_title
-from tests.results.studies import make
+from tests.results.studies import make, merged
 
 LED = r"leads {} by \d+\.\d\d points \([+−]\d+\.\d\d to [+−]\d+\.\d\d\)"
 
@@ -54,3 +54,12 @@ def test_a_name_without_a_title_stays_as_it_is() -> None:
     assert dataset_title("cub200@12345678") == "CUB-200-2011@12345678"
     assert dataset_title("folder:grocery") == "grocery"
     assert protocol_title("quick+lr=0.1") == "Quick + lr=0.1"
+
+
+def test_a_loss_that_cannot_be_compared_leaves_the_others_their_answer() -> None:
+    study = merged(make({"margin": 60.0}, repeats=1), make({"triplet": 50.0, "contrastive": 20.0}))
+    (board,) = boards(study.records, study.per_class)
+    told = " ".join(answer(board))
+    assert "Nothing is ranked" not in told
+    assert told.startswith("triplet is the best of 2 losses")
+    assert re.search(r"margin has a higher mean \(\d+\.\d\d %\) but cannot be compared\.", told)

@@ -46,3 +46,12 @@ def test_what_is_set_by_the_command_gives_the_same_digest(texts: tuple[str, ...]
     words = _command({}, parent.diff(varied))
     given = [word for before, word in pairwise(words) if before == "--set"]
     assert parent.set(given).digest == varied.digest
+
+
+def test_a_row_that_no_loss_made_comes_along_with_the_first_loss() -> None:
+    made = make({"untrained": 20.0, "triplet": 50.0})
+    (board,) = boards(made.records, made.per_class)
+    told = _again(board, board.evidence[0])
+    assert board.evidence[0].loss == "untrained"
+    assert "--losses triplet" in told
+    assert "where it comes along with any loss" in told

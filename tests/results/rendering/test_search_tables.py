@@ -1,6 +1,8 @@
 """Found parameters and trials: their lines, their place in the range, the panel of the report."""
 
 import csv
+import re
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from mlrc.results.boards.leaderboard import boards
 from mlrc.results.boards.parameters import Range
 from mlrc.results.boards.trials import trials
+from mlrc.results.rendering.panels import _search
 from mlrc.results.rendering.search_tables import found_parameters, parameters_csv, place, trials_csv
 from tests.results.searched import searched
 from tests.results.studies import make
@@ -80,3 +83,14 @@ def test_each_search_has_its_own_parameters_trials_and_winner() -> None:
         *(("triplet", "0", "0.1"), ("triplet", "1", "0.1")),
     ]
     assert "triplet, search 1" in found_parameters(board, RANGES)
+
+
+def test_the_panel_of_several_searches_tells_each_winner_and_begins_each_line_anew() -> None:
+    made = searched({"triplet": 50.0}, 2, trials=1)
+    (board,) = boards(made.records, made.per_class)
+    panel = _search(trials(board))
+    assert "the best on validation classes: trial 0 of search 0 with 21.50 %, trial 0 of search 1 with 21.50 %" in panel
+    assert "the best so far of each search" in panel
+    rows = [replace(row, score=score) for row, score in zip(trials(board), (60.0, 40.0), strict=True)]
+    tops = re.findall(r'<line [^>]*y1="([0-9.]+)"', _search(rows))
+    assert float(tops[1]) > float(tops[0])  # lower on the page: the second line is not the first one's best

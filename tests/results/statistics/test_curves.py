@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mlrc.results.records.evidence import Evidence, gather
 from mlrc.results.records.record import FoldRecord
@@ -84,3 +85,19 @@ def test_repeats_of_two_searches_are_as_many_whatever_their_numbers() -> None:
     half = convergence(replace(several, final=(fast, slow)), 1).half
     assert half is not None
     assert half[1] == pytest.approx(12.706 * 10, rel=1e-3)
+
+
+def test_intervals_of_curves_and_of_paces_are_over_searches_where_there_are_several() -> None:
+    made = searched({"triplet": 50.0}, 3)
+    (evidence,) = gather(made.records)
+    paced = tuple(
+        replace(record, best_epoch=4 + 4 * record.search, history=((0, 5.0), (4, 20.0 + record.search)))
+        for record in evidence.final
+    )
+    found = epochs_to_best(replace(evidence, final=paced))
+    assert found is not None
+    assert (found.mean, found.n) == (8.0, 9)
+    assert found.half == pytest.approx(stats.t.ppf(0.975, 2) * 4 / np.sqrt(3))
+    band = convergence(replace(evidence, final=paced), 1).half
+    assert band is not None
+    assert band[-1] == pytest.approx(stats.t.ppf(0.975, 2) / np.sqrt(3))

@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from mlrc.results.statistics.exact import (
     deviation,
     grid_bits,
-    in_billionths,
     in_steps,
     mean,
     percent,
     settled,
-    variance,
 )
 from mlrc.results.statistics.intervals import class_draws
 from mlrc.results.statistics.pairs import contest
@@ -92,13 +90,6 @@ def test_more_queries_than_can_be_exact_are_refused() -> None:
         grid_bits(np.array([2_000_000, 1]))
 
 
-@given(st.lists(st.floats(-100, 100), min_size=2, max_size=50))
-def test_the_variance_of_billionths_is_the_exact_one(points: list[float]) -> None:
-    whole = in_billionths(np.array(points))
-    expected = statistics.variance([Fraction(int(one), 10**9) for one in whole])
-    assert variance(whole) == variance(whole[::-1]) == float(expected)
-
-
 @given(SCORES)
 def test_mean_and_deviation_are_exact_in_any_order(scores: list[float]) -> None:
     exact = [Fraction(score) for score in scores]
@@ -108,7 +99,6 @@ def test_mean_and_deviation_are_exact_in_any_order(scores: list[float]) -> None:
 
 def test_equal_scores_have_no_deviation() -> None:
     assert deviation([0.1] * 49) == 0
-    assert variance(in_billionths(np.full(49, 0.1))) == 0
 
 
 def test_percent_is_that_of_the_fraction() -> None:
